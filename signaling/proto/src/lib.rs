@@ -1,0 +1,23 @@
+//! Parlor's wire protocol: what a client and a signaling server say to each other, and what two peers say
+//! over their data channels. `PROTOCOL.md` beside this crate is the document; these types are its Rust form.
+
+mod control;
+mod error_code;
+mod id;
+mod link;
+mod message;
+
+pub use control::{
+    CHAT_CHARACTERS_MAX, CHAT_MESSAGE_BYTES_MAX, CONTROL_MESSAGE_BYTES_MAX, CameraState, ChatMessage, ControlMessage,
+    MicrophoneState, Reason, SuspendReason,
+};
+pub use error_code::ErrorCode;
+pub use id::{DisplayName, InvalidId, PeerId, ResumeToken, RoomId, TransportId};
+pub use link::{Fingerprint, InvalidLink, RoomLink};
+pub use message::{
+    ClientMessage, DecodeMessageError, IceCandidate, IceServer, LeaveReason, Limits, MESSAGE_BYTES_MAX, PeerInfo,
+    ServerMessage, Signal, Source, StreamDescription,
+};
+
+/// The protocol version this crate speaks.
+pub const PROTOCOL_VERSION: u32 = 1;
