@@ -1,0 +1,503 @@
+//! The signaling protocol as a state machine: rooms, memberships, relayed signals. No sockets, no clock, no randomness.
+//!
+//! Call a `handle_*`, then **drain [`Hub::poll_output`] before the next input**, and call [`Hub::handle_timeout`] at
+//! the instant [`Hub::poll_timeout`] names. The queue of outputs is thereby bounded by what one input can cause: one
+//! message for each member of a room (for a time-out: of each room with somebody overdue).
+//!
+//! Nobody's mistake disturbs another: what is wrong is answered to its sender with a code and changes nothing.
+
+mod budget;
+mod config;
+mod refusal;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use parlor_proto::{
+    CHAT_CHARACTERS_MAX, ClientMessage, DecodeMessageError, DisplayName, ErrorCode, LeaveReason, Limits,
+    MESSAGE_BYTES_MAX, PROTOCOL_VERSION, PeerId, PeerInfo, RoomId, ServerMessage, Signal, TransportId,
+};
+use ring::hmac;
+
+pub use self::config::HubConfig;
+
+use self::budget::Budget;
+use self::refusal::Refusal;
+use crate::room::{Member, Presence, Room};
+use crate::token::TokenKey;
+
+/// RFC 6455 §7.4.1.
+const GOING_AWAY: u16 = 1001;
+
+/// One client connection; the shell gives each a number it has not given before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+impl fmt::Display for ConnId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.0)
+    }
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseKind {
+    /// By the client's wish (WebSocket close 1000 or 1001): it leaves its room.
+    Left,
+    /// In any other way: it may resume for a while.
+    Lost,
+}
+
+impl CloseKind {
+    /// What a close frame of the client means; none for a connection that ended without one.
+    pub fn from_close_code(code: Option<u16>) -> Self {
+        match code {
+            Some(1000 | 1001) => Self::Left,
+            Some(_) | None => Self::Lost,
+        }
+    }
+}
+
+/// What the shell must do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Send a message.
+    Send {
+        /// To whom.
+        conn: ConnId,
+        /// What.
+        message: ServerMessage,
+    },
+    /// Close the connection once everything before is sent. The hub has forgotten it already: what it still says, and
+    /// its end, are ignored.
+    Close {
+        /// Which.
+        conn: ConnId,
+        /// The WebSocket close code.
+        code: u16,
+        /// A sentence, at most 123 bytes (RFC 6455 §5.5).
+        reason: &'static str,
+    },
+}
+
+/// All rooms of one server.
+pub struct Hub {
+    config: HubConfig,
+    tokens: TokenKey,
+    peer_ids: PeerIds,
+    started_at: Instant,
+    started_at_unix_secs: u64,
+    connections: BTreeMap<ConnId, Connection>,
+    rooms: BTreeMap<RoomId, Room>,
+    /// The away members, in the order in which their time is up.
+    away: BTreeSet<(Instant, RoomId, PeerId)>,
+    outputs: VecDeque<Output>,
+}
+
+struct Connection {
+    budget: Budget,
+    state: ConnectionState,
+}
+
+#[derive(Clone)]
+enum ConnectionState {
+    Opened,
+    Greeted,
+    Joined(Seat),
+}
+
+/// A connection's place in a room.
+#[derive(Clone)]
+struct Seat {
+    room: RoomId,
+    peer_id: PeerId,
+    resumed: bool,
+}
+
+impl Hub {
+    /// A hub without rooms.
+    ///
+    /// `secret` seals resume tokens: the same one after a restart accepts the earlier ones. `seed` makes the peer ids:
+    /// it must be unguessable and new at every start. `now_unix_secs` is the Unix time at `now`.
+    pub fn new(config: HubConfig, secret: &[u8], seed: [u8; 32], now: Instant, now_unix_secs: u64) -> Self {
+        Self {
+            config,
+            tokens: TokenKey::new(secret),
+            peer_ids: PeerIds { key: hmac::Key::new(hmac::HMAC_SHA256, &seed), given: 0 },
+            started_at: now,
+            started_at_unix_secs: now_unix_secs,
+            connections: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            away: BTreeSet::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// A client has connected.
+    pub fn handle_open(&mut self, conn: ConnId, now: Instant) {
+        self.handle_close(conn, CloseKind::Lost, now);
+        let budget = Budget::new(self.config.message_burst, self.config.messages_per_sec, now);
+        self.connections.insert(conn, Connection { budget, state: ConnectionState::Opened });
+    }
+
+    /// A client sent a text message.
+    pub fn handle_message(&mut self, conn: ConnId, text: &str, now: Instant) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        if let Err(wait) = connection.budget.take(now) {
+            return self.answer(conn, Refusal::rate_limited(wait), now);
+        }
+        if text.len() > MESSAGE_BYTES_MAX {
+            return self.answer(conn, ErrorCode::MessageTooLarge.into(), now);
+        }
+        let state = connection.state.clone();
+        let outcome = match ClientMessage::decode(text) {
+            Ok(message) => self.handle_decoded(conn, state, message, now),
+            Err(DecodeMessageError::UnknownType) => Err(ErrorCode::UnknownMessage.into()),
+            Err(DecodeMessageError::Malformed(_)) => Err(ErrorCode::Malformed.into()),
+        };
+        if let Err(refusal) = outcome {
+            self.answer(conn, refusal, now);
+        }
+    }
+
+    /// A client sent a binary message: `malformed`.
+    pub fn handle_binary(&mut self, conn: ConnId, now: Instant) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        let refusal = match connection.budget.take(now) {
+            Ok(()) => ErrorCode::Malformed.into(),
+            Err(wait) => Refusal::rate_limited(wait),
+        };
+        self.answer(conn, refusal, now);
+    }
+
+    /// Refuses something that the shell itself noticed, such as a message that it did not read to its end.
+    ///
+    /// Where the code closes the connection, so does this.
+    pub fn refuse(&mut self, conn: ConnId, code: ErrorCode, now: Instant) {
+        if self.connections.contains_key(&conn) {
+            self.answer(conn, code.into(), now);
+        }
+    }
+
+    /// A connection has ended. Ignored for one that the hub does not know, or has closed itself.
+    pub fn handle_close(&mut self, conn: ConnId, kind: CloseKind, now: Instant) {
+        let Some(connection) = self.connections.remove(&conn) else { return };
+        let ConnectionState::Joined(seat) = connection.state else { return };
+        match kind {
+            CloseKind::Left => self.remove_member(&seat.room, &seat.peer_id, LeaveReason::Left),
+            CloseKind::Lost => self.set_away(&seat, now),
+        }
+    }
+
+    /// Ends the memberships of those who were away too long.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while self.away.first().is_some_and(|(until, _, _)| *until <= now) {
+            let Some((_, room, peer_id)) = self.away.pop_first() else { return };
+            self.remove_member(&room, &peer_id, LeaveReason::Timeout);
+        }
+    }
+
+    /// The server stops: everyone is told, all connections are closed with 1001, all rooms are forgotten.
+    pub fn shut_down(&mut self, retry_after: Option<Duration>) {
+        self.rooms.clear();
+        self.away.clear();
+        for conn in std::mem::take(&mut self.connections).into_keys() {
+            self.send(conn, Refusal::going_away(retry_after).into());
+            self.outputs.push_back(closing(conn, ErrorCode::GoingAway, GOING_AWAY));
+        }
+    }
+
+    /// What to do next, in order; none when everything is said.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Hub::handle_timeout`] has something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.away.first().map(|(until, _, _)| *until)
+    }
+
+    /// The rooms there are.
+    pub fn rooms(&self) -> impl Iterator<Item = &RoomId> {
+        self.rooms.keys()
+    }
+
+    /// Who is in a room, in the order they joined.
+    pub fn roster(&self, room: &RoomId) -> Vec<PeerInfo> {
+        self.rooms.get(room).map(|room| room.members().map(Member::info).collect()).unwrap_or_default()
+    }
+
+    /// How many connections are open.
+    pub fn connection_count(&self) -> usize {
+        self.connections.len()
+    }
+}
+
+/// What each message does.
+impl Hub {
+    fn handle_decoded(
+        &mut self,
+        conn: ConnId,
+        state: ConnectionState,
+        message: ClientMessage,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        match (state, message) {
+            (ConnectionState::Opened, ClientMessage::Hello { versions, client: _ }) => self.greet(conn, &versions),
+            (ConnectionState::Opened, _) | (_, ClientMessage::Hello { .. }) => Err(ErrorCode::ExpectedHello.into()),
+            (ConnectionState::Greeted, ClientMessage::Join { room, name, resume }) => {
+                self.join(conn, &room, &name, resume.as_deref(), now)
+            }
+            (ConnectionState::Greeted, ClientMessage::Signal { .. } | ClientMessage::Leave) => {
+                Err(ErrorCode::NotJoined.into())
+            }
+            (ConnectionState::Joined(seat), ClientMessage::Join { room, .. }) => {
+                self.join_again(conn, &seat, &room, now)
+            }
+            (ConnectionState::Joined(seat), ClientMessage::Signal { to, connection, signal }) => {
+                self.relay(&seat, to, connection, signal)
+            }
+            (ConnectionState::Joined(seat), ClientMessage::Leave) => {
+                self.set_state(conn, ConnectionState::Greeted);
+                self.remove_member(&seat.room, &seat.peer_id, LeaveReason::Left);
+                Ok(())
+            }
+        }
+    }
+
+    fn greet(&mut self, conn: ConnId, versions: &[u32]) -> Result<(), Refusal> {
+        if !versions.contains(&PROTOCOL_VERSION) {
+            return Err(ErrorCode::UnsupportedVersion.into());
+        }
+        self.set_state(conn, ConnectionState::Greeted);
+        self.send(conn, ServerMessage::Welcome { version: PROTOCOL_VERSION, server: self.config.server.clone() });
+        Ok(())
+    }
+
+    fn join(
+        &mut self,
+        conn: ConnId,
+        room: &str,
+        name: &str,
+        resume: Option<&str>,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let room = parse_room(room)?;
+        let name: DisplayName = name.parse().map_err(|error| {
+            Refusal::saying(ErrorCode::InvalidName, format!("Please choose another name: {error}."))
+        })?;
+        let resumed = resume
+            .and_then(|token| self.tokens.open(token, self.unix_secs(now)))
+            .filter(|membership| membership.room == room)
+            .map(|membership| membership.peer_id);
+        let seat = match resumed {
+            Some(peer_id) if self.is_member(&room, &peer_id) => self.restore(conn, room, peer_id, name, now),
+            Some(peer_id) => self.enter(conn, room, peer_id, name, true)?,
+            None => {
+                let peer_id = self.new_peer_id(&room);
+                self.enter(conn, room, peer_id, name, false)?
+            }
+        };
+        self.set_state(conn, ConnectionState::Joined(seat.clone()));
+        self.send_joined(conn, &seat, now);
+        Ok(())
+    }
+
+    /// The same room again gives the same answer, with a fresh token.
+    fn join_again(&mut self, conn: ConnId, seat: &Seat, room: &str, now: Instant) -> Result<(), Refusal> {
+        if parse_room(room)? != seat.room {
+            return Err(ErrorCode::AlreadyJoined.into());
+        }
+        self.send_joined(conn, seat, now);
+        Ok(())
+    }
+
+    /// A membership that is not there begins: a new person, or one whose place a restart or time has taken.
+    fn enter(
+        &mut self,
+        conn: ConnId,
+        room_id: RoomId,
+        peer_id: PeerId,
+        name: DisplayName,
+        resumed: bool,
+    ) -> Result<Seat, Refusal> {
+        let capacity = self.config.room_capacity;
+        match self.rooms.get(&room_id) {
+            Some(room) if room.len() >= usize::try_from(capacity).unwrap_or(usize::MAX) => {
+                return Err(Refusal::room_full(capacity));
+            }
+            None if self.rooms.len() >= self.config.rooms_max => return Err(ErrorCode::TooManyRooms.into()),
+            Some(_) | None => {}
+        }
+        let room = self.rooms.entry(room_id.clone()).or_default();
+        let member = Member { peer_id: peer_id.clone(), name, presence: Presence::Here(conn) };
+        let news = ServerMessage::PeerJoined { peer: member.info() };
+        room.add(member);
+        let others = room.reachable_others(&peer_id);
+        self.send_all(others, &news);
+        Ok(Seat { room: room_id, peer_id, resumed })
+    }
+
+    /// A membership that is still there changes its connection.
+    ///
+    /// Who was away comes back under the name of this join. Whose old socket was still open keeps the name the others
+    /// know, since they are told nothing.
+    fn restore(&mut self, conn: ConnId, room_id: RoomId, peer_id: PeerId, name: DisplayName, now: Instant) -> Seat {
+        let seat = Seat { room: room_id, peer_id, resumed: true };
+        let Some(member) = self.rooms.get_mut(&seat.room).and_then(|room| room.get_mut(&seat.peer_id)) else {
+            return seat;
+        };
+        match std::mem::replace(&mut member.presence, Presence::Here(conn)) {
+            Presence::Here(old) => {
+                self.set_state(old, ConnectionState::Greeted);
+                self.answer(old, ErrorCode::Replaced.into(), now);
+            }
+            Presence::Away { until } => {
+                member.name = name;
+                let news = ServerMessage::PeerBack { peer: member.info() };
+                self.away.remove(&(until, seat.room.clone(), seat.peer_id.clone()));
+                self.send_others(&seat.room, &seat.peer_id, &news);
+            }
+        }
+        seat
+    }
+
+    fn relay(&mut self, seat: &Seat, to: PeerId, connection: TransportId, signal: Signal) -> Result<(), Refusal> {
+        if to == seat.peer_id {
+            return Err(ErrorCode::SelfSignal.into());
+        }
+        let addressee = self.rooms.get(&seat.room).and_then(|room| room.get(&to)).and_then(Member::connection);
+        let Some(conn) = addressee else { return Err(Refusal::unknown_peer(to)) };
+        let message = ServerMessage::Signal { from: seat.peer_id.clone(), connection, signal };
+        // Written anew, a message can be longer than it came; too long, it would cost the addressee its connection.
+        if message.encode().len() > MESSAGE_BYTES_MAX {
+            return Err(ErrorCode::MessageTooLarge.into());
+        }
+        self.send(conn, message);
+        Ok(())
+    }
+
+    fn send_joined(&mut self, conn: ConnId, seat: &Seat, now: Instant) {
+        let Some(room) = self.rooms.get(&seat.room) else { return };
+        let Some(member) = room.get(&seat.peer_id) else { return };
+        let expires_at = self.unix_secs(now).saturating_add(self.config.token_lifetime.as_secs());
+        let message = ServerMessage::Joined {
+            room: seat.room.clone(),
+            peer_id: seat.peer_id.clone(),
+            name: member.name.clone(),
+            resume_token: self.tokens.seal(&seat.room, &seat.peer_id, expires_at),
+            resumed: seat.resumed,
+            peers: room.others(&seat.peer_id).map(Member::info).collect(),
+            ice_servers: self.config.ice_servers.clone(),
+            limits: self.limits(),
+        };
+        self.send(conn, message);
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            room_capacity: self.config.room_capacity,
+            message_bytes: to_u32(MESSAGE_BYTES_MAX),
+            resume_seconds: u32::try_from(self.config.resume_window.as_secs()).unwrap_or(u32::MAX),
+            chat_characters: to_u32(CHAT_CHARACTERS_MAX),
+        }
+    }
+}
+
+/// What the messages do their work with.
+impl Hub {
+    /// Sends a refusal, and closes the connection where the code says so.
+    fn answer(&mut self, conn: ConnId, refusal: Refusal, now: Instant) {
+        let code = refusal.code;
+        self.send(conn, refusal.into());
+        if let Some(close_code) = code.close_code() {
+            self.outputs.push_back(closing(conn, code, close_code));
+            self.handle_close(conn, CloseKind::Lost, now);
+        }
+    }
+
+    fn send(&mut self, conn: ConnId, message: ServerMessage) {
+        self.outputs.push_back(Output::Send { conn, message });
+    }
+
+    fn send_all(&mut self, conns: Vec<ConnId>, message: &ServerMessage) {
+        for conn in conns {
+            self.send(conn, message.clone());
+        }
+    }
+
+    fn send_others(&mut self, room: &RoomId, peer_id: &PeerId, message: &ServerMessage) {
+        let others = self.rooms.get(room).map(|room| room.reachable_others(peer_id)).unwrap_or_default();
+        self.send_all(others, message);
+    }
+
+    fn set_state(&mut self, conn: ConnId, state: ConnectionState) {
+        if let Some(connection) = self.connections.get_mut(&conn) {
+            connection.state = state;
+        }
+    }
+
+    fn set_away(&mut self, seat: &Seat, now: Instant) {
+        let until = now + self.config.resume_window;
+        let Some(member) = self.rooms.get_mut(&seat.room).and_then(|room| room.get_mut(&seat.peer_id)) else { return };
+        member.presence = Presence::Away { until };
+        self.away.insert((until, seat.room.clone(), seat.peer_id.clone()));
+        self.send_others(&seat.room, &seat.peer_id, &ServerMessage::PeerAway { peer_id: seat.peer_id.clone() });
+    }
+
+    /// Ends a membership; an empty room ends with it.
+    fn remove_member(&mut self, room_id: &RoomId, peer_id: &PeerId, reason: LeaveReason) {
+        let Some(room) = self.rooms.get_mut(room_id) else { return };
+        room.remove(peer_id);
+        if room.is_empty() {
+            self.rooms.remove(room_id);
+        }
+        self.send_others(room_id, peer_id, &ServerMessage::PeerLeft { peer_id: peer_id.clone(), reason });
+    }
+
+    fn is_member(&self, room: &RoomId, peer_id: &PeerId) -> bool {
+        self.rooms.get(room).is_some_and(|room| room.get(peer_id).is_some())
+    }
+
+    fn new_peer_id(&mut self, room: &RoomId) -> PeerId {
+        loop {
+            let peer_id = self.peer_ids.next();
+            if !self.is_member(room, &peer_id) {
+                return peer_id;
+            }
+        }
+    }
+
+    fn unix_secs(&self, now: Instant) -> u64 {
+        self.started_at_unix_secs.saturating_add(now.saturating_duration_since(self.started_at).as_secs())
+    }
+}
+
+/// Unguessable peer ids: HMAC-SHA256 of a counter under the seed.
+struct PeerIds {
+    key: hmac::Key,
+    given: u64,
+}
+
+impl PeerIds {
+    fn next(&mut self) -> PeerId {
+        self.given += 1;
+        let tag = hmac::sign(&self.key, &self.given.to_be_bytes());
+        let bits = tag.as_ref().first_chunk::<16>().expect("SHA-256 gives 32 bytes");
+        PeerId::from_random(u128::from_be_bytes(*bits))
+    }
+}
+
+fn parse_room(text: &str) -> Result<RoomId, Refusal> {
+    text.parse()
+        .map_err(|error| Refusal::saying(ErrorCode::InvalidRoom, format!("Please choose another room: {error}.")))
+}
+
+fn closing(conn: ConnId, code: ErrorCode, close_code: u16) -> Output {
+    Output::Close { conn, code: close_code, reason: refusal::sentence(code) }
+}
+
+fn to_u32(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
