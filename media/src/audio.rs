@@ -1,0 +1,1 @@
+//! Microphone, speaker, Opus and the mixer.

@@ -1,0 +1,5 @@
+//! What happens between a codec and RTP, both ways: pure state machines, the time is always an argument.
+
+pub mod jitter_buffer;
+pub mod packet;
+pub mod playout;
