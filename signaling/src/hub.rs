@@ -494,6 +494,13 @@ fn parse_room(text: &str) -> Result<RoomId, Refusal> {
         .map_err(|error| Refusal::saying(ErrorCode::InvalidRoom, format!("Please choose another room: {error}.")))
 }
 
+/// The error that goes with a code, and the close code and reason that follow it, for what the shell itself ends.
+pub(crate) fn error_message(code: ErrorCode) -> (ServerMessage, u16, &'static str) {
+    /// RFC 6455 §7.4.1: for a code that would leave the connection open.
+    const INTERNAL_ERROR: u16 = 1011;
+    (Refusal::from(code).into(), code.close_code().unwrap_or(INTERNAL_ERROR), refusal::sentence(code))
+}
+
 fn closing(conn: ConnId, code: ErrorCode, close_code: u16) -> Output {
     Output::Close { conn, code: close_code, reason: refusal::sentence(code) }
 }

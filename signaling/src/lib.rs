@@ -1,10 +1,29 @@
 //! Parlor's signaling server: it brings people of one room together and then stays out of their call.
 //!
 //! [`Hub`] is the whole protocol as a state machine without sockets, clock or randomness of its own.
-//! Everything else is the shell around it.
+//! Everything else is the shell around it: [`serve`] runs a server inside another program, [`bind`] and
+//! [`Server::run`] do the same in two steps, [`run`] takes a socket that is listening already.
 
+mod addresses;
+mod config;
+mod connection;
+mod error;
+#[doc(hidden)]
+pub mod fuzz;
 mod hub;
+mod outbox;
 mod room;
+mod server;
+mod socket;
+mod state;
+mod switchboard;
+mod tls;
 mod token;
+mod web;
 
+pub use config::{
+    DEFAULT_ICE_SERVER, InvalidIceServer, Secret, ServerConfig, SocketConfig, Tls, default_state_dir, parse_ice_server,
+};
+pub use error::StartError;
 pub use hub::{CloseKind, ConnId, Hub, HubConfig, Output};
+pub use server::{RunningServer, Server, bind, run, serve};

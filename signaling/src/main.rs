@@ -1,2 +1,68 @@
-//! Parlor.
-fn main() {}
+//! `parlor-server`: the signaling server by itself.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use parlor_signaling::{Server, bind};
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match serve(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("parlor-server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn serve(cli: Cli) -> anyhow::Result<()> {
+    let stop = stop_signal()?;
+    let server = bind(cli.into_config()).await?;
+    announce(&server);
+    server.run(stop).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// One line for each address, on standard output, for people and for the programs that start this one.
+fn announce(server: &Server) {
+    for url in server.urls() {
+        println!("listening on {url}");
+    }
+    if let Some(fingerprint) = server.fingerprint() {
+        println!("certificate fingerprint {fingerprint} (links to rooms end in #fp={fingerprint})");
+    }
+}
+
+/// Ready when the user or the system wants the program to stop. The signals are caught from this call on.
+#[cfg(unix)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            tracing::error!(%error, "cannot wait for Ctrl-C");
+            std::future::pending::<()>().await;
+        }
+    })
+}

@@ -6,6 +6,7 @@ mod error_code;
 mod id;
 mod link;
 mod message;
+mod room_name;
 
 pub use control::{
     CHAT_CHARACTERS_MAX, CHAT_MESSAGE_BYTES_MAX, CONTROL_MESSAGE_BYTES_MAX, CameraState, ChatMessage, ControlMessage,

@@ -1,0 +1,125 @@
+//! What a server keeps between starts: files that only its user can read.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use ring::rand::{SecureRandom as _, SystemRandom};
+
+use crate::config::{Secret, ServerConfig};
+use crate::error::StartError;
+
+/// HMAC-SHA256 gains nothing from fewer or from more (RFC 2104 §3).
+const SECRET_BYTES: usize = 32;
+const SECRET_BYTES_MIN: usize = 16;
+
+/// Thirty-two bytes that nobody can guess.
+pub(crate) fn random_seed() -> Result<[u8; 32], StartError> {
+    let mut seed = [0; 32];
+    SystemRandom::new().fill(&mut seed).map_err(|_| StartError::Random)?;
+    Ok(seed)
+}
+
+/// The secret of the resume tokens; made and kept where there was none.
+pub(crate) fn load_secret(config: &ServerConfig) -> Result<Vec<u8>, StartError> {
+    let path = match &config.secret {
+        Secret::Given(secret) => return Ok(secret.clone()),
+        Secret::File(path) => path.clone(),
+        Secret::StateDir => state_file(config, "secret")?,
+    };
+    let secret = match read_if_there(&path)? {
+        Some(secret) => secret,
+        None => {
+            let secret = random_seed()?[..SECRET_BYTES].to_vec();
+            write_private(&path, &secret)?;
+            secret
+        }
+    };
+    if secret.len() < SECRET_BYTES_MIN { Err(StartError::ShortSecret { path }) } else { Ok(secret) }
+}
+
+/// A file of this name in the state folder.
+pub(crate) fn state_file(config: &ServerConfig, name: &str) -> Result<PathBuf, StartError> {
+    config.state_dir.as_ref().map(|dir| dir.join(name)).ok_or(StartError::NoStateDir)
+}
+
+/// The file's content; none where there is no such file.
+pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StartError> {
+    match fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StartError::read(path)(error)),
+    }
+}
+
+/// Writes a file that only this user can read. Whoever reads it meanwhile sees all of it or nothing.
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), StartError> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir).map_err(StartError::write(path))?;
+    }
+    let unfinished = path.with_extension(format!("{}.tmp", std::process::id()));
+    let written = create_private(&unfinished)
+        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&unfinished, path));
+    written.map_err(|error| {
+        // Best effort: the error that is told is the first one.
+        let _ = fs::remove_file(&unfinished);
+        StartError::write(path)(error)
+    })
+}
+
+fn create_private(path: &Path) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(dir: &Path) -> ServerConfig {
+        ServerConfig { state_dir: Some(dir.join("parlor")), ..ServerConfig::default() }
+    }
+
+    #[test]
+    fn the_secret_is_made_once_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = load_secret(&config(dir.path())).unwrap();
+        assert_eq!(first.len(), SECRET_BYTES);
+        assert_eq!(load_secret(&config(dir.path())).unwrap(), first);
+        assert_eq!(fs::read_dir(dir.path().join("parlor")).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_this_user_can_read_the_secret() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        load_secret(&config(dir.path())).unwrap();
+        let mode = fs::metadata(dir.path().join("parlor/secret")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_secret_file_is_read_or_made_and_must_be_long_enough() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("own");
+        let config = ServerConfig { secret: Secret::File(path.clone()), ..config(dir.path()) };
+        assert_eq!(load_secret(&config).unwrap(), fs::read(&path).unwrap());
+        fs::write(&path, "short").unwrap();
+        assert!(matches!(load_secret(&config), Err(StartError::ShortSecret { .. })));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("parlor"), "a file").unwrap();
+        let error = load_secret(&config(dir.path())).unwrap_err();
+        assert!(error.to_string().contains("parlor"), "{error}");
+        let error = load_secret(&ServerConfig { state_dir: None, ..ServerConfig::default() }).unwrap_err();
+        assert!(error.to_string().contains("--state-dir"), "{error}");
+    }
+}
