@@ -1,0 +1,303 @@
+// @ts-check
+/**
+ * A call: one room's people, the mesh of transports to them, and the chat. No user interface: a page shows `view()`
+ * whenever `onChange` says so.
+ */
+
+import { Peer } from './peer.js';
+import { CHAT_CHARACTERS_MAX, characterCount } from './messages.js';
+import { SignalingClient } from './protocol.js';
+import { RateMeter, summarise } from './stats.js';
+
+/** @typedef {import('./protocol.js').Joined} Joined */
+/** @typedef {import('./protocol.js').PeerInfo} PeerInfo */
+/** @typedef {import('./protocol.js').ServerError} ServerError */
+/** @typedef {import('./protocol.js').ServerMessage} ServerMessage */
+/** @typedef {import('./connection.js').LocalSource} LocalSource */
+/** @typedef {import('./messages.js').MediaState} MediaState */
+/** @typedef {import('./messages.js').ChatMessage} ChatMessage */
+/**
+ * A line of the chat; `undelivered` are the names of those it did not reach.
+ * @typedef {{kind: 'chat', id: number, mine: boolean, name: string, text: string, atMs: number, undelivered: string[], heard: boolean}
+ *   | {kind: 'note', id: number, text: string, atMs: number}} Line
+ */
+/** @typedef {{state: 'connecting'|'joined'|'ended', signaling: import('./protocol.js').SignalingState, ended: string|null}} CallState */
+/**
+ * @typedef {object} CallHandlers
+ * @property {() => void} onChange something of `view()` is different; called at most once a microtask
+ * @property {(line: Line) => void} onLine a new line of chat or a note
+ * @property {(words: string) => void} onNotice something to say in passing
+ */
+/** @typedef {{url: string, room: string, name: string, random?: () => number}} CallConfig */
+
+/** Lines kept; the oldest go. */
+const LINES_MAX = 500;
+const TICK_MS = 1_000;
+
+export class Call {
+  /** @type {Map<string, Peer>} in the order they joined */ peers = new Map();
+  /** @type {Line[]} */ lines = [];
+  /** @type {'connecting'|'joined'|'ended'} */ state = 'connecting';
+  /** @type {string|null} why it ended, in words; null when by the user's wish */ endedWhy = null;
+  /** @type {string} */ selfId = '';
+  /** @type {number|null} when the room was entered */ joinedAtMs = null;
+  /** @type {MediaState} */ mediaState = { microphone: 'off', camera: 'off', microphone_reason: null, camera_reason: null };
+  /** @type {import('./connection.js').LocalTracks} */ tracks = { microphone: null, camera: null };
+
+  /** @type {RTCIceServer[]} */ #iceServers = [];
+  /** @type {RTCCertificate|undefined} */ #certificate;
+  /** @type {ReturnType<typeof setInterval>|undefined} */ #ticker;
+  /** @type {Map<string, RateMeter>} */ #meters = new Map();
+  #changeQueued = false;
+  #lineCount = 0;
+  #chatCount = 0;
+
+  /** @param {CallConfig} config @param {CallHandlers} handlers */
+  constructor(config, handlers) {
+    this.config = config;
+    this.handlers = handlers;
+    this.room = config.room;
+    this.name = config.name;
+    this.signaling = new SignalingClient(config.url, {
+      onState: () => this.#changed(),
+      onJoined: (message) => this.#handleJoined(message),
+      onMessage: (message) => this.#handleMessage(message),
+      onError: (error) => this.#handleError(error),
+      onFailed: (error) => this.#end(error.message),
+    }, { random: config.random });
+  }
+
+  /** Enters the room. */
+  async join() {
+    this.#ticker = setInterval(() => this.#tick(Date.now()), TICK_MS);
+    try {
+      // One certificate a call: one fingerprint for everybody.
+      this.#certificate = await RTCPeerConnection.generateCertificate(/** @type {AlgorithmIdentifier} */ ({ name: 'ECDSA', namedCurve: 'P-256' }));
+    } catch { /* each connection then makes its own */ }
+    if (this.state === 'connecting') this.signaling.join(this.config.room, this.config.name);
+  }
+
+  /** Says goodbye to everybody and leaves. Safe in `pagehide`: nothing here waits. */
+  leave() { this.#end(null); }
+
+  /** What is sent from now on, and how the others are told. @param {LocalSource} source @param {MediaStreamTrack|null} track @param {Partial<MediaState>} state */
+  setMedia(source, track, state) {
+    if (this.tracks[source] !== track) {
+      this.tracks[source] = track;
+      for (const peer of this.peers.values()) peer.setTrack(source, track);
+    }
+    const before = JSON.stringify(this.mediaState);
+    this.mediaState = { ...this.mediaState, ...state };
+    if (JSON.stringify(this.mediaState) === before) return;
+    for (const peer of this.peers.values()) peer.sendControl({ type: 'media_state', ...this.mediaState });
+    this.#changed();
+  }
+
+  /**
+   * Sends a chat line to everyone connected; its line says whom it did not reach. False when it is empty or too long.
+   * @param {string} text
+   */
+  sendChat(text) {
+    const trimmed = text.trim().toWellFormed?.() ?? text.trim();
+    const length = characterCount(trimmed);
+    if (length < 1 || length > CHAT_CHARACTERS_MAX) return false;
+    const atMs = Date.now();
+    /** @type {ChatMessage} */
+    const message = { type: 'message', id: `${atMs.toString(36)}${(this.#chatCount++).toString(36)}`, text: trimmed, sent_at_ms: atMs };
+    const undelivered = [...this.peers.values()].filter((peer) => !peer.sendChat(message)).map(({ name }) => name);
+    const heard = undelivered.length < this.peers.size;
+    this.#addLine({ kind: 'chat', id: this.#lineCount++, mine: true, name: this.name, text: trimmed, atMs, undelivered, heard });
+    return true;
+  }
+
+  /** The network came back or changed: look whether the server is still there. */
+  handleNetworkChange() { this.signaling.probe(); }
+
+  /** Bandwidth, loss and delay of each peer. @returns {Promise<Record<string, import('./stats.js').PeerStats>>} by peer id */
+  async stats() {
+    /** @type {Record<string, import('./stats.js').PeerStats>} */
+    const all = {};
+    for (const peer of this.peers.values()) {
+      if (!peer.connection) continue;
+      const report = await peer.connection.pc.getStats();
+      const meter = this.#meters.get(peer.connection.id) ?? new RateMeter();
+      this.#meters.set(peer.connection.id, meter);
+      all[peer.id] = summarise(report, meter);
+    }
+    const live = new Set([...this.peers.values()].map(({ connection }) => connection?.id));
+    for (const id of this.#meters.keys()) if (!live.has(id)) this.#meters.delete(id);
+    return all;
+  }
+
+  /** @param {number} now */
+  #tick(now) {
+    for (const peer of this.peers.values()) {
+      if (peer.tick(now)) this.#drop(peer, `${peer.name} lost the connection`);
+    }
+  }
+
+  /** @param {Joined} message */
+  #handleJoined(message) {
+    const isNewMember = message.peer_id !== this.selfId;
+    const isFirst = this.selfId === '';
+    if (isNewMember && !isFirst) this.#forgetPeers();
+    this.selfId = message.peer_id;
+    this.name = message.name;
+    this.room = message.room;
+    this.#iceServers = message.ice_servers.map(readIceServer);
+    this.state = 'joined';
+    this.joinedAtMs ??= Date.now();
+    this.#syncRoster(message.peers, isNewMember);
+    for (const peer of this.peers.values()) peer.flush();
+    this.#changed();
+  }
+
+  /**
+   * A newcomer waits for offers. A member that comes back keeps every peer whose media lives, and offers to those it
+   * has not met: they came while it was away.
+   * @param {PeerInfo[]} roster @param {boolean} isNewMember
+   */
+  #syncRoster(roster, isNewMember) {
+    const named = new Set(roster.map(({ peer_id }) => peer_id));
+    for (const peer of this.peers.values()) if (!named.has(peer.id)) peer.setPresence('absent');
+    for (const info of roster) {
+      const known = this.peers.get(info.peer_id);
+      if (known) { known.handleRoster(info); continue; }
+      const peer = this.#add(info);
+      if (peer && !isNewMember) peer.offer();
+    }
+  }
+
+  /** As somebody new: the others know the old id no more. */
+  #forgetPeers() {
+    for (const peer of this.peers.values()) { peer.sendControl({ type: 'bye' }); peer.close(); }
+    this.peers.clear();
+  }
+
+  /** @param {PeerInfo} info */
+  #add(info) {
+    if (info.peer_id === this.selfId) return null;
+    const peer = new Peer(info, {
+      selfId: this.selfId,
+      iceServers: () => this.#iceServers,
+      tracks: () => this.tracks,
+      mediaState: () => this.mediaState,
+      certificate: this.#certificate,
+      signal: (to, connection, signal) => this.signaling.signal(to, connection, signal),
+      isSignalingUp: () => this.signaling.state === 'joined',
+      onChange: () => this.#changed(),
+      onChat: (from, message) => this.#handleChat(from, message),
+      onBye: (from) => this.#drop(from, `${from.name} left`),
+      now: () => Date.now(),
+      random: this.config.random ?? Math.random,
+    });
+    this.peers.set(info.peer_id, peer);
+    return peer;
+  }
+
+  /** @param {Peer} peer @param {string} note */
+  #drop(peer, note) {
+    if (!this.peers.delete(peer.id)) return;
+    peer.close();
+    this.#note(note);
+    this.#changed();
+  }
+
+  /** @param {Exclude<ServerMessage, Joined|ServerError|{type: 'welcome'}>} message */
+  #handleMessage(message) {
+    switch (message.type) {
+      case 'peer_joined': this.#handlePeerJoined(message.peer); break;
+      case 'peer_away': this.#handlePeerAway(message.peer_id); break;
+      case 'peer_back': this.#handlePeerBack(message.peer); break;
+      case 'peer_left': this.#handlePeerLeft(message.peer_id, message.reason); break;
+      case 'signal': this.peers.get(message.from)?.handleSignal(message.connection, message.signal); break;
+    }
+    this.#changed();
+  }
+
+  /** @param {PeerInfo} info */
+  #handlePeerJoined(info) {
+    const known = this.peers.get(info.peer_id);
+    if (known) {
+      // After a server restart: whoever still has a live connection for that id keeps it.
+      known.handleRoster(info);
+      if (!known.isMediaAlive) known.offer();
+      return;
+    }
+    this.#add(info)?.offer();
+    this.#note(`${info.name} joined`);
+  }
+
+  /** @param {string} peerId */
+  #handlePeerAway(peerId) {
+    const peer = this.peers.get(peerId);
+    if (!peer) return;
+    peer.setPresence('away');
+    this.#note(`${peer.name} is reconnecting`);
+  }
+
+  /** @param {PeerInfo} info */
+  #handlePeerBack(info) {
+    const known = this.peers.get(info.peer_id);
+    if (!known) { this.#add(info)?.offer(); return; }
+    known.handleRoster(info);
+    this.#note(`${known.name} is back`);
+  }
+
+  /** @param {string} peerId @param {string} reason */
+  #handlePeerLeft(peerId, reason) {
+    const peer = this.peers.get(peerId);
+    if (!peer) return;
+    if (reason !== 'left' && peer.isMediaAlive) { peer.setPresence('absent'); return; }
+    this.#drop(peer, reason === 'left' ? `${peer.name} left` : `${peer.name} lost the connection`);
+  }
+
+  /** @param {Peer} peer @param {ChatMessage} message */
+  #handleChat(peer, message) {
+    this.#addLine({
+      kind: 'chat', id: this.#lineCount++, mine: false, name: peer.name, text: message.text, atMs: Date.now(),
+      undelivered: [], heard: true,
+    });
+  }
+
+  /** @param {ServerError} error */
+  #handleError(error) {
+    console.warn('server:', error.code, error.message);
+    // `unknown_peer` is answered by the roster: away or left is on its way, and the offer is made again.
+    if (error.code !== 'unknown_peer' && error.code !== 'going_away') this.handlers.onNotice(error.message);
+  }
+
+  /** @param {string|null} why in words; null by the user's wish */
+  #end(why) {
+    if (this.state === 'ended') return;
+    this.state = 'ended';
+    this.endedWhy = why;
+    clearInterval(this.#ticker);
+    for (const peer of this.peers.values()) peer.sendControl({ type: 'bye' });
+    this.signaling.leave();
+    for (const peer of this.peers.values()) peer.close();
+    this.peers.clear();
+    this.#changed();
+  }
+
+  /** @param {string} text */
+  #note(text) { this.#addLine({ kind: 'note', id: this.#lineCount++, text, atMs: Date.now() }); }
+
+  /** @param {Line} line */
+  #addLine(line) {
+    this.lines.push(line);
+    if (this.lines.length > LINES_MAX) this.lines.shift();
+    this.handlers.onLine(line);
+  }
+
+  #changed() {
+    if (this.#changeQueued) return;
+    this.#changeQueued = true;
+    queueMicrotask(() => { this.#changeQueued = false; this.handlers.onChange(); });
+  }
+}
+
+/** Null fields are left out, as RTCPeerConnection wants it. @param {import('./protocol.js').IceServer} server @returns {RTCIceServer} */
+function readIceServer({ urls, username, credential }) {
+  return { urls, ...(username ? { username } : {}), ...(credential ? { credential } : {}) };
+}

@@ -1,0 +1,112 @@
+// @ts-check
+/** The page: which view is shown, and the one call there may be. */
+
+import { Call } from './call.js';
+import { LocalMedia } from './media.js';
+import { linkTo, roomOfPath, webSocketUrl } from './rooms.js';
+import { SettingsStore } from './settings.js';
+import { CallView } from './ui/call_view.js';
+import { Ended } from './ui/ended.js';
+import { Lobby } from './ui/lobby.js';
+import { problemOnWire } from './words.js';
+
+/** @typedef {Lobby|CallView|Ended} View */
+
+class Page {
+  /** @type {Call|null} */ call = null;
+  /** @type {View|null} */ view = null;
+  settings = new SettingsStore();
+  media = new LocalMedia(this.settings);
+
+  constructor() {
+    const query = new URLSearchParams(location.search);
+    this.name = query.get('name')?.trim().slice(0, 64) || this.settings.get('name');
+    this.room = roomOfPath(location.pathname) ?? '';
+    this.media.changes.subscribe(() => this.#shareMedia());
+    addEventListener('pagehide', () => this.#handlePageHide());
+    addEventListener('pageshow', (event) => { if (event.persisted && this.call === null) this.showLobby(); });
+    addEventListener('online', () => this.call?.handleNetworkChange());
+    this.showLobby();
+  }
+
+  showLobby() {
+    document.title = 'Parlor';
+    const lobby = new Lobby({ media: this.media, room: this.room, name: this.name, onJoin: (room, name) => this.join(room, name) });
+    this.#show(lobby, lobby.element);
+    lobby.focus();
+  }
+
+  /** @param {string} room @param {string} name */
+  join(room, name) {
+    this.room = room;
+    this.name = name;
+    this.settings.set('name', name);
+    this.settings.addRecent(room, Date.now());
+    history.replaceState(null, '', new URL(linkTo(location, room)));
+    const call = new Call({ url: webSocketUrl(location), room, name }, {
+      onChange: () => this.#handleCallChange(call),
+      onLine: (line) => { if (this.view instanceof CallView) this.view.addLine(line); },
+      onNotice: (words) => { if (this.view instanceof CallView) this.view.say(words); },
+    });
+    this.call = call;
+    Object.assign(globalThis, { parlor: call });
+    const view = new CallView({ call, media: this.media, onLeave: () => this.leave() });
+    this.#show(view, view.element);
+    this.#shareMedia();
+    call.join();
+    this.media.openWanted();
+  }
+
+  /** By the user's wish: back to the lobby. */
+  leave() {
+    this.#endCall();
+    this.showLobby();
+  }
+
+  #endCall() {
+    const { call } = this;
+    this.call = null;
+    Object.assign(globalThis, { parlor: null });
+    call?.leave();
+    this.media.closeAll();
+  }
+
+  /** The browser closes the socket by itself only after a while: say so now, or a ghost would stay. */
+  #handlePageHide() {
+    if (this.call) this.#endCall();
+  }
+
+  /** @param {Call} call */
+  #handleCallChange(call) {
+    if (call !== this.call) return;
+    if (call.state !== 'ended') { if (this.view instanceof CallView) this.view.update(); return; }
+    const ended = new Ended({
+      why: call.endedWhy ?? '', wasJoined: call.joinedAtMs !== null,
+      onRejoin: () => this.join(this.room, this.name), onLobby: () => this.showLobby(),
+    });
+    this.#endCall();
+    document.title = 'Parlor';
+    this.#show(ended, ended.element);
+    ended.focus();
+  }
+
+  /** Hands the call what is to be sent, and why not. */
+  #shareMedia() {
+    const { call, media } = this;
+    if (!call) return;
+    const { camera, microphone } = media;
+    const isMuted = !this.settings.get('microphoneOn');
+    const microphoneState = isMuted ? 'muted' : microphone.track ? 'on' : 'off';
+    call.setMedia('microphone', media.isMicrophoneLive ? microphone.track : null, { microphone: microphoneState, microphone_reason: problemOnWire(microphone.problem) });
+    call.setMedia('camera', camera.track, { camera: camera.track ? 'on' : 'off', camera_reason: problemOnWire(camera.problem) });
+  }
+
+  /** @param {View} view @param {HTMLElement} element */
+  #show(view, element) {
+    this.view?.close();
+    this.view = view;
+    document.body.append(element);
+  }
+}
+
+new Page();

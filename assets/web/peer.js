@@ -1,0 +1,293 @@
+// @ts-check
+/**
+ * One other person in the room: who they are, whether the server and their media are there, and the one transport
+ * to them at a time. Losing signaling, losing media and losing both are three different states; only the last one,
+ * kept up, drops a person.
+ */
+
+import { Connection } from './connection.js';
+import { readChat, readControl } from './messages.js';
+
+/** @typedef {import('./protocol.js').Signal} Signal */
+/** @typedef {import('./protocol.js').PeerInfo} PeerInfo */
+/** @typedef {import('./connection.js').ChannelLabel} ChannelLabel */
+/** @typedef {import('./connection.js').LocalTracks} LocalTracks */
+/** @typedef {import('./messages.js').MediaState} MediaState */
+/** @typedef {import('./messages.js').ChatMessage} ChatMessage */
+/** @typedef {import('./messages.js').ControlMessage} ControlMessage */
+/**
+ * What a peer needs of its call.
+ * @typedef {object} PeerContext
+ * @property {string} selfId
+ * @property {() => RTCIceServer[]} iceServers
+ * @property {() => LocalTracks} tracks
+ * @property {() => MediaState} mediaState
+ * @property {RTCCertificate|undefined} certificate
+ * @property {(to: string, connection: string, signal: Signal) => boolean} signal false when it could not be sent
+ * @property {() => boolean} isSignalingUp
+ * @property {() => void} onChange
+ * @property {(peer: Peer, message: ChatMessage) => void} onChat
+ * @property {(peer: Peer) => void} onBye
+ * @property {() => number} now milliseconds
+ * @property {() => number} random in [0, 1)
+ */
+/** `present` in the room, `away` with its socket lost, `absent` from the roster altogether. @typedef {'present'|'away'|'absent'} Presence */
+
+/** Dropped when signaling and media have both been dead for this long. */
+export const BOTH_DEAD_MS = 15_000;
+/** A newcomer that gets no offer by then makes one itself. */
+const OFFER_AWAITED_MS = 12_000;
+/** A transport that is still connecting by then gets new ICE credentials. */
+const CONNECTING_MS = 20_000;
+/** ICE restarts: the first at once, then 2, 4, 8, 15 s apart with jitter. */
+const RESTART_BASE_MS = 2_000;
+const RESTART_CAP_MS = 15_000;
+/** After that many restarts in vain the transport is made anew. */
+const RESTARTS_BEFORE_ANEW = 4;
+/** Signals kept while they cannot be sent; the oldest go first. */
+const HELD_SIGNALS_MAX = 256;
+/** Connection ids, and signals of each, that wait for their offer. */
+const EARLY_CONNECTIONS_MAX = 4;
+const EARLY_SIGNALS_MAX = 64;
+/** Chat ids remembered to drop repetitions. */
+const CHAT_IDS_MAX = 512;
+
+/** @param {number} attempt counted from 0 @param {number} random in [0, 1) */
+export function restartDelayMs(attempt, random) {
+  return (0.5 + random / 2) * Math.min(RESTART_CAP_MS, RESTART_BASE_MS * 2 ** Math.min(attempt, 8));
+}
+
+/** A fresh connection id: 16 of a–z 0–9. */
+function makeConnectionId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => (byte % 36).toString(36)).join('');
+}
+
+export class Peer {
+  /** @type {Connection|null} */ connection = null;
+  /** @type {Presence} */ presence = 'present';
+  /** @type {MediaState|null} */ mediaState = null;
+  /** @type {string|null} why this peer sends no picture for now */ videoSuspended = null;
+  /** @type {string} what it calls itself */ client = '';
+  /** Each source's own stream, made here: other ends need not name streams. @type {Map<string, MediaStream>} */ streams = new Map();
+  /** False when no video codec is in common. */ hasCommonVideoCodec = true;
+  /** Whether media has ever flowed. */ everConnected = false;
+  /** ICE restarts since media last flowed. */ restarts = 0;
+  /** Malformed or too large messages. */ dropped = 0;
+
+  /** @type {{connection: string, signal: Signal}[]} */ #held = [];
+  /** @type {Map<string, Signal[]>} */ #early = new Map();
+  /** @type {Set<string>} */ #chatIds = new Set();
+  /** @type {number|null} */ #bothDeadSince = null;
+  #nextRestartAt = 0;
+  #transportSince;
+
+  /** @param {PeerInfo} info @param {PeerContext} context */
+  constructor(info, context) {
+    this.id = info.peer_id;
+    this.name = info.name;
+    this.context = context;
+    this.presence = info.away ? 'away' : 'present';
+    this.#transportSince = context.now();
+  }
+
+  /** Politeness by the order of the two ids: the smaller one. */
+  get isPolite() { return this.context.selfId < this.id; }
+
+  get isMediaAlive() { return this.connection?.state === 'connected'; }
+
+  /** Makes a fresh transport and the first offer on it. */
+  offer() {
+    this.#open(makeConnectionId(), true);
+  }
+
+  /** @param {string} connectionId @param {Signal} signal */
+  handleSignal(connectionId, signal) {
+    if (!/^[a-z0-9]{1,32}$/.test(connectionId)) return;
+    if (this.connection?.id === connectionId) { this.connection.handleSignal(signal); return; }
+    if (signal.kind === 'offer') { this.#handleFreshOffer(connectionId, signal); return; }
+    if (signal.kind === 'candidate') this.#holdEarly(connectionId, signal);
+  }
+
+  /** @param {string} connectionId @param {Signal} signal */
+  #handleFreshOffer(connectionId, signal) {
+    // Both have just offered fresh connections: the impolite one's stands.
+    if (this.connection?.isFreshOffer && !this.isPolite) { this.connection.counters.glare += 1; return; }
+    const early = this.#early.get(connectionId) ?? [];
+    this.#open(connectionId, false).handleSignal(signal);
+    for (const candidate of early) this.connection?.handleSignal(candidate);
+  }
+
+  /** Candidates can overtake their offer. @param {string} connectionId @param {Signal} signal */
+  #holdEarly(connectionId, signal) {
+    const held = this.#early.get(connectionId) ?? [];
+    if (held.length >= EARLY_SIGNALS_MAX) { this.dropped += 1; return; }
+    held.push(signal);
+    this.#early.set(connectionId, held);
+    for (const id of this.#early.keys()) {
+      if (this.#early.size > EARLY_CONNECTIONS_MAX) this.#early.delete(id);
+    }
+  }
+
+  /** The roster names this peer (again). @param {PeerInfo} info */
+  handleRoster(info) {
+    const was = this.presence;
+    this.name = info.name;
+    this.presence = info.away ? 'away' : 'present';
+    if (was !== 'present' && this.presence === 'present') this.#handleBack();
+  }
+
+  /** @param {Presence} presence */
+  setPresence(presence) { this.presence = presence; }
+
+  #handleBack() {
+    this.flush();
+    this.connection?.retryOffer();
+  }
+
+  /** Sends what could not be sent while signaling was down. */
+  flush() {
+    for (const { connection, signal } of this.#held.splice(0)) {
+      if (connection === this.connection?.id) this.#signal(connection, signal);
+    }
+  }
+
+  /** @param {import('./connection.js').LocalSource} source @param {MediaStreamTrack|null} track */
+  setTrack(source, track) { this.connection?.setTrack(source, track); }
+
+  /** @param {ControlMessage} message */
+  sendControl(message) { return this.connection?.send('control', message) ?? false; }
+
+  /** @param {ChatMessage} message */
+  sendChat(message) { return this.connection?.send('chat', message) ?? false; }
+
+  /**
+   * Restarts what is stuck; true when this peer is to be dropped. Called about once a second.
+   * @param {number} now milliseconds
+   */
+  tick(now) {
+    if (this.isMediaAlive) { this.#bothDeadSince = null; return false; }
+    if (this.#isSignalingAlive()) {
+      this.#bothDeadSince = null;
+      this.#mend(now);
+      return false;
+    }
+    this.#bothDeadSince ??= now;
+    return now - this.#bothDeadSince >= BOTH_DEAD_MS;
+  }
+
+  #isSignalingAlive() { return this.presence === 'present' && this.context.isSignalingUp(); }
+
+  /** @param {number} now */
+  #mend(now) {
+    const state = this.connection?.state ?? 'none';
+    const waited = now - this.#transportSince;
+    if (state === 'none' ? waited > OFFER_AWAITED_MS : state === 'closed') { this.offer(); return; }
+    const stuck = state === 'disconnected' || state === 'failed' || (waited > CONNECTING_MS && state !== 'none');
+    if (!stuck || now < this.#nextRestartAt) return;
+    this.#nextRestartAt = now + restartDelayMs(this.restarts, this.context.random());
+    this.restarts += 1;
+    if (this.restarts % (RESTARTS_BEFORE_ANEW + 1) === 0) this.offer();
+    else this.connection?.restartIce();
+    this.context.onChange();
+  }
+
+  /** @param {string} id @param {boolean} offering */
+  #open(id, offering) {
+    this.connection?.close();
+    this.#early.clear();
+    this.#held = [];
+    this.streams = new Map();
+    this.videoSuspended = null;
+    this.#transportSince = this.context.now();
+    const connection = new Connection({
+      id, offering, selfId: this.context.selfId, peerId: this.id,
+      iceServers: this.context.iceServers(), tracks: { ...this.context.tracks() }, certificate: this.context.certificate,
+    }, {
+      onSignal: (signal) => this.#signal(id, signal),
+      canSignal: () => this.#isSignalingAlive(),
+      onTrack: (source, track) => { this.streams.set(source, new MediaStream([track])); this.context.onChange(); },
+      onState: (state) => this.#handleState(state),
+      onVideoCodec: (common) => this.#handleVideoCodec(common),
+      onChannelOpen: (label) => this.#handleChannelOpen(label),
+      onChannelMessage: (label, data) => this.#handleChannelMessage(label, data),
+    });
+    this.connection = connection;
+    this.context.onChange();
+    return connection;
+  }
+
+  /** @param {string} connection @param {Signal} signal */
+  #signal(connection, signal) {
+    if (this.#isSignalingAlive() && this.context.signal(this.id, connection, signal)) return;
+    // A newer description replaces the one it was meant to follow.
+    if (signal.kind === 'offer') this.#held = this.#held.filter((held) => held.signal.kind !== 'offer');
+    this.#held.push({ connection, signal });
+    if (this.#held.length > HELD_SIGNALS_MAX) this.#held.shift();
+  }
+
+  /** @param {RTCPeerConnectionState} state */
+  #handleState(state) {
+    if (state === 'connected') {
+      this.everConnected = true;
+      this.restarts = 0;
+      this.#nextRestartAt = 0;
+      this.#transportSince = this.context.now();
+    } else if (state === 'disconnected' || state === 'failed') {
+      this.tick(this.context.now());
+    }
+    this.context.onChange();
+  }
+
+  /** @param {boolean} common */
+  #handleVideoCodec(common) {
+    const changed = common !== this.hasCommonVideoCodec;
+    this.hasCommonVideoCodec = common;
+    if (!changed) return;
+    this.sendControl(common ? { type: 'video_resumed' } : { type: 'video_suspended', reason: 'no_common_codec' });
+    this.context.onChange();
+  }
+
+  /** @param {ChannelLabel} label */
+  #handleChannelOpen(label) {
+    if (label === 'control') {
+      this.sendControl({ type: 'hello', versions: [1], client: 'parlor-web 0.1.0', boot_id: null });
+      this.sendControl({ type: 'media_state', ...this.context.mediaState() });
+      if (!this.hasCommonVideoCodec) this.sendControl({ type: 'video_suspended', reason: 'no_common_codec' });
+    }
+    this.context.onChange();
+  }
+
+  /** @param {ChannelLabel} label @param {unknown} data */
+  #handleChannelMessage(label, data) {
+    if (label === 'control') this.#handleControl(readControl(data));
+    else this.#handleChat(readChat(data));
+  }
+
+  /** @param {ControlMessage|null} message */
+  #handleControl(message) {
+    switch (message?.type) {
+      case 'hello': this.client = message.client; break;
+      case 'media_state': this.mediaState = message; break;
+      case 'video_suspended': this.videoSuspended = message.reason; break;
+      case 'video_resumed': this.videoSuspended = null; break;
+      case 'bye': this.context.onBye(this); return;
+      default: this.dropped += 1;
+    }
+    this.context.onChange();
+  }
+
+  /** @param {ChatMessage|null} message */
+  #handleChat(message) {
+    if (!message || this.#chatIds.has(message.id)) { this.dropped += 1; return; }
+    this.#chatIds.add(message.id);
+    for (const id of this.#chatIds) {
+      if (this.#chatIds.size > CHAT_IDS_MAX) this.#chatIds.delete(id);
+    }
+    this.context.onChat(this, message);
+  }
+
+  close() {
+    this.connection?.close();
+    this.connection = null;
+  }
+}

@@ -1,0 +1,300 @@
+// @ts-check
+/**
+ * The signaling client: one WebSocket, kept alive. No user interface and no policy about calls; PROTOCOL.md is its
+ * specification.
+ *
+ * A lost socket is opened again with full jitter and the room is joined with the resume token, which is kept in
+ * memory only: a refreshed page is a new person, and a copied tab cannot take this one's place.
+ */
+
+/** @typedef {{peer_id: string, name: string, away: boolean}} PeerInfo */
+/** @typedef {{urls: string[], username?: string|null, credential?: string|null}} IceServer */
+/** @typedef {{room_capacity: number, message_bytes: number, resume_seconds: number, chat_characters: number}} Limits */
+/** @typedef {{mid: string, owner: string, source: string}} StreamDescription */
+/**
+ * @typedef {{kind: 'offer', sdp: string, streams: StreamDescription[]}
+ *   | {kind: 'answer', sdp: string, streams: StreamDescription[]}
+ *   | {kind: 'candidate', candidate: RTCIceCandidateInit}
+ *   | {kind: 'end_of_candidates'}} Signal
+ */
+/**
+ * @typedef {{type: 'joined', room: string, peer_id: string, name: string, resume_token: string, resumed: boolean,
+ *   peers: PeerInfo[], ice_servers: IceServer[], limits: Limits}} Joined
+ */
+/** @typedef {{type: 'error', code: string, message: string, to?: string|null, retry_after_ms?: number|null}} ServerError */
+/**
+ * @typedef {{type: 'welcome', version: number, server: string}
+ *   | Joined
+ *   | {type: 'peer_joined', peer: PeerInfo}
+ *   | {type: 'peer_away', peer_id: string}
+ *   | {type: 'peer_back', peer: PeerInfo}
+ *   | {type: 'peer_left', peer_id: string, reason: string}
+ *   | {type: 'signal', from: string, connection: string, signal: Signal}
+ *   | ServerError} ServerMessage
+ */
+/**
+ * `connecting` before the first `joined`, `joined` while all is well, `reconnecting` after a lost socket, `closed`
+ * for good.
+ * @typedef {'idle'|'connecting'|'joined'|'reconnecting'|'closed'} SignalingState
+ */
+/**
+ * What a user of the client gets to know. `onFailed` is final; its error says why.
+ * @typedef {object} SignalingHandlers
+ * @property {(state: SignalingState) => void} onState
+ * @property {(message: Joined) => void} onJoined
+ * @property {(message: Exclude<ServerMessage, Joined|ServerError|{type: 'welcome'}>) => void} onMessage
+ * @property {(error: ServerError) => void} onError
+ * @property {(error: ServerError) => void} onFailed
+ */
+
+/** The versions of PROTOCOL.md this client speaks. */
+export const PROTOCOL_VERSIONS = [1];
+/** What the client calls itself, in logs. */
+export const CLIENT_NAME = 'parlor-web 0.1.0';
+/** PROTOCOL.md "Reconnecting": the wait is random between 0 and min(2 s, 100 ms · 2ⁿ). */
+export const RECONNECT_BASE_MS = 100;
+/** See {@link RECONNECT_BASE_MS}. */
+export const RECONNECT_CAP_MS = 2_000;
+/** A socket that has not opened and joined by then is given up and tried again. */
+const CONNECT_TIMEOUT_MS = 10_000;
+/** How long a probe waits for any message before the socket counts as lost. */
+const PROBE_TIMEOUT_MS = 5_000;
+/** Not 1000 or 1001, which would leave the room. */
+const CLOSE_RECONNECTING = 3_001;
+/** Errors of a `join` that another try would not mend. */
+const FATAL_JOIN_ERRORS = new Set(['invalid_room', 'invalid_name', 'room_full', 'too_many_rooms', 'already_joined', 'unsupported_version']);
+
+/**
+ * How long to wait before the nth try, in milliseconds.
+ * @param {number} attempt counted from 0
+ * @param {number} random in [0, 1)
+ * @param {number|null} [retryAfterMs] what the server asked for
+ */
+export function reconnectDelayMs(attempt, random, retryAfterMs) {
+  if (typeof retryAfterMs === 'number' && retryAfterMs >= 0) return Math.min(retryAfterMs, 60_000);
+  return random * Math.min(RECONNECT_CAP_MS, RECONNECT_BASE_MS * 2 ** Math.min(attempt, 16));
+}
+
+/** @param {unknown} value @returns {value is Record<string, unknown>} */
+function isObject(value) {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** @param {unknown} value @returns {value is PeerInfo} */
+function isPeerInfo(value) {
+  return isObject(value) && typeof value.peer_id === 'string' && typeof value.name === 'string';
+}
+
+/** @param {unknown} value @returns {value is Signal} */
+function isSignal(value) {
+  if (!isObject(value)) return false;
+  switch (value.kind) {
+    case 'offer':
+    case 'answer': return typeof value.sdp === 'string';
+    case 'candidate': return isObject(value.candidate) && typeof value.candidate.candidate === 'string';
+    case 'end_of_candidates': return true;
+    default: return false;
+  }
+}
+
+/** What each message must hold to be believed. @type {Record<string, (message: Record<string, unknown>) => boolean>} */
+const SERVER_MESSAGE_FORMS = {
+  welcome: (message) => typeof message.version === 'number',
+  joined: (message) => typeof message.peer_id === 'string' && typeof message.room === 'string'
+    && typeof message.resume_token === 'string' && Array.isArray(message.peers) && message.peers.every(isPeerInfo)
+    && Array.isArray(message.ice_servers) && isObject(message.limits),
+  peer_joined: (message) => isPeerInfo(message.peer),
+  peer_away: (message) => typeof message.peer_id === 'string',
+  peer_back: (message) => isPeerInfo(message.peer),
+  peer_left: (message) => typeof message.peer_id === 'string',
+  signal: (message) => typeof message.from === 'string' && typeof message.connection === 'string' && isSignal(message.signal),
+  error: (message) => typeof message.code === 'string' && typeof message.message === 'string',
+};
+
+/**
+ * Reads one message of the server; null for what is malformed or unknown, which a client ignores.
+ * @param {unknown} text
+ * @returns {ServerMessage|null}
+ */
+export function parseServerMessage(text) {
+  if (typeof text !== 'string') return null;
+  let message;
+  try { message = JSON.parse(text); } catch { return null; }
+  if (!isObject(message) || typeof message.type !== 'string') return null;
+  if (!Object.hasOwn(SERVER_MESSAGE_FORMS, message.type)) return null;
+  if (!SERVER_MESSAGE_FORMS[message.type](message)) return null;
+  return /** @type {ServerMessage} */ (/** @type {unknown} */ (message));
+}
+
+/** One membership of one room, over as many sockets as it takes. */
+export class SignalingClient {
+  /** @type {WebSocket|null} */ #socket = null;
+  /** @type {SignalingState} */ #state = 'idle';
+  /** @type {string|null} */ #resumeToken = null;
+  /** @type {number|null} */ #retryAfterMs = null;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */ #timer;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */ #probeTimer;
+  #attempt = 0;
+  #room = '';
+  #name = '';
+
+  /**
+   * @param {string} url `ws(s)://HOST[:PORT]/ws`
+   * @param {SignalingHandlers} handlers
+   * @param {{random?: () => number}} [options]
+   */
+  constructor(url, handlers, options = {}) {
+    this.url = url;
+    this.handlers = handlers;
+    this.random = options.random ?? Math.random;
+  }
+
+  /** Where the membership stands. */
+  get state() { return this.#state; }
+
+  /** Enters the room; the answer is `onJoined` or `onFailed`. @param {string} room @param {string} name */
+  join(room, name) {
+    this.#room = room;
+    this.#name = name;
+    this.#attempt = 0;
+    this.#setState('connecting');
+    this.#open();
+  }
+
+  /**
+   * Sends one step of a negotiation. False when there is no joined socket: the caller keeps what it wants to say.
+   * @param {string} to @param {string} connection @param {Signal} signal
+   */
+  signal(to, connection, signal) {
+    if (this.#state !== 'joined') return false;
+    return this.#send({ type: 'signal', to, connection, signal });
+  }
+
+  /** Leaves the room and closes the socket with 1000. Safe in `pagehide`. */
+  leave() {
+    this.#clearTimers();
+    const socket = this.#socket;
+    this.#socket = null;
+    this.#resumeToken = null;
+    if (socket && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ type: 'leave' }));
+    socket?.close(1000);
+    this.#setState('closed');
+  }
+
+  /** Asks for a sign of life (the same `join` gives the same `joined`); a silent socket is replaced. */
+  probe() {
+    if (this.#state === 'reconnecting') { this.#retryNow(); return; }
+    if (this.#state !== 'joined' || this.#probeTimer !== undefined) return;
+    this.#sendJoin();
+    this.#probeTimer = setTimeout(() => { this.#probeTimer = undefined; this.#abandon(); }, PROBE_TIMEOUT_MS);
+  }
+
+  /** Closes the socket as a broken network would, for tests: the membership is kept. */
+  dropSocket() { this.#abandon(); }
+
+  #retryNow() {
+    if (this.#socket) return;
+    this.#clearTimers();
+    this.#open();
+  }
+
+  #open() {
+    const socket = new WebSocket(this.url);
+    this.#socket = socket;
+    this.#timer = setTimeout(() => this.#abandon(), CONNECT_TIMEOUT_MS);
+    socket.onopen = () => {
+      this.#send({ type: 'hello', versions: PROTOCOL_VERSIONS, client: CLIENT_NAME });
+      this.#sendJoin();
+    };
+    socket.onmessage = (event) => { if (socket === this.#socket) this.#handleMessage(event.data); };
+    socket.onclose = (event) => { if (socket === this.#socket) this.#handleClose(event.code); };
+  }
+
+  #sendJoin() {
+    this.#send({ type: 'join', room: this.#room, name: this.#name, resume: this.#resumeToken });
+  }
+
+  /** @param {object} message */
+  #send(message) {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#socket.send(JSON.stringify(message));
+    return true;
+  }
+
+  /** @param {unknown} data */
+  #handleMessage(data) {
+    clearTimeout(this.#probeTimer);
+    this.#probeTimer = undefined;
+    const message = parseServerMessage(data);
+    if (!message) return;
+    switch (message.type) {
+      case 'welcome': return;
+      case 'joined': this.#handleJoined(message); return;
+      case 'error': this.#handleError(message); return;
+      default: this.handlers.onMessage(message);
+    }
+  }
+
+  /** @param {Joined} message */
+  #handleJoined(message) {
+    clearTimeout(this.#timer);
+    this.#attempt = 0;
+    this.#retryAfterMs = null;
+    this.#room = message.room;
+    this.#resumeToken = message.resume_token;
+    this.#setState('joined');
+    this.handlers.onJoined(message);
+  }
+
+  /** @param {ServerError} error */
+  #handleError(error) {
+    if (typeof error.retry_after_ms === 'number') this.#retryAfterMs = error.retry_after_ms;
+    if (error.code === 'replaced') { this.#fail(error); return; }
+    if (this.#state === 'joined') { this.handlers.onError(error); return; }
+    if (FATAL_JOIN_ERRORS.has(error.code)) { this.#fail(error); return; }
+    this.handlers.onError(error);
+    // The join was put off, not refused: come back with a new socket when the server said.
+    if (error.code === 'rate_limited' || error.code === 'internal') this.#abandon();
+  }
+
+  /** @param {number} code */
+  #handleClose(code) {
+    this.#socket = null;
+    this.#clearTimers();
+    if (code === 4000) { this.#fail({ type: 'error', code: 'unsupported_version', message: 'This page and the server are of different versions. Reload the page.' }); return; }
+    if (code === 4002) { this.#fail({ type: 'error', code: 'replaced', message: 'The call was taken over by another connection.' }); return; }
+    this.#setState(this.#resumeToken === null ? 'connecting' : 'reconnecting');
+    const delay = reconnectDelayMs(this.#attempt++, this.random(), this.#retryAfterMs);
+    this.#retryAfterMs = null;
+    this.#timer = setTimeout(() => this.#open(), delay);
+  }
+
+  /** Gives the socket up without leaving the room, and goes on as if it had broken. */
+  #abandon() {
+    const socket = this.#socket;
+    if (!socket) return;
+    socket.onclose = null;
+    socket.onmessage = null;
+    socket.close(CLOSE_RECONNECTING);
+    this.#handleClose(CLOSE_RECONNECTING);
+  }
+
+  /** @param {ServerError} error */
+  #fail(error) {
+    this.leave();
+    this.handlers.onFailed(error);
+  }
+
+  #clearTimers() {
+    clearTimeout(this.#timer);
+    clearTimeout(this.#probeTimer);
+    this.#probeTimer = undefined;
+  }
+
+  /** @param {SignalingState} state */
+  #setState(state) {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.handlers.onState(state);
+  }
+}

@@ -1,0 +1,103 @@
+// @ts-check
+/** Names of rooms and people, and links: pure functions that follow PROTOCOL.md "Values" and "Links". */
+
+const ADJECTIVES = ('amber autumn brave bright bronze calm candid clear clever copper coral cosy crisp dapper distant dusty '
+  + 'early easy fair fleet fond gentle gilded glad golden grand happy hazel honest humble ivory jolly '
+  + 'keen kind late light lively lucky mellow merry mild misty modest mossy noble olive patient plain '
+  + 'polite proud quick quiet rapid rosy sandy silver simple smooth snowy soft still sunny tidy warm').split(' ');
+const NOUNS = ('acorn alder anchor apple aspen badger barn beacon birch brook candle canyon cedar cello cherry clover '
+  + 'comet cove crane dune elm ember falcon fern finch fjord forest garden grove harbor heron hill '
+  + 'island kettle lagoon lake lantern lark linden maple meadow moon moor oak ocean orchard otter owl '
+  + 'pebble pine plum pond raven reef ridge river robin sparrow spruce stone summit swan willow wren').split(' ');
+/** Lower-case base32 without look-alikes (no l, o, 0, 1). */
+const DIGITS = 'abcdefghijkmnpqrstuvwxyz23456789';
+const DIGIT_COUNT = 8;
+
+/**
+ * A readable random room: 6 + 6 bits of words and 40 bits of digits, 52 in all.
+ * @param {Uint8Array} [bytes] ten random bytes
+ */
+export function makeRoomId(bytes = crypto.getRandomValues(new Uint8Array(10))) {
+  const digits = Array.from(bytes.slice(2, 2 + DIGIT_COUNT), (byte) => DIGITS[byte & 31]).join('');
+  return `${ADJECTIVES[bytes[0] & 63]}-${NOUNS[bytes[1] & 63]}-${digits.slice(0, 4)}-${digits.slice(4)}`;
+}
+
+/**
+ * Reads what was typed or pasted for a room: a name, or a link to a room on this server.
+ * @param {string} text
+ * @param {string} host `HOST[:PORT]` of this page
+ * @returns {{room: string} | {elsewhere: string} | {problem: string}} `elsewhere` is a link to another server
+ */
+export function readRoom(text, host) {
+  const trimmed = text.trim();
+  if (/^https?:\/\//i.test(trimmed)) return readLink(trimmed, host);
+  const room = trimmed.toLowerCase();
+  if (room === '') return { problem: 'Type a room name, paste a link, or start a new call.' };
+  if (room.length > 64) return { problem: 'A room name has at most 64 characters.' };
+  if (!/^[a-z0-9-]+$/.test(room)) return { problem: 'A room name has only letters a–z, digits and hyphens.' };
+  return { room };
+}
+
+/** @param {string} text @param {string} host */
+function readLink(text, host) {
+  let url;
+  try { url = new URL(text); } catch { return { problem: 'This link is damaged. Copy it again.' }; }
+  const room = roomOfPath(url.pathname);
+  if (!room) return { problem: 'This link names no room (…/r/room-name).' };
+  return url.host === host ? { room } : { elsewhere: url.href };
+}
+
+/** The room of `/r/ROOM`, or null. @param {string} path */
+export function roomOfPath(path) {
+  const match = /^\/r\/([^/]+)\/?$/.exec(path);
+  if (!match) return null;
+  let room;
+  try { room = decodeURIComponent(match[1]).trim().toLowerCase(); } catch { return null; }
+  return /^[a-z0-9-]{1,64}$/.test(room) ? room : null;
+}
+
+/**
+ * Checks a display name as the server will.
+ * @param {string} text
+ * @returns {{name: string} | {problem: string}}
+ */
+export function readName(text) {
+  const name = text.trim();
+  if (name === '') return { problem: 'Type your name, so that the others know who you are.' };
+  if ([...name].length > 64) return { problem: 'A name has at most 64 characters.' };
+  if (/\p{Cc}/u.test(name)) return { problem: 'A name has only characters that can be seen.' };
+  return { name };
+}
+
+/** The letter shown where there is no picture. @param {string} name */
+export function initialOf(name) {
+  return ([...name.trim()][0] ?? '?').toUpperCase();
+}
+
+/**
+ * The page's link to a room; the fingerprint for native clients is kept.
+ * @param {{origin: string, hash: string}} location @param {string} room
+ */
+export function linkTo(location, room) {
+  const fingerprint = /(?:^#|&)(fp=[0-9a-fA-F:]{64,95})(?:&|$)/.exec(location.hash);
+  return `${location.origin}/r/${room}${fingerprint ? `#${fingerprint[1]}` : ''}`;
+}
+
+/** The address of the WebSocket beside a page. @param {{protocol: string, host: string}} location */
+export function webSocketUrl(location) {
+  return `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`;
+}
+
+/**
+ * When a room was last entered, in words.
+ * @param {number} thenMs @param {number} nowMs
+ */
+export function whenInWords(thenMs, nowMs) {
+  /** @param {number} ms */
+  const midnight = (ms) => new Date(ms).setHours(0, 0, 0, 0);
+  const days = Math.round((midnight(nowMs) - midnight(thenMs)) / 86_400_000);
+  if (days <= 0) return 'today';
+  if (days === 1) return 'yesterday';
+  if (days < 7) return new Date(thenMs).toLocaleDateString('en', { weekday: 'long' });
+  return new Date(thenMs).toLocaleDateString('en', { day: 'numeric', month: 'short' });
+}

@@ -1,0 +1,120 @@
+// @ts-check
+/** What is said to people, in one place: sentence case, no jargon; what happened, what still works, what to do. Pure. */
+
+/** @typedef {import('./messages.js').Reason} Reason */
+/** @typedef {import('./messages.js').MediaState} MediaState */
+/** @typedef {'camera'|'microphone'} DeviceKind */
+/** Why a device gives nothing; `insecure` is told to the others as `denied`. @typedef {Reason|'insecure'} MediaProblem */
+
+/**
+ * Tells the failures of getUserMedia (W3C Media Capture §10.2) apart.
+ * @param {unknown} error
+ * @param {boolean} secure whether the page is a secure context
+ * @returns {MediaProblem}
+ */
+export function mediaProblem(error, secure) {
+  if (!secure) return 'insecure';
+  switch (/** @type {{name?: string}|null} */ (error)?.name) {
+    case 'NotAllowedError':
+    case 'PermissionDeniedError':
+    case 'SecurityError': return 'denied';
+    case 'NotFoundError':
+    case 'DevicesNotFoundError':
+    case 'OverconstrainedError': return 'no_device';
+    case 'NotReadableError':
+    case 'TrackStartError':
+    case 'AbortError': return 'busy';
+    default: return 'failed';
+  }
+}
+
+/** Without a camera the sound goes on, and the other way round. @type {Record<DeviceKind, string>} */
+const STILL_WORKS = {
+  camera: 'The others can still hear and read you.',
+  microphone: 'You can still listen and write.',
+};
+
+/** @type {Record<MediaProblem, (kind: DeviceKind) => string>} */
+const PROBLEM_WORDS = {
+  denied: (kind) => `The browser may not use your ${kind}. ${STILL_WORKS[kind]} Allow it beside the address, then turn it on again.`,
+  no_device: (kind) => `No ${kind} was found. ${STILL_WORKS[kind]} Plug one in, then turn it on again.`,
+  busy: (kind) => `Your ${kind} is in use by another program. ${STILL_WORKS[kind]} Close that program, then turn it on again.`,
+  unplugged: (kind) => `Your ${kind} was unplugged. ${STILL_WORKS[kind]} Plug it in again, or choose another.`,
+  no_sound_server: () => 'This computer has no sound service running. You can still watch and write.',
+  failed: (kind) => `Your ${kind} could not be started. ${STILL_WORKS[kind]} Try again, or choose another.`,
+  insecure: (kind) => `This page is not secure, so the browser gives it no ${kind}. You can still listen, watch and write. `
+    + 'Open the page by a link that starts with https://.',
+};
+
+/** @param {MediaProblem} problem @param {DeviceKind} kind */
+export function problemInWords(problem, kind) { return PROBLEM_WORDS[problem](kind); }
+
+/** A reason as the others are told it. @param {MediaProblem|null} problem @returns {Reason|null} */
+export function problemOnWire(problem) { return problem === 'insecure' ? 'denied' : problem; }
+
+/** @type {Record<Reason, string>} */
+const CAMERA_MARKS = {
+  denied: 'camera not allowed', no_device: 'no camera', busy: 'camera in use elsewhere', unplugged: 'camera unplugged',
+  no_sound_server: 'camera off', failed: 'camera failed',
+};
+/** @type {Record<Reason, string>} */
+const MICROPHONE_MARKS = {
+  denied: 'microphone not allowed', no_device: 'no microphone', busy: 'microphone in use elsewhere',
+  unplugged: 'microphone unplugged', no_sound_server: 'no sound', failed: 'microphone failed',
+};
+
+/**
+ * The mark on a tile without a picture, or null.
+ * @param {MediaState|null} media @param {string|null} videoSuspended @param {boolean} hasCommonVideoCodec
+ */
+export function cameraMark(media, videoSuspended, hasCommonVideoCodec) {
+  if (media?.camera === 'off') return media.camera_reason ? CAMERA_MARKS[media.camera_reason] : 'camera off';
+  if (!hasCommonVideoCodec || videoSuspended === 'no_common_codec') return 'no picture format in common';
+  if (videoSuspended) return 'sound only, slow network';
+  return null;
+}
+
+/** What the muted mark says, or null when the microphone is on. @param {MediaState|null} media */
+export function microphoneMark(media) {
+  if (!media || media.microphone === 'on') return null;
+  if (media.microphone === 'muted') return 'muted';
+  return media.microphone_reason ? MICROPHONE_MARKS[media.microphone_reason] : 'microphone off';
+}
+
+/**
+ * The state of a connection in words, or null when all is well.
+ * @param {{name: string, state: RTCPeerConnectionState|'none', everConnected: boolean, restarts: number, presence: string}} peer
+ */
+export function connectionInWords({ name, state, everConnected, restarts, presence }) {
+  if (state === 'connected') return null;
+  if (presence !== 'present') return 'Reconnecting…';
+  if (restarts >= 2) return `${name} can’t be reached directly; trying another way`;
+  return everConnected ? 'Reconnecting…' : 'Connecting…';
+}
+
+/** What a chat line says of those it did not reach, or null. @param {string[]} undelivered @param {boolean} heard */
+export function deliveryInWords(undelivered, heard) {
+  if (!heard) return 'Not delivered: nobody is connected yet.';
+  if (undelivered.length === 0) return null;
+  return `Not delivered to ${listInWords(undelivered)}: not connected yet.`;
+}
+
+/** @param {string[]} names */
+function listInWords(names) {
+  return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
+}
+
+/** A call's length. @param {number} seconds */
+export function durationInWords(seconds) {
+  const pad = (/** @type {number} */ value) => String(value).padStart(2, '0');
+  const [hours, minutes, rest] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60, Math.floor(seconds) % 60];
+  return hours > 0 ? `${hours}:${pad(minutes)}:${pad(rest)}` : `${minutes}:${pad(rest)}`;
+}
+
+/** Who is here. @param {number} count with oneself */
+export function peopleInWords(count) { return count === 1 ? 'Only you' : `${count} people`; }
+
+/** @param {number} bps */
+export function bitrateInWords(bps) {
+  return bps >= 1_000_000 ? `${(bps / 1_000_000).toFixed(1)} Mbps` : `${Math.round(bps / 1_000)} kbps`;
+}
