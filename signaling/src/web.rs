@@ -14,8 +14,23 @@ use serde_json::{Value, json};
 /// The web client. A release build holds the files in itself, a debug build reads them where they lie.
 #[derive(RustEmbed)]
 #[folder = "../assets/web"]
+#[exclude = "jsconfig.json"]
 #[allow_missing = true]
 struct Assets;
+
+/// The icons the page draws, shared with the desktop: `/icons/…`.
+#[derive(RustEmbed)]
+#[folder = "../assets/icons"]
+#[prefix = "icons/"]
+#[allow_missing = true]
+struct Icons;
+
+/// The page's fonts: `/fonts/…`.
+#[derive(RustEmbed)]
+#[folder = "../assets/fonts/web"]
+#[prefix = "fonts/"]
+#[allow_missing = true]
+struct Fonts;
 
 /// Scripts and styles of our own only; pictures and sound of a call; WebSockets, also of another server than this one.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
@@ -69,7 +84,7 @@ async fn file(uri: Uri, headers: HeaderMap) -> Response<Body> {
 }
 
 fn asset(path: &str, headers: &HeaderMap) -> Response<Body> {
-    let Some(file) = Assets::get(path) else {
+    let Some(file) = Assets::get(path).or_else(|| Icons::get(path)).or_else(|| Fonts::get(path)) else {
         return (StatusCode::NOT_FOUND, "There is nothing at this address.\n").into_response();
     };
     let hash: String = file.metadata.sha256_hash().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
