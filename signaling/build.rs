@@ -1,6 +1,8 @@
-//! Builds again when the web client's files change, since a release build embeds them.
+//! Builds again when files of the web client change, since a release build embeds them.
 
 fn main() {
-    println!("cargo:rerun-if-changed=../assets/web");
+    for folder in ["web", "icons", "fonts"] {
+        println!("cargo:rerun-if-changed=../assets/{folder}");
+    }
     println!("cargo:rerun-if-changed=build.rs");
 }

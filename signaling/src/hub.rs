@@ -508,3 +508,6 @@ fn closing(conn: ConnId, code: ErrorCode, close_code: u16) -> Output {
 fn to_u32(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;
