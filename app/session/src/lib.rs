@@ -12,11 +12,22 @@
 
 mod action;
 pub mod adaptation;
+mod candidates;
+mod chat;
 mod command;
 mod config;
+mod env;
 mod event;
 mod id;
+mod mesh;
+mod negotiation;
+mod peer;
+mod random;
+mod reconnect;
+mod recovery;
+mod room;
 mod session;
+mod transport;
 mod view;
 
 pub use action::Action;

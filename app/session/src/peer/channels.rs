@@ -1,0 +1,112 @@
+//! What is said with one person over the data channels.
+
+use parlor_proto::{CONTROL_MESSAGE_BYTES_MAX, ChatMessage, ControlMessage, PROTOCOL_VERSION, SuspendReason};
+
+use super::{Fate, Peer};
+use crate::env::Env;
+use crate::{Author, Channel, ChatLine, Event, MediaState};
+
+impl Peer {
+    pub(super) fn open_channel(&mut self, channel: Channel, env: &mut Env<'_>) {
+        let suspended = self.our_video_suspended();
+        let Some(transport) = &mut self.transport else { return };
+        if !transport.open_channel(channel) || channel == Channel::Chat {
+            return;
+        }
+        let hello = ControlMessage::Hello {
+            versions: vec![PROTOCOL_VERSION],
+            client: env.config.client.clone(),
+            boot_id: env.config.boot_id.clone(),
+        };
+        transport.send_control(hello, env.out);
+        transport.send_control(env.media.into(), env.out);
+        if let Some(reason) = suspended {
+            transport.send_control(ControlMessage::VideoSuspended { reason }, env.out);
+        }
+    }
+
+    /// Tells them what our microphone and camera do, or that we leave.
+    pub(crate) fn send_control(&self, message: ControlMessage, env: &mut Env<'_>) {
+        if let Some(transport) = &self.transport {
+            transport.send_control(message, env.out);
+        }
+    }
+
+    /// Returns whether the line is on its way.
+    pub(crate) fn send_chat(&self, message: ChatMessage, env: &mut Env<'_>) -> bool {
+        self.transport.as_ref().is_some_and(|transport| transport.send_chat(message, env.out))
+    }
+
+    pub(super) fn receive_control(&mut self, text: &str, env: &mut Env<'_>) -> Fate {
+        let fits = text.len() <= CONTROL_MESSAGE_BYTES_MAX;
+        let Some(message) = fits.then(|| ControlMessage::decode(text).ok()).flatten() else {
+            self.drop_message(env);
+            return Fate::Stays;
+        };
+        match message {
+            ControlMessage::Hello { versions: _, client: _, boot_id } => {
+                self.same_boot = boot_id.is_some() && boot_id == env.config.boot_id;
+            }
+            ControlMessage::MediaState { microphone, camera, microphone_reason, camera_reason } => {
+                self.set_media(MediaState { microphone, camera, microphone_reason, camera_reason }, env);
+            }
+            ControlMessage::VideoSuspended { reason } => self.their_video_suspended = Some(reason),
+            ControlMessage::VideoResumed => self.their_video_suspended = None,
+            ControlMessage::Bye => return Fate::Goes,
+        }
+        Fate::Stays
+    }
+
+    pub(super) fn receive_chat(&mut self, text: &str, env: &mut Env<'_>) {
+        let Some((text, sent_at_ms)) = self.received_ids.receive(text) else {
+            return self.drop_message(env);
+        };
+        let (peer_id, name) = (self.id.clone(), self.name.clone());
+        let author = Author::Peer { peer_id: peer_id.clone(), name: name.clone() };
+        env.chat.add(ChatLine { author, text: text.clone(), at_ms: sent_at_ms, unreached: Vec::new() });
+        env.out.tell(Event::ChatReceived { peer_id, name, text, sent_at_ms });
+    }
+
+    pub(super) fn set_common_codec(&mut self, common: bool, env: &mut Env<'_>) {
+        let before = self.our_video_suspended();
+        self.common_video_codec = Some(common);
+        self.tell_video(before, env);
+    }
+
+    pub(super) fn set_bandwidth_suspended(&mut self, reason: Option<SuspendReason>, env: &mut Env<'_>) {
+        let before = self.our_video_suspended();
+        self.bandwidth_suspended = reason;
+        self.tell_video(before, env);
+    }
+
+    /// Without a common codec the bandwidth does not matter.
+    pub(super) fn our_video_suspended(&self) -> Option<SuspendReason> {
+        match self.common_video_codec {
+            Some(false) => Some(SuspendReason::NoCommonCodec),
+            Some(true) | None => self.bandwidth_suspended,
+        }
+    }
+
+    fn tell_video(&self, before: Option<SuspendReason>, env: &mut Env<'_>) {
+        let now = self.our_video_suspended();
+        if before == now {
+            return;
+        }
+        let message = now.map_or(ControlMessage::VideoResumed, |reason| ControlMessage::VideoSuspended { reason });
+        self.send_control(message, env);
+    }
+
+    fn set_media(&mut self, state: MediaState, env: &mut Env<'_>) {
+        if self.media.replace(state) != Some(state) {
+            env.out.tell(Event::PeerMedia { peer_id: self.id.clone(), state });
+        }
+    }
+
+    /// Counts it; the user is told of the first only.
+    fn drop_message(&mut self, env: &mut Env<'_>) {
+        self.messages_dropped += 1;
+        if self.messages_dropped == 1 {
+            env.out.complain(None, format!("{} sent something that this program does not understand.", self.name));
+        }
+    }
+}
