@@ -8,6 +8,10 @@ pub mod rtp;
 pub mod source;
 pub mod thread;
 
+pub use audio::{
+    AudioDeviceError, AudioSink, AudioSource, LocalAudio, LocalAudioConfig, LocalAudioStats, RemoteAudio,
+    RemoteAudioStats,
+};
 pub use clock::MediaClock;
 pub use frame::{EncodedAudio, EncodedFrame, I420, Layer, VideoFrame};
 pub use rtp::packet::{MediaKind, MediaPacket, PacketizedFrame, RtpPacket, SenderReport};

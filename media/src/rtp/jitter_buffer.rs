@@ -1,1 +1,467 @@
-//! The adaptive jitter buffer for sound.
+//! The adaptive jitter buffer for sound: puts packets in order and decides which is played when. Pure.
+//!
+//! Its clock is the relative delay of each packet: how much longer than the fastest of late it took. The target delay
+//! is what all but a few of them needed, and the sound is played so much after the fastest packet. Where the present
+//! delay is off the target, the player is asked to shorten or lengthen what it plays, a pitch period at a time.
+//!
+//! Contract: `insert` for each packet, `next` each time the player has run out of decoded sound; each `next` is
+//! answered by exactly what the player is to do for the next few milliseconds. Two situations look the same while
+//! they last, and are told apart when the next packet comes: a sender that pauses (silence, mute) and a packet that
+//! is late. Only the second is counted as concealed.
+
+mod delay;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use self::delay::DelayEstimator;
+use super::packet::{AUDIO_CLOCK_RATE, RtpPacket};
+use crate::audio::opus_packet;
+
+/// The limits of a [`JitterBuffer`].
+#[derive(Clone, Debug)]
+pub struct JitterBufferConfig {
+    /// The least that sound is held: one packet of 20 ms, so that the next one may be as late as it is long.
+    pub min_delay: Duration,
+    /// What is assumed before anything is known.
+    pub initial_delay: Duration,
+    /// The most that sound is held for the sake of jitter; what takes longer is given up.
+    pub max_delay: Duration,
+    /// The most that sound is held for the picture, on top.
+    pub max_extra_delay: Duration,
+    /// This much above the target is skipped at once; less is caught up by playing faster.
+    pub skip_excess: Duration,
+    /// Packets held at most; when full, the oldest goes (at 20 ms a packet 4 s).
+    pub capacity: usize,
+}
+
+impl Default for JitterBufferConfig {
+    fn default() -> Self {
+        Self {
+            min_delay: Duration::from_millis(20),
+            initial_delay: Duration::from_millis(40),
+            max_delay: Duration::from_millis(400),
+            max_extra_delay: Duration::from_millis(500),
+            skip_excess: Duration::from_millis(300),
+            capacity: 200,
+        }
+    }
+}
+
+/// What is to be played next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// This packet.
+    Play {
+        /// The Opus packet.
+        payload: Bytes,
+        /// Its RTP time.
+        timestamp: u32,
+        /// How long it is.
+        samples: u32,
+    },
+    /// The lost frame just before this packet, from the copy in it; the packet itself comes with the next call.
+    Recover {
+        /// The packet after the lost one.
+        following: Bytes,
+        /// RTP time of the lost frame.
+        timestamp: u32,
+        /// How long the lost frame is.
+        samples: u32,
+    },
+    /// Something made up, because a packet is lost or late.
+    Conceal {
+        /// How much, a multiple of 2.5 ms.
+        samples: u32,
+    },
+    /// Nothing is missing: the sender pauses, or has not begun.
+    Pause {
+        /// For how long.
+        samples: u32,
+    },
+}
+
+/// How the player may bring the delay to its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adjustment {
+    /// All is well.
+    Keep,
+    /// Play a little less than was decoded.
+    Shorten,
+    /// Play a little more than was decoded.
+    Lengthen,
+}
+
+/// What a [`JitterBuffer`] has counted since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JitterBufferStats {
+    /// Packets inserted, good or not.
+    pub packets: u64,
+    /// Their payload.
+    pub bytes: u64,
+    /// Packets that never came, as far as the sequence numbers tell.
+    pub lost: u64,
+    /// Packets that came after their time.
+    pub late: u64,
+    /// Packets that came again.
+    pub duplicates: u64,
+    /// Packets that are not Opus.
+    pub invalid: u64,
+    /// Packets thrown away to catch up, or because the buffer was full.
+    pub discarded: u64,
+    /// How often the sender seemed to have started anew.
+    pub restarts: u64,
+    /// Samples made up in place of packets that were lost or late.
+    pub concealed_samples: u64,
+    /// Lost packets recovered from the copy in the next.
+    pub fec_recovered: u64,
+}
+
+/// Puts packets in order and decides when each is played; see the module.
+#[derive(Debug)]
+pub struct JitterBuffer {
+    config: JitterBufferConfig,
+    packets: BTreeMap<i64, Stored>,
+    delay: DelayEstimator,
+    stream: Option<Stream>,
+    extra_delay: i64,
+    stats: JitterBufferStats,
+}
+
+#[derive(Debug)]
+struct Stored {
+    timestamp: i64,
+    samples: i64,
+    payload: Bytes,
+}
+
+/// What is known of the stream being played; times are in samples, extended so that they never wrap.
+#[derive(Debug)]
+struct Stream {
+    ssrc: u32,
+    epoch: Instant,
+    highest_sequence: i64,
+    highest_timestamp: i64,
+    /// Which of the 64 packets up to the highest have come, the lowest bit being the highest.
+    received: u64,
+    playing: bool,
+    /// RTP time of what is played next.
+    playhead: i64,
+    /// The packet that was played last.
+    played_sequence: Option<i64>,
+    /// Made up since the last packet, not known yet whether for a pause or for a late packet.
+    waited: i64,
+}
+
+/// A sequence number this far off is another stream, not a reordered packet (RFC 3550 §A.1 has 3000 and 100).
+const MAX_SEQUENCE_JUMP: i64 = 1000;
+/// So many samples off the time line is another time line.
+const MAX_TIME_JUMP: i64 = 3 * AUDIO_CLOCK_RATE as i64;
+/// Concealing longer than this sounds worse than silence.
+const MAX_CONCEAL: i64 = 5760;
+/// What one call conceals or pauses at most.
+const STEP: i64 = 480;
+/// The finest that a concealment can be, 2.5 ms.
+const GRAIN: i64 = 120;
+/// Faster than this the player does not catch up: one grain of doubt each way. Wider above, for bursts of packets.
+const SHORTEN_ABOVE: i64 = 960;
+const LENGTHEN_BELOW: i64 = 480;
+
+impl JitterBuffer {
+    /// An empty buffer.
+    pub fn new(config: JitterBufferConfig) -> Self {
+        let delay = DelayEstimator::new(ticks(config.initial_delay));
+        Self { config, packets: BTreeMap::new(), delay, stream: None, extra_delay: 0, stats: Default::default() }
+    }
+
+    /// Takes a packet from the network.
+    pub fn insert(&mut self, packet: &RtpPacket, arrived: Instant) {
+        self.stats.packets += 1;
+        self.stats.bytes += packet.payload.len() as u64;
+        let Some(samples) = opus_packet::samples(&packet.payload) else {
+            self.stats.invalid += 1;
+            return;
+        };
+        if self.stream.as_ref().is_some_and(|stream| stream.ssrc != packet.ssrc) {
+            self.restart();
+        }
+        let first = self.stream.is_none();
+        let stream = self.stream.get_or_insert_with(|| Stream::starting_with(packet, arrived));
+        let sequence = stream.extend_sequence(packet.sequence_number);
+        let timestamp = stream.extend_timestamp(packet.timestamp);
+        let now = stream.ticks(arrived);
+        let ahead = sequence - stream.highest_sequence;
+        let off_time = self.delay.distance(now - timestamp).is_some_and(|distance| distance.abs() > MAX_TIME_JUMP);
+        if ahead.abs() > MAX_SEQUENCE_JUMP || (ahead > 0 && off_time) {
+            self.restart();
+            self.stats.packets -= 1;
+            self.stats.bytes -= packet.payload.len() as u64;
+            return self.insert(packet, arrived);
+        }
+        if !first && stream.seen(sequence) {
+            self.stats.duplicates += 1;
+            return;
+        }
+        stream.note_received(sequence, timestamp);
+        if stream.played_sequence.is_some_and(|played| sequence <= played) {
+            self.stats.late += 1;
+            self.stats.lost = self.stats.lost.saturating_sub(1);
+            self.delay.observe(now, timestamp);
+            return;
+        }
+        self.delay.observe(now, timestamp);
+        self.packets
+            .insert(sequence, Stored { timestamp, samples: i64::from(samples), payload: packet.payload.clone() });
+        while self.packets.len() > self.config.capacity {
+            self.packets.pop_first();
+            self.stats.discarded += 1;
+        }
+    }
+
+    /// What to play from `now` on. The caller says when what it gets will be played, not when it asks.
+    pub fn next(&mut self, now: Instant) -> Next {
+        let target = self.target();
+        let Some(stream) = &mut self.stream else { return Next::Pause { samples: STEP as u32 } };
+        let now = stream.ticks(now);
+        let base = self.delay.base();
+        if stream.playing {
+            self.skip_excess(now - base, target);
+        }
+        self.drop_what_is_past();
+        let Some(stream) = &mut self.stream else { return Next::Pause { samples: STEP as u32 } };
+        let Some((&sequence, head)) = self.packets.first_key_value() else {
+            return stream.run_dry(&mut self.stats);
+        };
+        let gap = head.timestamp - stream.playhead;
+        let missing = stream.played_sequence.map_or(0, |played| sequence - played - 1);
+        let head_is_due = base + head.timestamp + target <= now;
+        if stream.playing && gap < GRAIN {
+            return self.play(sequence);
+        }
+        if missing == 0 || !stream.playing {
+            // After a pause, or at the start: when its time has come, and not before.
+            return if head_is_due { self.play(sequence) } else { stream.pause() };
+        }
+        let frame = head.samples;
+        let lost_samples = gap.min(missing.saturating_mul(frame));
+        // What is between that and the packet before is a pause.
+        let lost_from = head.timestamp - lost_samples;
+        if base + lost_from + target > now + STEP {
+            return if lost_from > stream.playhead { stream.pause() } else { stream.wait(&mut self.stats) };
+        }
+        stream.playhead = lost_from;
+        if lost_samples == frame && opus_packet::has_fec(&head.payload) {
+            let following = head.payload.clone();
+            stream.playhead += frame;
+            self.stats.fec_recovered += 1;
+            return Next::Recover { following, timestamp: lost_from as u32, samples: frame as u32 };
+        }
+        let samples = lost_samples.min(frame).min(MAX_CONCEAL) / GRAIN * GRAIN;
+        stream.playhead += samples;
+        self.stats.concealed_samples += samples as u64;
+        Next::Conceal { samples: samples as u32 }
+    }
+
+    /// Whether what is decoded next, to be played at `now`, should be played shorter or longer.
+    pub fn adjustment(&self, now: Instant) -> Adjustment {
+        let Some(stream) = self.stream.as_ref().filter(|stream| stream.playing) else { return Adjustment::Keep };
+        let off = stream.ticks(now) - self.delay.base() - stream.playhead - self.target();
+        if off > SHORTEN_ABOVE {
+            Adjustment::Shorten
+        } else if off < -LENGTHEN_BELOW {
+            Adjustment::Lengthen
+        } else {
+            Adjustment::Keep
+        }
+    }
+
+    /// Holds the sound longer than jitter asks for, so that it stays with the picture.
+    pub fn set_extra_delay(&mut self, extra: Duration) {
+        self.extra_delay = ticks(extra.min(self.config.max_extra_delay));
+    }
+
+    /// How long after the fastest packet the sound is to be played.
+    pub fn target_delay(&self) -> Duration {
+        duration(self.target())
+    }
+
+    /// How long after the fastest packet what is played at `now` is played; zero while nothing is.
+    pub fn current_delay(&self, now: Instant) -> Duration {
+        let playing = self.stream.as_ref().filter(|stream| stream.playing);
+        playing.map_or(Duration::ZERO, |stream| duration(stream.ticks(now) - self.delay.base() - stream.playhead))
+    }
+
+    /// The interarrival jitter of RFC 3550 §6.4.1.
+    pub fn jitter(&self) -> Duration {
+        duration(self.delay.interarrival_jitter())
+    }
+
+    /// What has been counted.
+    pub fn stats(&self) -> JitterBufferStats {
+        self.stats
+    }
+
+    fn target(&self) -> i64 {
+        let jitter = self.delay.target(ticks(self.config.min_delay), ticks(self.config.max_delay));
+        jitter + self.extra_delay
+    }
+
+    fn play(&mut self, sequence: i64) -> Next {
+        let (Some(head), Some(stream)) = (self.packets.remove(&sequence), &mut self.stream) else {
+            return Next::Pause { samples: STEP as u32 };
+        };
+        if let Some(played) = stream.played_sequence {
+            let missing = sequence - played - 1;
+            let gap = head.timestamp - stream.playhead;
+            self.stats.lost += missing.max(0) as u64;
+            // Nothing lost and time left out: the sender paused. Otherwise the wait was for a packet.
+            let paused = missing == 0 && gap >= GRAIN;
+            if !paused {
+                self.stats.concealed_samples += stream.waited as u64;
+            }
+        }
+        if missing_packets_make_fec_useful(stream, sequence) {
+            self.delay.note_loss(stream.highest_timestamp, head.samples);
+        }
+        stream.waited = 0;
+        stream.playing = true;
+        stream.played_sequence = Some(sequence);
+        stream.playhead = head.timestamp + head.samples;
+        Next::Play { payload: head.payload, timestamp: head.timestamp as u32, samples: head.samples as u32 }
+    }
+
+    /// Gives up the oldest packets where the delay has become so long that playing faster would not help.
+    fn skip_excess(&mut self, since_base: i64, target: i64) {
+        let limit = target + ticks(self.config.skip_excess);
+        let Some(stream) = &mut self.stream else { return };
+        if since_base - stream.playhead <= limit {
+            return;
+        }
+        while self.packets.len() > 1 {
+            let Some(entry) = self.packets.first_entry() else { return };
+            let (sequence, end) = (*entry.key(), entry.get().timestamp + entry.get().samples);
+            if since_base - end < target {
+                return;
+            }
+            entry.remove();
+            self.stats.discarded += 1;
+            stream.playhead = end.max(stream.playhead);
+            stream.played_sequence = Some(sequence);
+        }
+    }
+
+    /// Packets whose time line contradicts their order, or whose time was concealed, are of no use.
+    fn drop_what_is_past(&mut self) {
+        let Some(stream) = &mut self.stream else { return };
+        if stream.played_sequence.is_none() {
+            return;
+        }
+        while let Some(entry) = self.packets.first_entry() {
+            if entry.get().timestamp > stream.playhead - GRAIN {
+                return;
+            }
+            stream.played_sequence = stream.played_sequence.max(Some(*entry.key()));
+            entry.remove();
+            self.stats.late += 1;
+        }
+    }
+
+    fn restart(&mut self) {
+        self.stats.restarts += 1;
+        self.stats.discarded += self.packets.len() as u64;
+        self.packets.clear();
+        self.stream = None;
+        self.delay = DelayEstimator::new(ticks(self.config.initial_delay));
+    }
+}
+
+/// A packet was lost just before this one.
+fn missing_packets_make_fec_useful(stream: &Stream, sequence: i64) -> bool {
+    stream.played_sequence.is_some_and(|played| sequence > played + 1)
+}
+
+impl Stream {
+    fn starting_with(packet: &RtpPacket, arrived: Instant) -> Self {
+        Self {
+            ssrc: packet.ssrc,
+            epoch: arrived,
+            // Far from both ends, with the wrapped value in the low bits.
+            highest_sequence: (1 << 32) + i64::from(packet.sequence_number),
+            highest_timestamp: (1 << 40) + i64::from(packet.timestamp),
+            received: 0,
+            playing: false,
+            playhead: i64::MIN / 4,
+            played_sequence: None,
+            waited: 0,
+        }
+    }
+
+    fn extend_sequence(&self, sequence_number: u16) -> i64 {
+        // The casts are the point: the distance modulo the size of the field, as a signed number.
+        self.highest_sequence + i64::from(sequence_number.wrapping_sub(self.highest_sequence as u16) as i16)
+    }
+
+    fn extend_timestamp(&self, timestamp: u32) -> i64 {
+        self.highest_timestamp + i64::from(timestamp.wrapping_sub(self.highest_timestamp as u32) as i32)
+    }
+
+    fn ticks(&self, at: Instant) -> i64 {
+        ticks(at.saturating_duration_since(self.epoch)) - ticks(self.epoch.saturating_duration_since(at))
+    }
+
+    fn seen(&self, sequence: i64) -> bool {
+        let behind = self.highest_sequence - sequence;
+        (0..64).contains(&behind) && self.received >> behind & 1 == 1
+    }
+
+    fn note_received(&mut self, sequence: i64, timestamp: i64) {
+        let ahead = sequence - self.highest_sequence;
+        if ahead > 0 {
+            self.received = self.received.checked_shl(ahead.min(64) as u32).unwrap_or(0) | 1;
+            self.highest_sequence = sequence;
+            self.highest_timestamp = timestamp;
+        } else if ahead > -64 {
+            self.received |= 1 << -ahead;
+        }
+    }
+
+    /// Nothing to play: makes it up for a while, then waits for the sender to go on.
+    fn run_dry(&mut self, stats: &mut JitterBufferStats) -> Next {
+        if !self.playing {
+            return self.pause();
+        }
+        self.wait(stats)
+    }
+
+    /// Holds the playhead and makes something up.
+    fn wait(&mut self, stats: &mut JitterBufferStats) -> Next {
+        self.waited += STEP;
+        if self.waited >= MAX_CONCEAL {
+            self.playing = false;
+        }
+        // Settled when the next packet tells what this wait was for.
+        let _ = stats;
+        Next::Conceal { samples: STEP as u32 }
+    }
+
+    fn pause(&mut self) -> Next {
+        if self.waited > 0 {
+            self.waited = (self.waited + STEP).min(MAX_WAIT);
+        }
+        Next::Pause { samples: STEP as u32 }
+    }
+}
+
+/// A wait longer than this is not counted further: ten minutes.
+const MAX_WAIT: i64 = 600 * AUDIO_CLOCK_RATE as i64;
+
+fn ticks(duration: Duration) -> i64 {
+    let ticks = duration.as_nanos() * u128::from(AUDIO_CLOCK_RATE) / 1_000_000_000;
+    i64::try_from(ticks).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
+}
+
+fn duration(ticks: i64) -> Duration {
+    Duration::from_nanos(ticks.max(0) as u64 * 1_000_000 / u64::from(AUDIO_CLOCK_RATE / 1000))
+}

@@ -1,0 +1,83 @@
+//! Which RTP time each frame of sound gets: even steps while somebody talks, jumps by real time after a pause. Pure.
+
+/// The farthest that the stamps may be behind the media clock before they catch up in a quiet moment: 40 ms.
+const QUIET_LIMIT: i32 = 1920;
+/// The same at any moment, and also for stamps ahead of the clock, where a frame is left out instead: 120 ms.
+const LIMIT: i32 = 5760;
+
+/// Stamps frames; a sound card's clock never quite agrees with the media clock, and neither may jump audibly.
+#[derive(Debug, Default)]
+pub(crate) struct TalkClock {
+    next: Option<u32>,
+}
+
+impl TalkClock {
+    /// The stamp of a frame captured at `captured` in the media clock's RTP time; `None`: the frame is to be left out.
+    pub(crate) fn stamp(&mut self, captured: u32, samples: u32, voice: bool) -> Option<u32> {
+        let Some(even) = self.next else {
+            self.next = Some(captured.wrapping_add(samples));
+            return Some(captured);
+        };
+        // The cast is the point: the distance modulo 2^32, as a signed number.
+        let behind = captured.wrapping_sub(even) as i32;
+        if behind < -LIMIT || (behind < -QUIET_LIMIT && !voice) {
+            return None;
+        }
+        let jump = behind > LIMIT || (behind > QUIET_LIMIT && !voice);
+        let stamp = if jump { captured } else { even };
+        self.next = Some(stamp.wrapping_add(samples));
+        Some(stamp)
+    }
+
+    /// The sound stops here: the next frame is stamped by the clock alone, never before what was sent.
+    pub(crate) fn pause(&mut self, captured: u32) {
+        if let Some(even) = self.next
+            && captured.wrapping_sub(even) as i32 > 0
+        {
+            self.next = Some(captured);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_even_in_a_talk_though_the_capture_times_are_not() {
+        let mut talk = TalkClock::default();
+        let jitter = [0, 500, -300, 900, -900];
+        for n in 0..50_u32 {
+            let captured = (u32::MAX - 10_000).wrapping_add(n * 960).wrapping_add_signed(jitter[n as usize % 5]);
+            assert_eq!(talk.stamp(captured, 960, true), Some((u32::MAX - 10_000).wrapping_add(n * 960)));
+        }
+    }
+
+    #[test]
+    fn after_a_pause_the_stamp_jumps_by_real_time() {
+        let mut talk = TalkClock::default();
+        assert_eq!(talk.stamp(0, 960, true), Some(0));
+        assert_eq!(talk.stamp(480_000, 960, true), Some(480_000));
+        talk.pause(500_000);
+        assert_eq!(talk.stamp(500_100, 960, true), Some(500_000));
+    }
+
+    #[test]
+    fn a_fast_sound_card_loses_a_quiet_frame_now_and_then() {
+        let mut talk = TalkClock::default();
+        let left_out = (0..1000_u32).filter(|n| talk.stamp(n * 950, 960, false).is_none()).count();
+        assert!((5..20).contains(&left_out), "{left_out}");
+    }
+
+    #[test]
+    fn a_slow_sound_card_jumps_in_a_quiet_moment() {
+        let mut talk = TalkClock::default();
+        let mut last = 0;
+        for n in 0..1000_u32 {
+            let stamp = talk.stamp(n * 970, 960, n % 10 > 0).unwrap();
+            assert!(n == 0 || stamp.wrapping_sub(last) == 960 || n % 10 == 0);
+            assert!((n * 970).wrapping_sub(stamp) < 2400);
+            last = stamp;
+        }
+    }
+}
