@@ -1,0 +1,117 @@
+//! The program `parlor-server` as its users start it.
+#![cfg(unix)]
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{ExitStatus, Output, Stdio};
+
+use parlor_proto::ErrorCode;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::support::{Client, PATIENCE, get};
+
+#[tokio::test]
+async fn it_says_where_it_listens_and_stops_in_good_order() {
+    for signal in ["-TERM", "-INT"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut server = Program::start(dir.path(), "127.0.0.1:0").await;
+        let (mut ana, _) = Client::joined(server.addr, "a", "Ana").await;
+        server.signal(signal).await;
+        assert_eq!(ana.closed().await, (Some(ErrorCode::GoingAway), 1001));
+        drop(ana);
+        assert!(server.ended().await.success());
+    }
+}
+
+#[tokio::test]
+async fn killed_and_started_again_it_gives_the_same_ids() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Program::start(dir.path(), "127.0.0.1:0").await;
+    let (ana, first) = Client::joined(server.addr, "a", "Ana").await;
+    server.child.kill().await.unwrap();
+    drop(ana);
+    let server = Program::start(dir.path(), &server.addr.to_string()).await;
+    let mut ana = Client::greeted(server.addr).await;
+    let again = ana.join("a", "Ana", Some(&first.token)).await;
+    assert_eq!((again.peer_id, again.resumed), (first.peer_id, true));
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_said_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let output = run(&["--bind", &addr, "--state-dir", dir.path().to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains(&addr) && said.contains("--bind"), "{said}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_there_is_said_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().to_str().unwrap();
+    let output =
+        run(&["--bind", "127.0.0.1:0", "--state-dir", dir, "--tls-cert", "none.pem", "--tls-key", "none.pem"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("Cannot read none.pem"), "{said}");
+}
+
+#[tokio::test]
+async fn wrong_usage_ends_with_2_and_help_shows_examples() {
+    for args in [&["--bind", "here"][..], &["--ice-server", "http://a"], &["--tls-cert", "a"], &["--unknown"]] {
+        assert_eq!(run(args).await.status.code(), Some(2), "{args:?}");
+    }
+    let help = String::from_utf8(run(&["--help"]).await.stdout).unwrap();
+    assert!(help.contains("Examples:") && help.contains("stun:stun.l.google.com:19302"), "{help}");
+    let version = String::from_utf8(run(&["--version"]).await.stdout).unwrap();
+    assert_eq!(version.trim(), concat!("parlor-server ", env!("CARGO_PKG_VERSION")));
+}
+
+#[tokio::test]
+async fn bound_to_all_interfaces_each_line_is_an_address() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Program::start(dir.path(), "0.0.0.0:0").await;
+    assert!(server.addr.ip().is_loopback());
+    assert!(get(server.addr, "/healthz", "").await.ends_with("ok\n"));
+}
+
+async fn run(args: &[&str]) -> Output {
+    let output = Command::new(env!("CARGO_BIN_EXE_parlor-server")).args(args).kill_on_drop(true).output();
+    timeout(PATIENCE, output).await.unwrap().unwrap()
+}
+
+/// A running `parlor-server`; killed when dropped.
+struct Program {
+    child: Child,
+    addr: SocketAddr,
+}
+
+impl Program {
+    async fn start(state_dir: &Path, bind: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_parlor-server"))
+            .args(["--bind", bind, "--state-dir"])
+            .arg(state_dir)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+        let addr = line.strip_prefix("listening on http://").unwrap().parse().unwrap();
+        Self { child, addr }
+    }
+
+    async fn signal(&self, signal: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().await.unwrap().success());
+    }
+
+    async fn ended(&mut self) -> ExitStatus {
+        timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap()
+    }
+}

@@ -1,0 +1,10 @@
+//! The server over real sockets.
+#![cfg(test)]
+#![allow(missing_docs)]
+
+mod binary;
+mod hostile;
+mod pages;
+mod rooms;
+mod support;
+mod tls;

@@ -1,0 +1,111 @@
+//! Encryption.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use parlor_proto::{ClientMessage, Fingerprint, ServerMessage};
+use parlor_signaling::{ServerConfig, SocketConfig, Tls};
+use ring::digest::{SHA256, digest};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring::default_provider};
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::support::{PATIENCE, config, get, start};
+
+fn self_signed(dir: &tempfile::TempDir) -> ServerConfig {
+    ServerConfig { tls: Tls::SelfSigned, state_dir: Some(dir.path().to_owned()), ..config() }
+}
+
+#[tokio::test]
+async fn a_self_signed_server_is_reached_by_its_certificate_which_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(self_signed(&dir)).await;
+    let fingerprint = server.fingerprint().unwrap();
+    assert!(server.urls()[0].starts_with("https://127.0.0.1:"), "{:?}", server.urls());
+    let link = &server.room_links(&"a".parse().unwrap())[0];
+    assert_eq!(link.to_string(), format!("{}/r/a#fp={fingerprint}", server.urls()[0]));
+
+    let tls = connect(server.local_addr(), &dir).await;
+    let shown = tls.get_ref().1.peer_certificates().unwrap()[0].clone();
+    assert_eq!(Fingerprint(digest(&SHA256, &shown).as_ref().try_into().unwrap()), fingerprint);
+    let (mut websocket, _) = client_async(format!("wss://{}/ws", server.local_addr()), tls).await.unwrap();
+    let hello = ClientMessage::Hello { versions: vec![1], client: "test".into() };
+    websocket.send(Message::text(hello.encode())).await.unwrap();
+    let heard = websocket.next().await.unwrap().unwrap();
+    assert!(matches!(ServerMessage::decode(heard.to_text().unwrap()).unwrap(), ServerMessage::Welcome { .. }));
+    drop(websocket);
+    server.shutdown().await;
+
+    assert_eq!(start(self_signed(&dir)).await.fingerprint(), Some(fingerprint));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_this_user_can_read_the_key() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let _server = start(self_signed(&dir)).await;
+    let mode = std::fs::metadata(dir.path().join("self-signed.pem")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn who_forgets_the_s_of_https_is_sent_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(self_signed(&dir)).await;
+    let answer = get(server.local_addr(), "/r/a?name=Ana", "").await;
+    assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
+    let location = format!("location: https://{}/r/a?name=Ana\r\n", server.local_addr());
+    assert!(answer.contains(&location), "{answer}");
+}
+
+#[tokio::test]
+async fn half_open_tls_handshakes_hold_up_nobody_and_end_by_themselves() {
+    let dir = tempfile::tempdir().unwrap();
+    let sockets = SocketConfig { handshake_timeout: Duration::from_secs(1), ..config().sockets };
+    let server = start(ServerConfig { sockets, ..self_signed(&dir) }).await;
+    let mut half_open = Vec::new();
+    for said in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01", b"\x16\xff\xff\xff\xff\xff"].repeat(5) {
+        let mut tcp = TcpStream::connect(server.local_addr()).await.unwrap();
+        tcp.write_all(said).await.unwrap();
+        half_open.push(tcp);
+    }
+    connect(server.local_addr(), &dir).await;
+    for mut tcp in half_open {
+        let mut rest = Vec::new();
+        let _ = timeout(PATIENCE, tcp.read_to_end(&mut rest)).await.expect("the connection stays open");
+    }
+}
+
+#[tokio::test]
+async fn given_certificates_are_used_and_have_no_fingerprint() {
+    let dir = tempfile::tempdir().unwrap();
+    start(self_signed(&dir)).await.shutdown().await;
+    let pem = dir.path().join("self-signed.pem");
+    let tls = Tls::Files { cert: pem.clone(), key: pem };
+    let server = start(ServerConfig { tls, ..config() }).await;
+    assert_eq!(server.fingerprint(), None);
+    connect(server.local_addr(), &dir).await;
+}
+
+/// Connects as one who trusts the certificate in this state folder, and checks its names.
+async fn connect(addr: SocketAddr, dir: &tempfile::TempDir) -> TlsStream<TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(dir.path().join("self-signed.pem")).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let tcp = TcpStream::connect(addr).await.unwrap();
+    TlsConnector::from(Arc::new(config)).connect(ServerName::from(addr.ip()), tcp).await.unwrap()
+}
