@@ -1,0 +1,69 @@
+//! Hands what is known of the connections to the session's adaptation, and does what it decides.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use parlor_proto::SuspendReason;
+use parlor_session::adaptation::{AdaptationConfig, LegSignals, Share, Signals, evaluate};
+use parlor_session::{ConnectionId, Generation};
+
+use super::peers::Peers;
+use crate::call::LocalMedia;
+use crate::media_bridge::Picture;
+
+/// What was decided last.
+#[derive(Default)]
+pub(super) struct Adaptation {
+    config: AdaptationConfig,
+    legs: BTreeMap<ConnectionId, (Generation, parlor_session::adaptation::Leg)>,
+    target_bps: u32,
+}
+
+impl Adaptation {
+    /// Looks at all connections; gives those that get our picture no longer, or again.
+    pub(super) fn apply(
+        &mut self,
+        peers: &Peers,
+        media: &LocalMedia,
+        now: Instant,
+    ) -> Vec<(ConnectionId, Generation, Option<SuspendReason>)> {
+        let connected = || peers.iter().filter(|(_, peer)| peer.connected_at.is_some());
+        let legs = connected().map(|(connection, peer)| {
+            let previous = self.legs.get(&connection).filter(|(generation, _)| *generation == peer.generation);
+            let target = u32::try_from(peer.shared.quality.target_bps()).unwrap_or(u32::MAX);
+            let signals = LegSignals { target_bitrate_bps: Some(target), previous: previous.map(|(_, leg)| *leg) };
+            (connection, signals)
+        });
+        let decision = evaluate(&Signals { legs: legs.collect() }, &self.config, now);
+        if decision.encoder_target_bps != self.target_bps {
+            self.target_bps = decision.encoder_target_bps;
+            media.video.set_target_bitrate_bps(decision.encoder_target_bps);
+        }
+        let loss = connected().map(|(_, peer)| peer.shared.quality.audio_loss()).fold(0.0, f64::max);
+        media.audio.set_packet_loss(loss as f32);
+
+        let mut changed = Vec::new();
+        let mut legs = BTreeMap::new();
+        for (connection, peer) in connected() {
+            let Some(leg) = decision.legs.get(&connection) else { continue };
+            peer.shared.leg.queue().set_picture(picture(leg.share));
+            let before = self.legs.get(&connection).filter(|(generation, _)| *generation == peer.generation);
+            let was_suspended = before.is_some_and(|(_, leg)| leg.share == Share::SoundOnly);
+            let is_suspended = leg.share == Share::SoundOnly;
+            if was_suspended != is_suspended {
+                changed.push((connection, peer.generation, is_suspended.then_some(SuspendReason::Bandwidth)));
+            }
+            legs.insert(connection, (peer.generation, *leg));
+        }
+        self.legs = legs;
+        changed
+    }
+}
+
+fn picture(share: Share) -> Picture {
+    match share {
+        Share::All => Picture::Full,
+        Share::Fraction { keep_permille } => Picture::Fraction { keep_permille },
+        Share::SoundOnly => Picture::Suspended,
+    }
+}

@@ -1,0 +1,141 @@
+//! The writer task of one connection: frames become RTP packets with this connection's header.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use parlor_media::{EncodedAudio, PacketizedFrame};
+use rtc::rtp;
+use rtc::rtp_transceiver::rtp_sender::RTCRtpSendParameters;
+use tracing::debug;
+use webrtc::media_stream::track_local::TrackLocal;
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+
+use super::{Leg, Next};
+use crate::interceptors::{CaptureTimes, PacerGauge};
+use crate::peer_driver::configuration::AUDIO_LEVEL_URI;
+
+/// What was negotiated for one of our senders; packets with anything else are refused by the stack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SendParameters {
+    pub(crate) payload_type: Option<u8>,
+    audio_level_id: Option<u8>,
+}
+
+impl SendParameters {
+    /// Reads what was negotiated; the payload type is that of `mime_type`, wherever it stands in the list.
+    pub(crate) fn read(parameters: &RTCRtpSendParameters, mime_type: &str) -> Self {
+        let parameters = &parameters.rtp_parameters;
+        let codec =
+            parameters.codecs.iter().find(|codec| codec.rtp_codec.mime_type.eq_ignore_ascii_case(mime_type));
+        let level = parameters.header_extensions.iter().find(|extension| extension.uri == AUDIO_LEVEL_URI);
+        Self {
+            payload_type: codec.map(|codec| codec.payload_type),
+            audio_level_id: level.and_then(|extension| u8::try_from(extension.id).ok()),
+        }
+    }
+}
+
+/// One of our two permanent streams.
+pub(crate) struct SendStream {
+    pub(crate) track: Arc<TrackLocalStaticRTP>,
+    pub(crate) ssrc: u32,
+    parameters: Mutex<SendParameters>,
+}
+
+impl SendStream {
+    pub(crate) fn new(track: Arc<TrackLocalStaticRTP>, ssrc: u32) -> Self {
+        Self { track, ssrc, parameters: Mutex::default() }
+    }
+
+    /// After each negotiation.
+    pub(crate) fn set_parameters(&self, parameters: SendParameters) {
+        *self.parameters.lock().unwrap_or_else(PoisonError::into_inner) = parameters;
+    }
+
+    pub(crate) fn parameters(&self) -> SendParameters {
+        *self.parameters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the writer of one connection needs.
+pub(crate) struct Outbound {
+    pub(crate) leg: Arc<Leg>,
+    pub(crate) audio: Arc<SendStream>,
+    pub(crate) video: Arc<SendStream>,
+    pub(crate) capture_times: Arc<CaptureTimes>,
+    pub(crate) gauge: Arc<PacerGauge>,
+}
+
+/// Numbers packets of one stream.
+struct Sequence(u16);
+
+impl Sequence {
+    fn take(&mut self) -> u16 {
+        let number = self.0;
+        self.0 = number.wrapping_add(1);
+        number
+    }
+}
+
+impl Outbound {
+    /// Writes until the task is aborted or the connection is gone.
+    pub(crate) async fn run(self, first_sequence_number: u16) {
+        let mut audio_sequence = Sequence(first_sequence_number);
+        let mut video_sequence = Sequence(first_sequence_number.rotate_left(7));
+        loop {
+            self.leg.ready().await;
+            loop {
+                // The guard must not live into the await.
+                let next = self.leg.queue().pop(self.gauge.backlog());
+                let written = match next {
+                    Some(Next::Audio(audio)) => self.write_audio(audio, &mut audio_sequence).await,
+                    Some(Next::Video(frame)) => self.write_video(&frame, &mut video_sequence).await,
+                    None => break,
+                };
+                if let Err(error) = written {
+                    // The stack's errors may hold whole packets.
+                    let error: String = error.to_string().chars().take(120).collect();
+                    debug!(error, "a packet was not written");
+                }
+            }
+        }
+    }
+
+    async fn write_audio(&self, audio: EncodedAudio, sequence: &mut Sequence) -> webrtc::error::Result<()> {
+        let SendParameters { payload_type, audio_level_id } = self.audio.parameters();
+        let Some(payload_type) = payload_type else { return Ok(()) };
+        self.capture_times.set(self.audio.ssrc, audio.captured_at, audio.rtp_timestamp);
+        let mut header = rtp::header::Header {
+            version: 2,
+            payload_type,
+            sequence_number: sequence.take(),
+            timestamp: audio.rtp_timestamp,
+            ssrc: self.audio.ssrc,
+            ..rtp::header::Header::default()
+        };
+        if let Some(id) = audio_level_id {
+            // RFC 6464 §3: the voice flag and the level in −dBov.
+            let level = u8::from(audio.voice) << 7 | audio.level_dbov.min(127);
+            header.set_extension(id, Bytes::copy_from_slice(&[level]))?;
+        }
+        self.audio.track.write_rtp(rtp::Packet { header, payload: audio.payload }).await
+    }
+
+    async fn write_video(&self, frame: &PacketizedFrame, sequence: &mut Sequence) -> webrtc::error::Result<()> {
+        let Some(payload_type) = self.video.parameters().payload_type else { return Ok(()) };
+        self.capture_times.set(self.video.ssrc, frame.captured_at, frame.rtp_timestamp);
+        for packet in &frame.packets {
+            let header = rtp::header::Header {
+                version: 2,
+                marker: packet.marker,
+                payload_type,
+                sequence_number: sequence.take(),
+                timestamp: frame.rtp_timestamp,
+                ssrc: self.video.ssrc,
+                ..rtp::header::Header::default()
+            };
+            self.video.track.write_rtp(rtp::Packet { header, payload: packet.payload.clone() }).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,498 @@
+//! The peer connection itself: two permanent tracks, two pre-negotiated channels, and what is done with them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use parlor_proto::{
+    CHAT_MESSAGE_BYTES_MAX, CONTROL_MESSAGE_BYTES_MAX, IceCandidate, Source, StreamDescription,
+};
+use parlor_session::{Channel, ConnectionEvent, ConnectionState};
+use rtc::peer_connection::configuration::RTCOfferOptions;
+use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_OPUS};
+use rtc::rtp_transceiver::rtp_sender::{
+    RTCRtpCodec, RTCRtpCodingParameters, RTCRtpEncodingParameters, RTCRtpRtxParameters, RtpCodecKind,
+};
+use rtc::statistics::StatsSelector;
+use rtc::statistics::report::{RTCStatsReport, RTCStatsReportEntry};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tracing::{Instrument, debug, trace, warn};
+use webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelInit, RTCDataChannelMessage};
+use webrtc::error::{Error, Result};
+use webrtc::media_stream::MediaStreamTrack;
+use webrtc::media_stream::track_local::TrackLocal;
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+use webrtc::media_stream::track_remote::TrackRemote;
+use webrtc::peer_connection::{
+    PeerConnection, PeerConnectionBuilder, RTCIceCandidateInit, RTCIceCandidateType, RTCPeerConnectionState,
+    RTCSessionDescription,
+};
+use webrtc::rtp_transceiver::RtpSender;
+
+use super::configuration::{self, BindAddresses};
+use super::description::has_h264;
+use super::handler::{Handler, STACK_EVENTS, StackEvent};
+use super::{Codecs, PathStats, PeerSetup, PeerShared, Reporter};
+use crate::interceptors::{self, CaptureTimes, ChainParts};
+use crate::media_bridge::Fanout;
+use crate::media_bridge::outbound::{Outbound, SendParameters, SendStream};
+
+/// Remote candidates kept until there is a remote description; further ones are dropped.
+const EARLY_CANDIDATES_MAX: usize = 64;
+/// How long the last words on a channel may take.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(250);
+/// Between two looks whether they are out; the stack has no event for it.
+const FLUSH_LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// How long closing may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+/// One stream name, so that browsers play picture and sound together.
+const STREAM_NAME: &str = "parlor";
+
+/// A local description that was set.
+pub(crate) struct LocalDescription {
+    pub(crate) sdp: String,
+    pub(crate) streams: Vec<(String, Source)>,
+}
+
+/// One of our senders with its stream.
+struct Sending {
+    stream: Arc<SendStream>,
+    sender: Arc<dyn RtpSender>,
+    mime_type: &'static str,
+}
+
+/// The connection.
+pub(crate) struct Connection {
+    peer_connection: Arc<dyn PeerConnection>,
+    events: mpsc::Receiver<StackEvent>,
+    reporter: Reporter,
+    shared: Arc<PeerShared>,
+    fanout: Arc<Fanout>,
+    audio: Sending,
+    video: Sending,
+    control: Arc<dyn DataChannel>,
+    chat: Arc<dyn DataChannel>,
+    remote_streams: Arc<Mutex<BTreeMap<String, Source>>>,
+    early_candidates: Vec<RTCIceCandidateInit>,
+    has_remote_description: bool,
+    /// Readers of tracks and channels, and the writer; they end with the connection.
+    tasks: JoinSet<()>,
+}
+
+impl Connection {
+    /// Makes the connection with everything that it will ever carry.
+    pub(crate) async fn build(setup: &PeerSetup, reporter: Reporter) -> Result<Self> {
+        let [audio_ssrc, video_ssrc, rtx_ssrc, sequence, _] = setup.random;
+        let capture_times = Arc::new(CaptureTimes::default());
+        let (sender, events) = mpsc::channel(STACK_EVENTS);
+        let peer_connection = stack(setup, Handler(sender), capture_times.clone(), video_ssrc).await?;
+        // In this order the m-lines come, and so they are expected.
+        let audio = add_track(&peer_connection, RtpCodecKind::Audio, audio_ssrc, None).await?;
+        let video = add_track(&peer_connection, RtpCodecKind::Video, video_ssrc, Some(rtx_ssrc)).await?;
+        let control = add_channel(&peer_connection, "control", 0).await?;
+        let chat = add_channel(&peer_connection, "chat", 1).await?;
+        let mut tasks = JoinSet::new();
+        for (channel, data_channel) in [(Channel::Control, &control), (Channel::Chat, &chat)] {
+            tasks.spawn(read_channel(data_channel.clone(), channel, reporter.clone()).in_current_span());
+        }
+        let outbound = Outbound {
+            leg: setup.shared.leg.clone(),
+            audio: audio.stream.clone(),
+            video: video.stream.clone(),
+            capture_times,
+            gauge: setup.shared.gauge.clone(),
+        };
+        tasks.spawn(outbound.run(sequence as u16).in_current_span());
+        Ok(Self {
+            peer_connection,
+            events,
+            reporter,
+            shared: setup.shared.clone(),
+            fanout: setup.fanout.clone(),
+            audio,
+            video,
+            control,
+            chat,
+            remote_streams: Arc::default(),
+            early_candidates: Vec::new(),
+            has_remote_description: false,
+            tasks,
+        })
+    }
+
+    /// The next thing the stack says.
+    pub(crate) async fn next_event(&mut self) -> Option<StackEvent> {
+        self.events.recv().await
+    }
+
+    pub(crate) async fn handle_event(&mut self, event: Option<StackEvent>) {
+        match event {
+            Some(StackEvent::Candidate(event)) => match event.candidate.to_json() {
+                Ok(candidate) => {
+                    debug!(candidate.candidate, "local candidate");
+                    self.reporter.report(ConnectionEvent::LocalCandidate(to_proto(candidate))).await;
+                }
+                Err(error) => debug!(%error, "a local candidate has no text"),
+            },
+            Some(StackEvent::CandidatesEnd) => self.reporter.report(ConnectionEvent::LocalCandidatesEnd).await,
+            Some(StackEvent::State(state)) => self.state_changed(state).await,
+            Some(StackEvent::Track(track)) => self.read_track(track),
+            // The stack has stopped; the session learns it by its own time-outs and by `Closed`.
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn state_changed(&mut self, state: RTCPeerConnectionState) {
+        let state = match state {
+            RTCPeerConnectionState::Connecting => ConnectionState::Connecting,
+            RTCPeerConnectionState::Connected => ConnectionState::Connected,
+            RTCPeerConnectionState::Disconnected => ConnectionState::Disconnected,
+            RTCPeerConnectionState::Failed => ConnectionState::Failed,
+            RTCPeerConnectionState::Closed => ConnectionState::Closed,
+            // `New`, `Unspecified`, and what the stack may invent.
+            _ => ConnectionState::New,
+        };
+        debug!(?state, "connection state");
+        match state {
+            ConnectionState::Connected => {
+                self.read_parameters().await;
+                self.shared.leg.queue().open();
+                self.fanout.request_key_frame();
+            }
+            ConnectionState::Failed | ConnectionState::Closed => self.shared.leg.queue().close(),
+            ConnectionState::New | ConnectionState::Connecting | ConnectionState::Disconnected => {}
+        }
+        self.reporter.report(ConnectionEvent::StateChanged(state)).await;
+    }
+
+    /// Creates an offer and sets it.
+    pub(crate) async fn create_offer(&mut self, ice_restart: bool) -> Result<LocalDescription> {
+        let options = ice_restart.then(|| RTCOfferOptions { ice_restart, ..RTCOfferOptions::default() });
+        let offer = self.peer_connection.create_offer(options).await?;
+        self.peer_connection.set_local_description(offer).await?;
+        self.local_description().await
+    }
+
+    /// Sets a remote offer, creates an answer and sets it.
+    pub(crate) async fn accept_offer(
+        &mut self,
+        sdp: String,
+        streams: Vec<StreamDescription>,
+    ) -> Result<LocalDescription> {
+        self.set_remote(RTCSessionDescription::offer(sdp)?, streams).await?;
+        let answer = self.peer_connection.create_answer(None).await?;
+        self.peer_connection.set_local_description(answer).await?;
+        self.read_parameters().await;
+        self.local_description().await
+    }
+
+    /// Sets a remote answer.
+    pub(crate) async fn accept_answer(&mut self, sdp: String, streams: Vec<StreamDescription>) -> Result<()> {
+        self.set_remote(RTCSessionDescription::answer(sdp)?, streams).await?;
+        self.read_parameters().await;
+        Ok(())
+    }
+
+    /// Takes the local offer back.
+    pub(crate) async fn rollback(&mut self) -> Result<()> {
+        self.peer_connection.set_local_description(RTCSessionDescription::rollback(None)?).await
+    }
+
+    async fn set_remote(
+        &mut self,
+        description: RTCSessionDescription,
+        streams: Vec<StreamDescription>,
+    ) -> Result<()> {
+        trace!(description.sdp, "remote description");
+        self.peer_connection.set_remote_description(description).await?;
+        self.has_remote_description = true;
+        let streams = streams.into_iter().map(|stream| (stream.mid, stream.source)).collect();
+        *self.remote_streams.lock().unwrap_or_else(PoisonError::into_inner) = streams;
+        for candidate in std::mem::take(&mut self.early_candidates) {
+            self.add(candidate).await;
+        }
+        Ok(())
+    }
+
+    async fn local_description(&self) -> Result<LocalDescription> {
+        let description = self.peer_connection.local_description().await;
+        let sdp = description.ok_or_else(|| Error::Other("there is no local description".to_owned()))?.sdp;
+        trace!(sdp, "local description");
+        let mut streams = Vec::new();
+        for transceiver in self.peer_connection.get_transceivers().await {
+            let (Some(mid), Some(sender)) = (transceiver.mid().await?, transceiver.sender().await?) else { continue };
+            if sender.id() == self.audio.sender.id() {
+                streams.push((mid, Source::Microphone));
+            } else if sender.id() == self.video.sender.id() {
+                streams.push((mid, Source::Camera));
+            }
+        }
+        Ok(LocalDescription { sdp, streams })
+    }
+
+    /// Which payload types were negotiated; until then nothing can be written.
+    async fn read_parameters(&self) {
+        for sending in [&self.audio, &self.video] {
+            match sending.sender.get_parameters().await {
+                Ok(parameters) => {
+                    sending.stream.set_parameters(SendParameters::read(&parameters, sending.mime_type));
+                }
+                Err(error) => debug!(%error, "a sender has no parameters"),
+            }
+        }
+    }
+
+    /// Says whether there is a video codec in common, now that both descriptions are set.
+    pub(crate) async fn report_codecs(&self) {
+        let local = self.peer_connection.current_local_description().await;
+        let remote = self.peer_connection.current_remote_description().await;
+        let (Some(local), Some(remote)) = (local, remote) else { return };
+        let common = has_h264(&local.sdp) && has_h264(&remote.sdp) && self.video.payload_type().is_some();
+        self.shared.set_codecs(Codecs {
+            audio: self.audio.payload_type().map(|_| "Opus".to_owned()),
+            video: common.then(|| "H264".to_owned()),
+        });
+        self.reporter.report(ConnectionEvent::VideoCodec { common }).await;
+    }
+
+    /// Adds a candidate, or keeps it for the description to come. A refused one is of no consequence.
+    pub(crate) async fn add_candidate(&mut self, candidate: IceCandidate) {
+        let candidate = from_proto(candidate);
+        if self.has_remote_description {
+            self.add(candidate).await;
+        } else if self.early_candidates.len() < EARLY_CANDIDATES_MAX {
+            self.early_candidates.push(candidate);
+        }
+    }
+
+    async fn add(&self, candidate: RTCIceCandidateInit) {
+        debug!(candidate.candidate, "remote candidate");
+        if let Err(error) = self.peer_connection.add_ice_candidate(candidate).await {
+            debug!(%error, "a candidate was refused");
+        }
+    }
+
+    /// Sends on a channel. A peer that reads nothing loses what does not fit.
+    pub(crate) async fn send(&self, channel: Channel, text: &str) {
+        let data_channel = match channel {
+            Channel::Control => &self.control,
+            Channel::Chat => &self.chat,
+        };
+        if let Err(error) = data_channel.try_send_text(text).await {
+            warn!(?channel, %error, "a message could not be sent");
+        }
+    }
+
+    fn read_track(&mut self, track: Arc<dyn TrackRemote>) {
+        let peer_connection = Arc::downgrade(&self.peer_connection);
+        let streams = self.remote_streams.clone();
+        let shared = self.shared.clone();
+        let our_ssrc = self.video.stream.ssrc;
+        let reader = async move {
+            let Some(peer_connection) = peer_connection.upgrade() else { return };
+            let source = source_of(&peer_connection, &track, &streams).await;
+            // Held on, the connection would outlive its owner.
+            drop(peer_connection);
+            debug!(?source, "remote track");
+            match (source, track.kind().await) {
+                (Source::Microphone, RtpCodecKind::Audio) => shared.inbound.read_audio(track).await,
+                (Source::Camera, RtpCodecKind::Video) => shared.inbound.read_video(track, our_ssrc).await,
+                _ => debug!("a track of an unknown source is ignored"),
+            }
+        };
+        self.tasks.spawn(reader.in_current_span());
+    }
+
+    /// What the stack counts and measures.
+    pub(crate) async fn path_stats(&self) -> PathStats {
+        let report = self.peer_connection.get_stats(Instant::now(), StatsSelector::None).await;
+        path_stats(&report)
+    }
+
+    /// Lets the last words go out, then closes.
+    pub(crate) async fn close(mut self) {
+        let flushed = async {
+            while self.control.outstanding_bytes().await.unwrap_or(0) > 0 {
+                tokio::time::sleep(FLUSH_LOOK_INTERVAL).await;
+            }
+        };
+        if tokio::time::timeout(FLUSH_TIMEOUT, flushed).await.is_err() {
+            debug!("the last words may be lost");
+        }
+        // Never left out: a dropped connection leaks memory and descriptors.
+        match tokio::time::timeout(CLOSE_TIMEOUT, self.peer_connection.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(%error, "closing complained"),
+            Err(_elapsed) => warn!("the connection does not close"),
+        }
+        self.tasks.shutdown().await;
+    }
+}
+
+impl Sending {
+    fn payload_type(&self) -> Option<u8> {
+        self.stream.parameters().payload_type
+    }
+}
+
+async fn stack(
+    setup: &PeerSetup,
+    handler: Handler,
+    capture_times: Arc<CaptureTimes>,
+    video_ssrc: u32,
+) -> Result<Arc<dyn PeerConnection>> {
+    let media_engine = configuration::media_engine()?;
+    let BindAddresses { addresses, loopback } = configuration::bind_addresses();
+    let fanout = setup.fanout.clone();
+    let parts = ChainParts {
+        clock: setup.clock,
+        capture_times,
+        quality: setup.shared.quality.clone(),
+        gauge: setup.shared.gauge.clone(),
+        report_sink: setup.shared.inbound.report_sink(),
+        key_frame_requested: Arc::new(move || fanout.request_key_frame()),
+        video_ssrc,
+    };
+    let peer_connection = PeerConnectionBuilder::<SocketAddr>::new()
+        .with_configuration(configuration::configuration(setup.certificate.clone(), setup.ice_servers.clone()))
+        .with_media_engine(media_engine)
+        .with_setting_engine(configuration::setting_engine(&setup.policy, loopback))
+        .with_interceptor_registry(interceptors::chain(parts, &setup.policy))
+        .with_handler(Arc::new(handler))
+        .with_udp_addrs(addresses)
+        .with_data_channel_send_buffer_limit(configuration::CHANNEL_BUFFER_BYTES)
+        .build()
+        .await?;
+    Ok(Arc::new(peer_connection))
+}
+
+async fn add_track(
+    peer_connection: &Arc<dyn PeerConnection>,
+    kind: RtpCodecKind,
+    ssrc: u32,
+    rtx_ssrc: Option<u32>,
+) -> Result<Sending> {
+    let (name, mime_type, codec): (_, _, RTCRtpCodec) = match kind {
+        RtpCodecKind::Audio => ("microphone", MIME_TYPE_OPUS, configuration::opus()),
+        // Of the stack's kinds, nobody asks for another one.
+        _ => ("camera", MIME_TYPE_H264, configuration::h264()),
+    };
+    let encoding = RTCRtpEncodingParameters {
+        rtp_coding_parameters: RTCRtpCodingParameters {
+            ssrc: Some(ssrc),
+            rtx: rtx_ssrc.map(|ssrc| RTCRtpRtxParameters { ssrc }),
+            ..RTCRtpCodingParameters::default()
+        },
+        codec,
+        ..RTCRtpEncodingParameters::default()
+    };
+    let track =
+        MediaStreamTrack::new(STREAM_NAME.to_owned(), name.to_owned(), name.to_owned(), kind, vec![encoding]);
+    let track = Arc::new(TrackLocalStaticRTP::new(track));
+    let sender = peer_connection.add_track(track.clone() as Arc<dyn TrackLocal>).await?;
+    Ok(Sending { stream: Arc::new(SendStream::new(track, ssrc)), sender, mime_type })
+}
+
+async fn add_channel(peer_connection: &Arc<dyn PeerConnection>, label: &str, id: u16) -> Result<Arc<dyn DataChannel>> {
+    let init = RTCDataChannelInit { negotiated: Some(id), ..RTCDataChannelInit::default() };
+    peer_connection.create_data_channel(label, Some(init)).await
+}
+
+/// Reports a channel's messages until it closes. Waiting for the session holds the peer back, not us.
+async fn read_channel(data_channel: Arc<dyn DataChannel>, channel: Channel, reporter: Reporter) {
+    while let Some(event) = data_channel.poll().await {
+        match event {
+            DataChannelEvent::OnOpen => reporter.report(ConnectionEvent::ChannelOpened(channel)).await,
+            DataChannelEvent::OnMessage(message) => {
+                if let Some(event) = received(channel, message) {
+                    reporter.report(event).await;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn received(channel: Channel, message: RTCDataChannelMessage) -> Option<ConnectionEvent> {
+    let bytes_max = match channel {
+        Channel::Control => CONTROL_MESSAGE_BYTES_MAX,
+        Channel::Chat => CHAT_MESSAGE_BYTES_MAX,
+    };
+    let is_sound = message.is_string && message.data.len() <= bytes_max;
+    // What is too large or no text still reaches the session, empty, so that it is counted there.
+    let text = if is_sound { String::from_utf8(message.data.to_vec()).unwrap_or_default() } else { String::new() };
+    Some(match channel {
+        Channel::Control => ConnectionEvent::ControlReceived(text),
+        Channel::Chat => ConnectionEvent::ChatReceived(text),
+    })
+}
+
+/// What a track shows, by the media section it came in; where the other side named nothing, by its kind.
+async fn source_of(
+    peer_connection: &Arc<dyn PeerConnection>,
+    track: &Arc<dyn TrackRemote>,
+    streams: &Mutex<BTreeMap<String, Source>>,
+) -> Source {
+    let track_id = track.track_id().await;
+    for transceiver in peer_connection.get_transceivers().await {
+        let (Ok(Some(mid)), Ok(Some(receiver))) = (transceiver.mid().await, transceiver.receiver().await) else {
+            continue;
+        };
+        if receiver.track().track_id().await == track_id && receiver.track().kind().await == track.kind().await {
+            let streams = streams.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(source) = streams.get(&mid) {
+                return *source;
+            }
+        }
+    }
+    match track.kind().await {
+        RtpCodecKind::Audio => Source::Microphone,
+        RtpCodecKind::Video => Source::Camera,
+        // The stack's enum may grow.
+        _ => Source::Unknown,
+    }
+}
+
+fn path_stats(report: &RTCStatsReport) -> PathStats {
+    let Some(transport) = report.transport() else { return PathStats::default() };
+    let mut path =
+        PathStats { bytes_in: transport.bytes_received, bytes_out: transport.bytes_sent, ..PathStats::default() };
+    let selected = report.get(&transport.selected_candidate_pair_id);
+    let nominated = || report.candidate_pairs().find(|pair| pair.nominated);
+    let pair = match selected {
+        Some(RTCStatsReportEntry::IceCandidatePair(pair)) => Some(pair),
+        Some(_) | None => nominated(),
+    };
+    if let Some(pair) = pair {
+        path.rtt = (pair.current_round_trip_time > 0.0).then(|| Duration::from_secs_f64(pair.current_round_trip_time));
+        let is_relay = |id: &str| match report.get(id) {
+            Some(RTCStatsReportEntry::LocalCandidate(candidate) | RTCStatsReportEntry::RemoteCandidate(candidate)) => {
+                candidate.candidate_type == RTCIceCandidateType::Relay
+            }
+            Some(_) | None => false,
+        };
+        path.relayed = Some(is_relay(&pair.local_candidate_id) || is_relay(&pair.remote_candidate_id));
+    }
+    path
+}
+
+fn to_proto(candidate: RTCIceCandidateInit) -> IceCandidate {
+    IceCandidate {
+        candidate: candidate.candidate,
+        sdp_mid: candidate.sdp_mid,
+        sdp_m_line_index: candidate.sdp_mline_index,
+        username_fragment: candidate.username_fragment,
+    }
+}
+
+fn from_proto(candidate: IceCandidate) -> RTCIceCandidateInit {
+    RTCIceCandidateInit {
+        candidate: candidate.candidate,
+        sdp_mid: candidate.sdp_mid,
+        sdp_mline_index: candidate.sdp_m_line_index,
+        username_fragment: candidate.username_fragment,
+        ..RTCIceCandidateInit::default()
+    }
+}
