@@ -32,6 +32,11 @@ impl JoinOnDrop {
     pub fn is_finished(&self) -> bool {
         self.handle.as_ref().is_none_or(JoinHandle::is_finished)
     }
+
+    /// Lets the thread run on without ever waiting for it: for code of others that may never return.
+    pub fn detach(mut self) {
+        self.handle = None;
+    }
 }
 
 impl Drop for JoinOnDrop {

@@ -98,6 +98,11 @@ impl SequenceExtender {
         extended
     }
 
+    /// The highest extended number so far.
+    pub fn highest(&self) -> Option<u64> {
+        self.highest
+    }
+
     /// Where extended numbers start, far enough from 0 that no earlier packet reaches it.
     pub const START: u64 = 1 << 32;
 }

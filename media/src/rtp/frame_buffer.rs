@@ -1,0 +1,435 @@
+//! Puts packets together into pictures and hands them out in the order in which they can be decoded.
+//!
+//! Packets may come late, twice, out of order, or never. A picture is handed out only when it is whole and the one it
+//! refers to was handed out before. When a packet is missing, the buffer waits for its retransmission; when that does
+//! not come in time, everything up to the next key frame is dropped and one is asked for. A key frame that is whole
+//! never waits for what lies before it.
+//!
+//! Pure: `now` is an argument. After each `insert` drain [`FrameBuffer::poll_frame`] and
+//! [`FrameBuffer::poll_key_frame_request`], then ask [`FrameBuffer::poll_timeout`] when to come again.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::h264::Depacketizer;
+use super::packet::{RtpPacket, SequenceExtender};
+
+mod held;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use held::{Group, Held};
+
+/// The limits of a [`FrameBuffer`].
+#[derive(Clone, Debug)]
+pub struct FrameBufferConfig {
+    /// Packets held at most; when more come all are dropped and a key frame is asked for. 2048 are 2.4 MB of media.
+    pub max_packets: usize,
+    /// Bytes of payload held at most, with the same consequence.
+    pub max_bytes: usize,
+    /// The shortest wait for a retransmission. Chromium waits about as long; on a quick network the packet is back
+    /// within 30 ms.
+    pub min_wait: Duration,
+    /// The shortest time between two requests for a key frame.
+    pub request_interval: Duration,
+}
+
+impl Default for FrameBufferConfig {
+    fn default() -> Self {
+        Self {
+            max_packets: 2048,
+            max_bytes: 8 << 20,
+            min_wait: Duration::from_millis(100),
+            request_interval: Duration::from_millis(500),
+        }
+    }
+}
+
+/// What happened so far: each picture of which a packet came is in exactly one of the `frames_` counters, or still
+/// in the buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameBufferStats {
+    /// Packets inserted.
+    pub packets: u64,
+    /// Their payload.
+    pub bytes: u64,
+    /// Packets that had come before, or came after their picture was given up.
+    pub duplicates: u64,
+    /// Packets waited for in vain.
+    pub packets_missing: u64,
+    /// Pictures handed out.
+    pub frames_assembled: u64,
+    /// Pictures dropped since a packet of them did not come in time.
+    pub frames_dropped_incomplete: u64,
+    /// Whole pictures dropped since the one they refer to was dropped.
+    pub frames_dropped_no_reference: u64,
+    /// Pictures whose packets do not follow RFC 6184.
+    pub frames_dropped_malformed: u64,
+    /// Pictures dropped since the buffer was full or the stream began anew.
+    pub frames_dropped_flushed: u64,
+    /// Requests for a key frame.
+    pub key_frames_requested: u64,
+}
+
+/// A whole picture, ready to be decoded.
+#[derive(Clone, Debug)]
+pub struct AssembledFrame {
+    /// Capture time in the sender's RTP clock.
+    pub rtp_timestamp: u32,
+    /// Whether decoding may start here.
+    pub key: bool,
+    /// The byte stream (H.264 Annex B).
+    pub data: Bytes,
+    /// When its last missing packet came.
+    pub arrived: Instant,
+    /// How many packets it came in.
+    pub packets: usize,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct FrameBuffer {
+    config: FrameBufferConfig,
+    extender: SequenceExtender,
+    ssrc: Option<u32>,
+    /// RFC 3550 §A.1: where a stream that jumped far would go on.
+    jumped_to: Option<u16>,
+    held: Held,
+    /// The number with which the next picture begins; what is below is done with.
+    next: Option<u64>,
+    chain: Chain,
+    /// The first missing packet, and since when that is known.
+    gap: Option<(u64, Instant)>,
+    deadline: Option<Instant>,
+    rtt: Duration,
+    request: Request,
+    last_dropped_timestamp: Option<u32>,
+    stats: FrameBufferStats,
+}
+
+/// Whether the picture that the next one refers to was handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Chain {
+    Unbroken,
+    NeedsKeyFrame,
+}
+
+/// The state of asking for a key frame.
+#[derive(Debug, Default)]
+struct Request {
+    /// Since when one is needed.
+    since: Option<Instant>,
+    last: Option<Instant>,
+    /// Whether anything came since the last request: a peer that sends nothing needs no reminder.
+    heard_since: bool,
+}
+
+/// What to do about the foremost picture.
+enum Step {
+    Deliver,
+    Drop(Why),
+    /// A later key frame is whole: go there.
+    JumpTo(u64),
+    /// What is missing will not come.
+    Broken,
+    Wait(Option<Instant>),
+}
+
+#[derive(Clone, Copy)]
+enum Why {
+    Incomplete,
+    NoReference,
+    Malformed,
+}
+
+/// Farther jumps are not reordering; RFC 3550 §A.1 has 3000 for the same purpose.
+const MAX_JUMP: u16 = 3000;
+
+impl FrameBuffer {
+    /// An empty buffer that waits for a key frame.
+    pub fn new(config: FrameBufferConfig) -> Self {
+        Self {
+            config,
+            extender: SequenceExtender::default(),
+            ssrc: None,
+            jumped_to: None,
+            held: Held::default(),
+            next: None,
+            chain: Chain::NeedsKeyFrame,
+            gap: None,
+            deadline: None,
+            rtt: Duration::ZERO,
+            request: Request::default(),
+            last_dropped_timestamp: None,
+            stats: FrameBufferStats::default(),
+        }
+    }
+
+    /// The round-trip time, on which the wait for a retransmission depends; at most a second is taken into account.
+    pub fn set_rtt(&mut self, rtt: Duration) {
+        self.rtt = rtt.min(Duration::from_secs(1));
+    }
+
+    /// Takes a packet that came at `now`.
+    pub fn insert(&mut self, packet: RtpPacket, now: Instant) {
+        self.stats.packets += 1;
+        self.stats.bytes += packet.payload.len() as u64;
+        self.request.heard_since = true;
+        if self.ssrc.is_some_and(|ssrc| ssrc != packet.ssrc) {
+            self.restart();
+        }
+        self.ssrc = Some(packet.ssrc);
+        let Some(sequence) = self.place(packet.sequence_number) else { return };
+        if self.next.is_some_and(|next| sequence < next) || self.held.contains(sequence) {
+            self.stats.duplicates += 1;
+            return;
+        }
+        self.held.insert(sequence, packet, now);
+        if self.held.len() > self.config.max_packets || self.held.bytes() > self.config.max_bytes {
+            self.flush(now);
+        }
+    }
+
+    /// The next picture that can be decoded.
+    pub fn poll_frame(&mut self, now: Instant) -> Option<AssembledFrame> {
+        self.deadline = None;
+        loop {
+            self.skip_padding();
+            let front = self.held.first_group()?;
+            let step = match self.chain {
+                Chain::Unbroken => self.step_in_chain(&front, now),
+                Chain::NeedsKeyFrame => self.step_to_key_frame(&front, now),
+            };
+            match step {
+                Step::Deliver => match self.deliver(&front, now) {
+                    Some(frame) => return Some(frame),
+                    None => self.need_key_frame(now),
+                },
+                Step::Drop(why) => {
+                    self.drop_group(&front, why);
+                    self.need_key_frame(now);
+                }
+                Step::JumpTo(sequence) => self.jump_to(sequence),
+                Step::Broken => self.need_key_frame(now),
+                Step::Wait(deadline) => {
+                    self.deadline = deadline;
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Whether a key frame is to be asked for now; calling it counts as having asked.
+    pub fn poll_key_frame_request(&mut self, now: Instant) -> bool {
+        if self.request_due().is_none_or(|due| due > now) {
+            return false;
+        }
+        self.request.last = Some(now);
+        self.request.heard_since = false;
+        self.stats.key_frames_requested += 1;
+        true
+    }
+
+    /// When to call the `poll_` functions again if no packet comes before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline.into_iter().chain(self.request_due()).min()
+    }
+
+    /// The decoder made nothing of a picture: all up to the next key frame is of no use.
+    pub fn decoding_failed(&mut self, now: Instant) {
+        self.need_key_frame(now);
+    }
+
+    /// Drops everything held, as when a queue before this one overflowed; a key frame is asked for.
+    pub fn flush(&mut self, now: Instant) {
+        let (pictures, last) = self.held.pictures();
+        let counted = u64::from(pictures > 0 && self.held.first_timestamp() == self.last_dropped_timestamp);
+        self.stats.frames_dropped_flushed += pictures - counted;
+        if let Some((sequence, timestamp)) = last {
+            self.next = Some(sequence + 1);
+            self.last_dropped_timestamp = Some(timestamp);
+        }
+        self.held.clear();
+        self.need_key_frame(now);
+    }
+
+    /// What happened so far.
+    pub fn stats(&self) -> FrameBufferStats {
+        self.stats
+    }
+
+    /// Packets held now.
+    pub fn packets_held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Bytes of payload held now.
+    pub fn bytes_held(&self) -> usize {
+        self.held.bytes()
+    }
+
+    /// The extended number of a packet, or `None` for a stray one far from all others.
+    fn place(&mut self, sequence_number: u16) -> Option<u64> {
+        if let Some(highest) = self.extender.highest() {
+            // The cast is the point: the distance modulo 2^16, as a signed number.
+            let distance = sequence_number.wrapping_sub(highest as u16) as i16;
+            if distance.unsigned_abs() > MAX_JUMP {
+                if self.jumped_to != Some(sequence_number) {
+                    self.jumped_to = Some(sequence_number.wrapping_add(1));
+                    self.stats.duplicates += 1;
+                    return None;
+                }
+                self.restart();
+            }
+        }
+        self.jumped_to = None;
+        Some(self.extender.extend(sequence_number))
+    }
+
+    /// The stream begins anew: another sender, or the same one after a long silence.
+    fn restart(&mut self) {
+        let (pictures, _) = self.held.pictures();
+        self.stats.frames_dropped_flushed += pictures;
+        self.held.clear();
+        self.extender = SequenceExtender::default();
+        self.next = None;
+        self.chain = Chain::NeedsKeyFrame;
+        self.gap = None;
+        self.last_dropped_timestamp = None;
+    }
+
+    /// Packets without content fill a gap in the numbers and are no part of a picture.
+    fn skip_padding(&mut self) {
+        while let Some(next) = self.next
+            && self.held.is_padding(next)
+        {
+            self.held.remove_up_to(next);
+            self.next = Some(next + 1);
+        }
+    }
+
+    fn step_in_chain(&mut self, front: &Group, now: Instant) -> Step {
+        let next = self.next.unwrap_or(front.first);
+        if front.first == next && front.is_whole() {
+            return Step::Deliver;
+        }
+        if let Some(key_frame) = self.held.whole_key_frame_after(front.first) {
+            return Step::JumpTo(key_frame);
+        }
+        let missing = if front.first > next { next } else { front.first_missing };
+        let Some(noticed) = self.held.first_arrival_after(missing) else { return Step::Wait(None) };
+        let since = match self.gap {
+            Some((sequence, since)) if sequence == missing => since,
+            _ => noticed,
+        };
+        self.gap = Some((missing, since));
+        let deadline = since + self.wait();
+        if now >= deadline { Step::Broken } else { Step::Wait(Some(deadline)) }
+    }
+
+    fn step_to_key_frame(&mut self, front: &Group, now: Instant) -> Step {
+        let starts_at_boundary = self.next == Some(front.first);
+        if front.is_whole() && front.idr && front.starts_picture && (front.starts_with_sps || starts_at_boundary) {
+            return Step::Deliver;
+        }
+        if !front.idr && front.is_whole() {
+            let whole = front.starts_picture || starts_at_boundary;
+            return Step::Drop(if whole { Why::NoReference } else { Why::Incomplete });
+        }
+        if let Some(key_frame) = self.held.whole_key_frame_after(front.first) {
+            return Step::JumpTo(key_frame);
+        }
+        if front.is_over && (!front.has_content || front.delta) {
+            return Step::Drop(Why::Incomplete);
+        }
+        // It is a key frame, or nothing shows that it is not: its missing packets may still come.
+        let deadline = front.arrived_first + self.wait();
+        if now < deadline {
+            return Step::Wait(Some(deadline));
+        }
+        // A whole key frame whose parameter sets are missing may still fit those of the last one.
+        if front.is_whole() && front.starts_picture { Step::Deliver } else { Step::Drop(Why::Incomplete) }
+    }
+
+    fn deliver(&mut self, group: &Group, now: Instant) -> Option<AssembledFrame> {
+        let mut depacketizer = Depacketizer::default();
+        let mut result = Ok(());
+        for payload in self.held.payloads(group) {
+            result = result.and_then(|()| depacketizer.push(payload));
+        }
+        let unit = match result.and_then(|()| depacketizer.finish()) {
+            Ok(unit) => unit,
+            Err(error) => {
+                tracing::debug!(%error, "packets make no picture");
+                self.drop_group(group, Why::Malformed);
+                return None;
+            }
+        };
+        self.advance(group.last + 1);
+        self.stats.frames_assembled += 1;
+        self.gap = None;
+        if unit.key {
+            self.chain = Chain::Unbroken;
+            self.request.since = None;
+        }
+        let arrived = group.arrived_last.min(now);
+        let rtp_timestamp = group.timestamp;
+        Some(AssembledFrame { rtp_timestamp, key: unit.key, data: unit.data, arrived, packets: group.packets })
+    }
+
+    fn jump_to(&mut self, sequence: u64) {
+        while let Some(front) = self.held.first_group()
+            && front.first < sequence
+        {
+            let whole = front.is_whole() && (front.starts_picture || self.next == Some(front.first));
+            self.drop_group(&front, if whole { Why::NoReference } else { Why::Incomplete });
+        }
+        self.advance(sequence);
+        self.chain = Chain::NeedsKeyFrame;
+        self.gap = None;
+    }
+
+    fn drop_group(&mut self, group: &Group, why: Why) {
+        self.advance(group.last + 1);
+        let counted_before = self.last_dropped_timestamp == Some(group.timestamp);
+        self.last_dropped_timestamp = Some(group.timestamp);
+        if counted_before || !group.has_content {
+            return;
+        }
+        match why {
+            Why::Incomplete => self.stats.frames_dropped_incomplete += 1,
+            Why::NoReference => self.stats.frames_dropped_no_reference += 1,
+            Why::Malformed => self.stats.frames_dropped_malformed += 1,
+        }
+    }
+
+    /// Everything below `sequence` is done with; what had not come is missing for good.
+    fn advance(&mut self, sequence: u64) {
+        let had = self.held.remove_up_to(sequence - 1);
+        if let Some(next) = self.next {
+            self.stats.packets_missing += sequence.saturating_sub(next).saturating_sub(had);
+        }
+        self.next = Some(sequence.max(self.next.unwrap_or(sequence)));
+    }
+
+    fn need_key_frame(&mut self, now: Instant) {
+        self.chain = Chain::NeedsKeyFrame;
+        self.gap = None;
+        self.request.since.get_or_insert(now);
+    }
+
+    fn wait(&self) -> Duration {
+        self.config.min_wait.max(self.rtt * 2)
+    }
+
+    fn request_due(&self) -> Option<Instant> {
+        let since = self.request.since?;
+        let Some(last) = self.request.last else { return Some(since) };
+        // On a slow path the answer to the last request is still under way after the usual time.
+        let interval = self.config.request_interval.max(self.rtt + self.config.min_wait);
+        self.request.heard_since.then(|| since.max(last + interval))
+    }
+}

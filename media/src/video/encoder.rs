@@ -1,0 +1,245 @@
+//! Encoders: raw pictures in, a bit stream out.
+
+use std::time::Instant;
+
+use openh264::OpenH264API;
+use openh264::encoder::{
+    BitRate, Encoder, EncoderConfig, FrameRate, FrameType, IntraFramePeriod, Level, Profile, RateControlMode,
+    UsageType, VuiConfig,
+};
+use openh264::formats::YUVSource;
+use openh264_sys2::{ENCODER_OPTION_BITRATE, ENCODER_OPTION_MAX_BITRATE, SBitrateInfo, SPATIAL_LAYER_ALL};
+use thiserror::Error;
+
+use super::codec::VideoCodec;
+use crate::frame::{EncodedFrame, Layer, VideoFrame};
+
+/// What an encoder is made for.
+#[derive(Clone, Debug)]
+pub struct VideoEncoderConfig {
+    /// The codec.
+    pub codec: VideoCodec,
+    /// The rate at the start, in bits per second.
+    pub bitrate_bps: u32,
+    /// Pictures per second, on which the rate control reckons.
+    pub frame_rate_hz: f32,
+}
+
+/// Why a picture could not be encoded.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum EncodeError {
+    /// The planes are shorter than the size says, or the size is odd or none.
+    #[error("a picture of {width}x{height} cannot be encoded")]
+    UnsuitableFrame {
+        /// Its width in pixels.
+        width: u32,
+        /// Its height in pixels.
+        height: u32,
+    },
+    /// The library refused.
+    #[error("the H.264 encoder failed: {0}")]
+    Codec(String),
+}
+
+/// An encoder for one layer.
+pub struct VideoEncoder {
+    codec: Codec,
+    bitrate_bps: u32,
+    /// Where the encoder's milliseconds begin.
+    epoch: Option<Instant>,
+}
+
+enum Codec {
+    H264(H264Encoder),
+}
+
+struct H264Encoder {
+    encoder: Encoder,
+    /// The size it is set up for; a new size takes back the rate that was set since the start.
+    size: Option<(u32, u32)>,
+    applied_bps: Option<u32>,
+    config: VideoEncoderConfig,
+}
+
+impl VideoEncoder {
+    /// Sets an encoder up.
+    ///
+    /// # Errors
+    ///
+    /// When the library refuses.
+    pub fn new(config: VideoEncoderConfig) -> Result<Self, EncodeError> {
+        let bitrate_bps = config.bitrate_bps;
+        let codec = match config.codec {
+            VideoCodec::H264 => Codec::H264(H264Encoder::new(config)?),
+        };
+        Ok(Self { codec, bitrate_bps, epoch: None })
+    }
+
+    /// The rate from the next picture on, in bits per second.
+    pub fn set_bitrate_bps(&mut self, bitrate_bps: u32) {
+        // The library takes a signed number.
+        self.bitrate_bps = bitrate_bps.clamp(10_000, 100_000_000);
+    }
+
+    /// Encodes one picture; `None` when the rate control leaves it out. A key frame is never left out.
+    ///
+    /// # Errors
+    ///
+    /// When the picture is unsuitable or the library fails.
+    pub fn encode(&mut self, frame: &VideoFrame, key: bool) -> Result<Option<EncodedFrame>, EncodeError> {
+        let epoch = *self.epoch.get_or_insert(frame.captured_at);
+        let at_ms = frame.captured_at.saturating_duration_since(epoch).as_millis() as u64;
+        match &mut self.codec {
+            Codec::H264(encoder) => encoder.encode(frame, key, at_ms, self.bitrate_bps),
+        }
+    }
+}
+
+impl H264Encoder {
+    fn new(config: VideoEncoderConfig) -> Result<Self, EncodeError> {
+        let encoder = Self::open(&config, config.bitrate_bps, Level::Level_3_1)?;
+        Ok(Self { encoder, size: None, applied_bps: None, config })
+    }
+
+    fn open(config: &VideoEncoderConfig, bitrate_bps: u32, level: Level) -> Result<Encoder, EncodeError> {
+        let settings = EncoderConfig::new()
+            .bitrate(BitRate::from_bps(bitrate_bps))
+            .max_frame_rate(FrameRate::from_hz(config.frame_rate_hz))
+            .usage_type(UsageType::CameraVideoRealTime)
+            .rate_control_mode(RateControlMode::Bitrate)
+            // OpenH264's baseline is the constrained one.
+            .profile(Profile::Baseline)
+            .level(level)
+            // One encoder per peer's camera, on its own thread: more threads only add latency.
+            .num_threads(1)
+            // Without it the rate is not held: measured, twice the target on a busy picture.
+            .skip_frames(true)
+            // Key frames come on demand only; each costs the bandwidth of about ten others.
+            .scene_change_detect(false)
+            .intra_frame_period(IntraFramePeriod::auto())
+            .vui(VuiConfig::bt601());
+        Encoder::with_api_config(OpenH264API::from_source(), settings).map_err(codec_error)
+    }
+
+    fn encode(
+        &mut self,
+        frame: &VideoFrame,
+        key: bool,
+        at_ms: u64,
+        bitrate_bps: u32,
+    ) -> Result<Option<EncodedFrame>, EncodeError> {
+        let source = Source::new(frame)?;
+        let size = (frame.width, frame.height);
+        if self.size != Some(size) {
+            // A new encoder rather than a resized one: resizing takes back what was set through raw options.
+            self.encoder = Self::open(&self.config, bitrate_bps, level_for(size, self.config.frame_rate_hz))?;
+            self.size = Some(size);
+            self.applied_bps = Some(bitrate_bps);
+        }
+        if self.applied_bps != Some(bitrate_bps) {
+            self.apply_bitrate(bitrate_bps);
+        }
+        if key {
+            self.encoder.force_intra_frame();
+        }
+        let timestamp = openh264::Timestamp::from_millis(at_ms);
+        let stream = self.encoder.encode_at(&source, timestamp).map_err(codec_error)?;
+        let is_key = match stream.frame_type() {
+            FrameType::IDR => true,
+            FrameType::I | FrameType::P | FrameType::IPMixed => false,
+            FrameType::Skip | FrameType::Invalid => return Ok(None),
+        };
+        let data = stream.to_vec();
+        if data.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(EncodedFrame {
+            layer: Layer(0),
+            temporal_id: 0,
+            key: is_key,
+            discardable: false,
+            captured_at: frame.captured_at,
+            width: frame.width,
+            height: frame.height,
+            data: data.into(),
+        }))
+    }
+
+    #[allow(unsafe_code)]
+    fn apply_bitrate(&mut self, bitrate_bps: u32) {
+        let rising = self.applied_bps.is_none_or(|applied| bitrate_bps > applied);
+        // The maximum must never lie below the target, not even between the two calls.
+        let order = if rising {
+            [ENCODER_OPTION_MAX_BITRATE, ENCODER_OPTION_BITRATE]
+        } else {
+            [ENCODER_OPTION_BITRATE, ENCODER_OPTION_MAX_BITRATE]
+        };
+        for option in order {
+            let mut info = SBitrateInfo { iLayer: SPATIAL_LAYER_ALL, iBitrate: bitrate_bps as i32 };
+            // SAFETY: for both options the encoder reads one `SBitrateInfo` through the pointer before the call
+            // returns and keeps nothing; the encoder is initialised, since `encode` has run for this size.
+            let result = unsafe { self.encoder.raw_api().set_option(option, (&raw mut info).cast()) };
+            if result != 0 {
+                tracing::warn!(bitrate_bps, option, result, "the encoder refused a bitrate");
+            }
+        }
+        self.applied_bps = Some(bitrate_bps);
+    }
+}
+
+/// The lowest level that carries this size and rate, but at least 3.1, which is what the SDP promises to send
+/// (H.264 table A-1).
+fn level_for((width, height): (u32, u32), frame_rate_hz: f32) -> Level {
+    let macroblocks = width.div_ceil(16) * height.div_ceil(16);
+    let per_second = f64::from(macroblocks) * f64::from(frame_rate_hz);
+    match macroblocks {
+        0..=3_600 if per_second <= 108_000.0 => Level::Level_3_1,
+        0..=5_120 if per_second <= 216_000.0 => Level::Level_3_2,
+        0..=8_192 if per_second <= 245_760.0 => Level::Level_4_0,
+        0..=8_704 if per_second <= 522_240.0 => Level::Level_4_2,
+        _ => Level::Level_5_2,
+    }
+}
+
+fn codec_error(error: openh264::Error) -> EncodeError {
+    EncodeError::Codec(error.to_string())
+}
+
+/// The planes of a picture, checked, as the library wants them.
+struct Source<'a>(&'a VideoFrame);
+
+impl<'a> Source<'a> {
+    fn new(frame: &'a VideoFrame) -> Result<Self, EncodeError> {
+        let VideoFrame { width, height, ref planes, .. } = *frame;
+        let even = width % 2 == 0 && height % 2 == 0;
+        let sane = (16..=3840).contains(&width) && (16..=2160).contains(&height);
+        if even && sane && planes.holds(width, height) && planes.y_stride <= 1 << 16 && planes.uv_stride <= 1 << 16 {
+            Ok(Self(frame))
+        } else {
+            Err(EncodeError::UnsuitableFrame { width, height })
+        }
+    }
+}
+
+impl YUVSource for Source<'_> {
+    fn dimensions(&self) -> (usize, usize) {
+        (self.0.width as usize, self.0.height as usize)
+    }
+
+    fn strides(&self) -> (usize, usize, usize) {
+        let planes = &self.0.planes;
+        (planes.y_stride, planes.uv_stride, planes.uv_stride)
+    }
+
+    fn y(&self) -> &[u8] {
+        &self.0.planes.y
+    }
+
+    fn u(&self) -> &[u8] {
+        &self.0.planes.u
+    }
+
+    fn v(&self) -> &[u8] {
+        &self.0.planes.v
+    }
+}
