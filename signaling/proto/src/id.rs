@@ -99,7 +99,7 @@ impl FromStr for RoomId {
     }
 }
 
-/// A person's name as shown to others: 1–64 characters after trimming, no control characters.
+/// A person's name as shown to others: 1–64 characters after trimming, no control characters, none that turn the line.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DisplayName(String);
@@ -109,9 +109,14 @@ impl FromStr for DisplayName {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let name = text.trim();
-        checked("the name", name, 64, "characters that can be seen", |c| !c.is_control())?;
+        checked("the name", name, 64, "characters that can be seen", |c| !c.is_control() && !turns_the_line(c))?;
         Ok(Self(name.to_owned()))
     }
+}
+
+/// Line separators and the explicit directional controls (Unicode UAX #9 §2): they would garble what stands around a name.
+fn turns_the_line(c: char) -> bool {
+    matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A person in a room, as the server knows them: 26 characters of lower-case base32 (128 bits).
@@ -227,7 +232,7 @@ mod tests {
     fn names_are_trimmed_counted_in_characters_and_free_of_controls() {
         assert_eq!(" Zoë ".parse::<DisplayName>().unwrap().as_str(), "Zoë");
         assert!("é".repeat(64).parse::<DisplayName>().is_ok());
-        for text in ["", "  ", "a\u{7}b", "a\nb", &"é".repeat(65)] {
+        for text in ["", "  ", "a\u{7}b", "a\nb", "a\u{202e}b", "a\u{2066}b", "a\u{2028}b", &"é".repeat(65)] {
             assert!(text.parse::<DisplayName>().is_err(), "{text:?}");
         }
     }

@@ -3,6 +3,8 @@
 
 mod control;
 mod error_code;
+#[doc(hidden)]
+pub mod fuzz;
 mod id;
 mod link;
 mod message;

@@ -102,7 +102,10 @@ impl FromStr for RoomLink {
         let (address, fragment) = rest.split_once('#').unwrap_or((rest, ""));
         let address = address.split_once('?').map_or(address, |(address, _query)| address);
         let (authority, path) = address.split_once('/').ok_or(InvalidLink::Path)?;
-        if authority.is_empty() || !authority.chars().all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c)) {
+        if authority.is_empty()
+            || authority.starts_with(':')
+            || !authority.chars().all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c))
+        {
             return Err(InvalidLink::Host);
         }
         let room = path.strip_prefix("r/").ok_or(InvalidLink::Path)?.trim_end_matches('/').parse()?;
@@ -145,6 +148,7 @@ mod tests {
         for (text, why) in [
             ("quiet-otter", InvalidLink::Scheme),
             ("https:///r/a", InvalidLink::Host),
+            ("https://:8080/r/a", InvalidLink::Host),
             ("https://a b/r/a", InvalidLink::Host),
             ("https://host", InvalidLink::Path),
             ("https://host/x/a", InvalidLink::Path),

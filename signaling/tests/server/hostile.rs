@@ -174,6 +174,7 @@ async fn a_flood_is_limited_and_disturbs_nobody() {
 async fn broken_websockets_end_alone() {
     let server = start(config()).await;
     let mut pair = Pair::meet(server.local_addr()).await;
+    let long_ping = [&b"\x89\xfe\x01\x00"[..], &[0; 4 + 256]].concat();
     let frames: [&[u8]; 8] = [
         // An unmasked text.
         b"\x81\x02hi",
@@ -182,7 +183,7 @@ async fn broken_websockets_end_alone() {
         // Reserved bits.
         b"\xf1\x80\0\0\0\0",
         // A ping longer than pings may be.
-        b"\x89\xfe\x01\x00\0\0\0\0",
+        &long_ping,
         // A continuation of nothing.
         b"\x80\x80\0\0\0\0",
         // A text that is not UTF-8.
