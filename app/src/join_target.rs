@@ -1,8 +1,9 @@
 //! What a user typed or pasted to say where to go, made into a server and a room.
 
+use parlor_engine::ServerAddress;
 use parlor_proto::{InvalidId, InvalidLink, RoomId, RoomLink};
 
-use crate::server_address::ServerAddress;
+
 
 /// Where a call takes place.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Parlor, the program: its command line, its settings, and its window.
 
-
+pub mod cli;
 pub mod config;
+pub mod devices;
+pub mod headless;
 pub mod hosting;
 pub mod join_target;
-pub mod room_name;
-mod server_address;

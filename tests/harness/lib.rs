@@ -1,1 +1,27 @@
-//! Harness.
+//! What the tests in this folder share: the real programs, started, read, directed and ended.
+//!
+//! The programs are built before the tests (`cargo build --workspace --bins`); `PARLOR` and `PARLOR_SERVER` may name other
+//! ones. Waiting is for conditions, with deadlines so generous that only a hang meets them.
+
+pub mod peer;
+pub mod process;
+pub mod programs;
+pub mod server;
+pub mod sound;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+pub use peer::Peer;
+pub use process::Process;
+pub use server::Server;
+
+/// How long anything may take that takes a second on a quiet machine.
+pub const DEADLINE: Duration = Duration::from_secs(90);
+
+/// Lets one test of a file run at a time: calls compete for the processor.
+pub fn serial() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    // A test that failed has left nothing behind that matters to the next one.
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}

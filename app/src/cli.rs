@@ -1,0 +1,329 @@
+//! The command line, and what it means together with the environment and the settings.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use parlor_media::{AudioSink, AudioSource, VideoSource};
+use parlor_proto::{DisplayName, InvalidId};
+
+use crate::config::Config;
+use crate::headless::HeadlessOptions;
+use crate::join_target::{self, JoinTargetError};
+
+const EXAMPLES: &str = "\
+Examples:
+  parlor                                               open the window
+  parlor https://host:8443/r/quiet-otter               open it with the room filled in
+  parlor join quiet-otter --server https://host:8443   the same, by the room's name
+  parlor join LINK --headless --video test-pattern --audio tone --duration 10s --json
+  parlor devices                                       cameras, microphones and speakers
+
+Settings come from flags, then PARLOR_* variables, then config.toml, then defaults.
+RUST_LOG filters the log on standard error, for instance RUST_LOG=debug.
+Exit codes: 0 done, 1 the call failed, 2 wrong usage, 130 interrupted.";
+
+const JOIN_EXAMPLES: &str = "\
+Examples:
+  parlor join https://host:8443/r/quiet-otter --name Ana
+  parlor join quiet-otter --server http://127.0.0.1:8080 --video test-pattern --audio tone:880
+  parlor join LINK --headless --video file:clip.y4m --audio file:speech.wav --say \"Hello\" --snapshots pictures/
+  parlor join LINK --headless --speaker file:heard.wav --duration 1m --json
+
+A bare room is looked for on --server, else PARLOR_SERVER, else `server` in config.toml.";
+
+const COMMANDS_HELP: &str = "\
+Take commands from standard input, one a line: say TEXT, mute, unmute, deafen, undeafen, camera on, camera off, video SOURCE, \
+audio SOURCE, speaker SINK, leave";
+
+/// Video calls from desktop to desktop and browser.
+#[derive(Debug, Parser)]
+#[command(name = "parlor", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// A link to a room, to be filled in when the window opens
+    pub link: Option<String>,
+    /// What to do instead of opening the empty window.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Join a call, in the window or without one
+    Join(Box<JoinArgs>),
+    /// List cameras, microphones and speakers
+    Devices(DevicesArgs),
+}
+
+/// `parlor devices`.
+#[derive(Clone, Debug, Args)]
+pub struct DevicesArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `parlor join`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = JOIN_EXAMPLES)]
+pub struct JoinArgs {
+    /// The room's name, or a link to it
+    #[arg(value_name = "ROOM-OR-LINK")]
+    pub room: String,
+    /// What may also stand in the environment.
+    #[command(flatten)]
+    pub choices: Choices,
+    /// Without a window
+    #[arg(long)]
+    pub headless: bool,
+    /// Leave so long after joining: 500ms, 10s, 5m, 1h [default: stay until interrupted]
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "headless")]
+    pub duration: Option<Duration>,
+    /// Write this line in the chat, once, when everybody who is there has been connected for a second
+    #[arg(long, value_name = "TEXT", requires = "headless")]
+    pub say: Option<String>,
+    /// Print one JSON object a line: who comes and goes, chat, errors, statistics each second, a summary
+    #[arg(long, requires = "headless")]
+    pub json: bool,
+    /// Keep the latest picture of each peer as a PNG in this folder, renewed each second
+    #[arg(long, value_name = "DIR", requires = "headless")]
+    pub snapshots: Option<PathBuf>,
+    #[allow(missing_docs)]
+    #[arg(long, requires = "headless", help = COMMANDS_HELP)]
+    pub commands: bool,
+}
+
+/// Choices that may also stand in `PARLOR_*` variables.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Choices {
+    /// The server on which a room is looked for, such as https://host:8443
+    #[arg(long, value_name = "URL", env = "PARLOR_SERVER")]
+    pub server: Option<String>,
+    /// Your name, as the others see it
+    #[arg(long, value_name = "NAME", env = "PARLOR_NAME")]
+    pub name: Option<String>,
+    /// What the others see: test-pattern, none, default, file:PATH (Y4M), device:ID [headless default: none]
+    #[arg(long, value_name = "SOURCE", env = "PARLOR_VIDEO")]
+    pub video: Option<VideoSource>,
+    /// What the others hear: tone, tone:HZ, none, default, file:PATH (WAV), device:ID [headless default: none]
+    #[arg(long, value_name = "SOURCE", env = "PARLOR_AUDIO")]
+    pub audio: Option<AudioSource>,
+    /// Where the others are heard: none, default, file:PATH (WAV), device:ID [headless default: none]
+    #[arg(long, value_name = "SINK", env = "PARLOR_SPEAKER")]
+    pub speaker: Option<AudioSink>,
+    /// Echo cancellation, noise suppression and gain for a microphone [default: on]
+    #[arg(long, value_name = "on|off", env = "PARLOR_AUDIO_PROCESSING")]
+    pub audio_processing: Option<OnOff>,
+}
+
+/// A switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnOff {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+/// Why a command line that clap understood cannot be followed.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UsageError {
+    /// The room or the server.
+    #[error("{0}")]
+    Target(#[from] JoinTargetError),
+    /// The name.
+    #[error("“{name}” can't be your name: {reason}.")]
+    Name {
+        /// As given.
+        name: String,
+        /// What is wrong with it.
+        reason: InvalidId,
+    },
+    /// The first word is neither a command nor a link.
+    #[error("“{0}” is neither a command nor a link. To join a room by its name: parlor join {0} --server URL")]
+    NotALink(String),
+    /// This build has no window.
+    #[error("This parlor was built without the window. Use --headless, or build it with the feature `gui`.")]
+    NoWindow,
+}
+
+impl Choices {
+    /// What the `PARLOR_*` variables say, where no flags can be given.
+    ///
+    /// # Errors
+    /// A variable that is not understood, in clap's words.
+    pub fn from_env() -> Result<Self, clap::Error> {
+        #[derive(Parser)]
+        #[command(name = "parlor")]
+        struct Environment {
+            #[command(flatten)]
+            choices: Choices,
+        }
+        Environment::try_parse_from(["parlor"]).map(|environment| environment.choices)
+    }
+
+    /// The server, an empty text being none.
+    pub fn server<'a>(&'a self, config: &'a Config) -> Option<&'a str> {
+        let named = |server: &'a Option<String>| server.as_deref().filter(|server| !server.trim().is_empty());
+        named(&self.server).or_else(|| named(&config.server))
+    }
+
+    /// The name, first from here, then from the settings, then `fallback`.
+    ///
+    /// # Errors
+    /// A name that others would not be shown.
+    pub fn name(&self, config: &Config, fallback: &str) -> Result<DisplayName, UsageError> {
+        let candidates = [self.name.as_deref().unwrap_or(""), &config.name, fallback];
+        let name = candidates.into_iter().find(|name| !name.trim().is_empty()).unwrap_or("Guest");
+        name.parse().map_err(|reason| UsageError::Name { name: name.to_owned(), reason })
+    }
+
+    /// Whether the microphone's sound is to be processed.
+    pub fn audio_processing(&self, config: &Config) -> bool {
+        self.audio_processing.map_or(config.audio_processing, |choice| choice == OnOff::On)
+    }
+}
+
+impl JoinArgs {
+    /// What a headless call needs to know.
+    ///
+    /// # Errors
+    /// [`UsageError`], in words.
+    pub fn headless_options(self, config: &Config) -> Result<HeadlessOptions, UsageError> {
+        let name = self.choices.name(config, &login_name())?;
+        let video = match self.choices.video.clone().unwrap_or(VideoSource::None) {
+            VideoSource::TestPattern { .. } => VideoSource::TestPattern { name: name.to_string() },
+            video @ (VideoSource::None
+            | VideoSource::File(_)
+            | VideoSource::Device(_)
+            | VideoSource::DefaultDevice) => video,
+        };
+        Ok(HeadlessOptions {
+            target: join_target::parse(&self.room, self.choices.server(config))?,
+            name,
+            video,
+            audio: self.choices.audio.clone().unwrap_or(AudioSource::None),
+            speaker: self.choices.speaker.clone().unwrap_or(AudioSink::None),
+            audio_processing: self.choices.audio_processing(config),
+            duration: self.duration,
+            say: self.say,
+            json: self.json,
+            snapshots: self.snapshots,
+            commands: self.commands,
+        })
+    }
+}
+
+/// The name this user has on this machine; empty where there is none.
+fn login_name() -> String {
+    ["USER", "USERNAME"].iter().find_map(|variable| std::env::var(variable).ok()).unwrap_or_default()
+}
+
+/// Reads `500ms`, `10s`, `5m`, `1h`, or seconds without a unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds_per_unit = match unit {
+        "ms" => 0.001,
+        "s" | "" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("use a number and ms, s, m or h, as in 10s".into()),
+    };
+    let seconds = number.parse::<f64>().map_err(|_| "use a number and ms, s, m or h, as in 10s")? * seconds_per_unit;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "that is too long".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_link_alone_opens_the_window_filled_in() {
+        assert!(parsed(&[]).link.is_none());
+        assert_eq!(parsed(&["https://a.example/r/tea"]).link.as_deref(), Some("https://a.example/r/tea"));
+        assert!(matches!(parsed(&["devices", "--json"]).command, Some(Command::Devices(DevicesArgs { json: true }))));
+    }
+
+    #[test]
+    fn flags_win_over_the_settings() {
+        let config = Config {
+            name: "Bo".into(),
+            server: Some("https://config.example".into()),
+            audio_processing: false,
+            ..Config::default()
+        };
+        let options = headless(&["tea"], &config).unwrap();
+        assert_eq!(options.target.server.websocket_url, "wss://config.example/ws");
+        assert_eq!(options.name.as_str(), "Bo");
+        assert!(!options.audio_processing);
+        let flags = ["tea", "--server", "http://127.0.0.1:1", "--name", "Ana", "--audio-processing", "on"];
+        let options = headless(&flags, &config).unwrap();
+        assert_eq!(options.target.server.websocket_url, "ws://127.0.0.1:1/ws");
+        assert_eq!(options.name.as_str(), "Ana");
+        assert!(options.audio_processing);
+    }
+
+    #[test]
+    fn a_headless_peer_opens_no_device_unasked() {
+        let options = headless(&["tea", "--server", "a.example"], &Config::default()).unwrap();
+        assert!(matches!(options.video, VideoSource::None));
+        assert_eq!(options.audio, AudioSource::None);
+        assert_eq!(options.speaker, AudioSink::None);
+    }
+
+    #[test]
+    fn the_test_pattern_shows_the_peers_name() {
+        let flags = ["tea", "--server", "a.example", "--name", "Ana", "--video", "test-pattern"];
+        let options = headless(&flags, &Config::default()).unwrap();
+        assert!(matches!(options.video, VideoSource::TestPattern { name } if name == "Ana"));
+    }
+
+    #[test]
+    fn a_room_on_no_server_is_a_usage_error_with_both_remedies() {
+        let error = headless(&["tea"], &Config::default()).unwrap_err().to_string();
+        assert!(error.contains("--server") && error.contains("config.toml"), "{error}");
+    }
+
+    #[test]
+    fn a_name_with_control_characters_is_refused_in_words() {
+        let flags = ["tea", "--server", "a.example", "--name", "a\u{7}"];
+        let error = headless(&flags, &Config::default()).unwrap_err().to_string();
+        assert!(error.contains("can't be your name"), "{error}");
+    }
+
+    #[test]
+    fn what_only_a_headless_peer_does_needs_headless() {
+        for flags in [["--json", "--json"], ["--duration", "1s"], ["--say", "x"], ["--snapshots", "d"]] {
+            assert!(Cli::try_parse_from([&["parlor", "join", "tea"], &flags[..]].concat()).is_err(), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn times_are_read_with_their_unit() {
+        for (text, milliseconds) in [("500ms", 500), ("10s", 10_000), ("7", 7_000), ("1.5m", 90_000), ("1h", 3_600_000)] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["", "s", "10 s", "1d", "-1s", "1e400", "99999999999999999999h", "..s"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    fn parsed(arguments: &[&str]) -> Cli {
+        Cli::parse_from([&["parlor"], arguments].concat())
+    }
+
+    fn headless(arguments: &[&str], config: &Config) -> Result<HeadlessOptions, UsageError> {
+        let cli = parsed(&[&["join", "--headless"], arguments].concat());
+        let Some(Command::Join(join)) = cli.command else { panic!("not a join") };
+        join.headless_options(config)
+    }
+}

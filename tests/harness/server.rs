@@ -1,0 +1,67 @@
+//! The real signaling server.
+
+use std::process::Command;
+use std::time::Instant;
+
+use tempfile::TempDir;
+
+use crate::{DEADLINE, Process, programs};
+
+/// A `parlor-server` on loopback, without STUN, with a state folder of its own.
+pub struct Server {
+    process: Process,
+    address: String,
+    state: TempDir,
+}
+
+impl Server {
+    /// Starts one at a free port and waits until it listens.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn start() -> Self {
+        let state = tempfile::tempdir().expect("a temporary folder can be made");
+        let (process, address) = listen("127.0.0.1:0", &state);
+        Self { process, address, state }
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The link to a room.
+    pub fn link(&self, room: &str) -> String {
+        format!("{}/r/{room}", self.address)
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again at the same address with the same state; returns when it began to listen.
+    ///
+    /// # Panics
+    /// When it does not listen.
+    pub fn start_again(&mut self) -> Instant {
+        let bind = self.address.trim_start_matches("http://").to_owned();
+        let (process, address) = listen(&bind, &self.state);
+        assert_eq!(address, self.address);
+        self.process = process;
+        Instant::now()
+    }
+}
+
+fn listen(bind: &str, state: &TempDir) -> (Process, String) {
+    let mut command = Command::new(programs::parlor_server());
+    command.args(["--bind", bind, "--ice-server", "none", "--state-dir"]).arg(state.path());
+    let process = Process::start("the server", &mut command);
+    let deadline = Instant::now() + DEADLINE;
+    while let Some((_, line)) = process.line(deadline) {
+        if let Some(address) = line.strip_prefix("listening on ") {
+            return (process, address.trim_end_matches('/').to_owned());
+        }
+    }
+    panic!("the server ended before it listened\n{}", process.log());
+}
