@@ -76,7 +76,7 @@ pub(crate) struct World {
     /// The wire's name of each transport, as each end used it.
     pub(crate) names: BTreeMap<PcId, TransportId>,
     blocked: BTreeSet<(usize, usize)>,
-    pub(crate) quiet: bool,
+    quiet_since: Option<Instant>,
     start: Instant,
     trace: bool,
     pub(crate) coverage: Coverage,
@@ -112,7 +112,7 @@ impl World {
             people: BTreeMap::new(),
             names: BTreeMap::new(),
             blocked: BTreeSet::new(),
-            quiet: false,
+            quiet_since: None,
             start,
             trace,
             coverage: Coverage::default(),
@@ -267,6 +267,9 @@ impl World {
     pub(crate) fn kill(&mut self, index: usize) {
         self.log(|| format!("{index} killed"));
         self.lose_socket(index);
+        if let Some(socket) = self.clients[index].socket {
+            self.sockets.get_mut(&socket).unwrap().client_open = false;
+        }
         let seed = self.dice.seed();
         let client = &mut self.clients[index];
         client.session = Session::new(SessionConfig::default(), seed, self.now);
@@ -357,7 +360,7 @@ impl World {
     /// No more faults: what is broken heals.
     pub(crate) fn heal(&mut self) {
         self.log(|| "---- quiet ----".into());
-        self.quiet = true;
+        self.quiet_since = Some(self.now);
     }
 
     fn unblock(&mut self, ends: (usize, usize)) {
@@ -513,7 +516,9 @@ impl World {
                 assert_eq!(*count, 1, "a line of chat came twice");
             }
             Event::Error { code, message } => {
-                let explained = !self.quiet && code.is_none() && message.starts_with("The connection with");
+                // What hung in the last noisy moment is noticed later.
+                let echo = self.quiet_since.is_none_or(|since| self.now < since + Duration::from_secs(45));
+                let explained = echo && code.is_none() && message.starts_with("The connection with");
                 let full = message.contains("is full");
                 assert!(explained || full, "error event: {code:?} {message}");
             }
@@ -611,11 +616,11 @@ impl World {
         let pc = self.live(index, slot);
         self.pcs.get_mut(&pc).unwrap().begin(operation);
         // Sometimes a transport never does what it was asked.
-        if !self.quiet && self.dice.below(1_000) < 3 {
+        if self.quiet_since.is_none() && self.dice.below(1_000) < 3 {
             self.log(|| format!("pc {pc} hangs"));
             return;
         }
-        let slow = !self.quiet && self.dice.chance(3);
+        let slow = self.quiet_since.is_none() && self.dice.chance(3);
         let wait = if slow { self.dice.millis(500, 3_000) } else { self.dice.millis(1, 60) };
         self.after(wait, Job::Perform { pc, operation, what });
     }
