@@ -11,6 +11,7 @@
 
 mod analysis;
 mod capture;
+mod device;
 mod error;
 mod gain;
 mod io;
@@ -32,6 +33,7 @@ mod tone;
 mod wake;
 pub mod wav;
 
+pub use device::{AudioDeviceInfo, microphones, speakers};
 pub use error::AudioDeviceError;
 pub use local::{LocalAudio, LocalAudioConfig, LocalAudioStats};
 pub use remote::{RemoteAudio, RemoteAudioStats};

@@ -15,12 +15,15 @@ use super::status::{Choice, Direction, Status, StatusBoard};
 use super::tone::TestSound;
 use super::wake::Waker;
 use super::wav::WavRecorder;
-use super::{BLOCK, BLOCK_DURATION, Block, SAMPLE_RATE, lock, samples_duration};
+use super::{BLOCK, BLOCK_DURATION, Block, SAMPLE_RATE, lock};
 
 /// A pause longer than this (the machine slept) is not made up for.
 const MAX_BACKLOG: Duration = Duration::from_millis(200);
 /// The speaker wakes the mixer; this is only for when it has fallen silent.
 const DEVICE_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// Room for what the echo canceller has not looked at yet: 200 ms.
+pub(crate) const PLAYED_SAMPLES: usize = 20 * BLOCK;
 
 /// Where the mix goes.
 pub(crate) enum Output {
@@ -275,21 +278,5 @@ impl Line {
                 }
             },
         }
-    }
-}
-
-/// Room for what the echo canceller has not looked at yet: 200 ms.
-pub(crate) const PLAYED_SAMPLES: usize = 20 * BLOCK;
-
-/// How long a block lasts is what its samples say; kept honest by the compiler.
-const _: () = assert!(BLOCK as u32 * 100 == SAMPLE_RATE);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_block_is_ten_milliseconds() {
-        assert_eq!(samples_duration(BLOCK), BLOCK_DURATION);
     }
 }
