@@ -74,7 +74,7 @@ pub(crate) enum NegotiationError {
 enum State {
     Stable,
     CreatingOffer { operation: OperationId, until: Instant },
-    HaveLocalOffer { offer: LocalDescription, unanswered_at: Option<Instant> },
+    HaveLocalOffer { offer: LocalDescription, sent: bool, unanswered_at: Option<Instant> },
     ApplyingAnswer { operation: OperationId, until: Instant },
     RollingBack { operation: OperationId, until: Instant, then: AfterRollback },
     AcceptingOffer { operation: OperationId, until: Instant },
@@ -183,7 +183,7 @@ impl Negotiation {
                 // Only the polite end holds an offer here: its own is taken back before anybody has seen it.
                 Some(theirs) => self.roll_back(AfterRollback::Accept(theirs), now),
                 None => {
-                    self.state = State::HaveLocalOffer { offer: local, unanswered_at: None };
+                    self.state = State::HaveLocalOffer { offer: local, sent: false, unanswered_at: None };
                     self.steps.push_back(Step::SendOffer);
                 }
             },
@@ -231,9 +231,10 @@ impl Negotiation {
         }
     }
 
-    /// The local offer has gone out (again): from now on it waits for its answer.
+    /// The local offer has gone out, or its answer may come only now: from now on it waits for its answer.
     pub(crate) fn offer_sent(&mut self, now: Instant) {
-        if let State::HaveLocalOffer { unanswered_at, .. } = &mut self.state {
+        if let State::HaveLocalOffer { sent, unanswered_at, .. } = &mut self.state {
+            *sent = true;
             *unanswered_at = Some(now + self.answer_timeout);
         }
     }
@@ -296,6 +297,11 @@ impl Negotiation {
             State::Stable | State::CreatingOffer { .. } | State::HaveLocalOffer { .. } | State::Failed => false,
         };
         self.described || busy_with_theirs || self.pending_offer.is_some()
+    }
+
+    /// Whether an offer has gone out that has no answer yet.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        matches!(self.state, State::HaveLocalOffer { sent: true, .. })
     }
 
     /// The offer that has no answer yet.

@@ -217,8 +217,9 @@ impl Peer {
         self.reachable = env.signaling_ready && self.presence == Presence::Here;
         if self.reachable && !was_reachable {
             self.recovery.way_opened(env.config, env.now);
-            if let Some(transport) = &mut self.transport {
-                transport.reach_again(env);
+            if self.transport.as_mut().is_some_and(|transport| !transport.reach_again(env)) {
+                self.close_transport(env);
+                self.make_own_transport(env);
             }
         }
         self.pump(env);

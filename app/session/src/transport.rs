@@ -129,13 +129,21 @@ impl Transport {
     }
 
     /// The way to the peer is open again: what may have been lost on it is sent once more.
-    pub(crate) fn reach_again(&mut self, env: &mut Env<'_>) {
+    ///
+    /// An offer is not: if the first was answered after all, the second answer could be taken for that to a later offer.
+    /// On a working transport its answer is waited for again; otherwise a new transport is better. Returns whether this one may stay.
+    pub(crate) fn reach_again(&mut self, env: &mut Env<'_>) -> bool {
+        if self.negotiation.awaits_answer() {
+            self.negotiation.offer_sent(env.now);
+            return self.is_connected();
+        }
         if self.negotiation.local_offer().is_some() {
             self.send_offer(env);
         }
         if !self.is_connected() {
             self.local_candidates.rewind();
         }
+        true
     }
 
     /// Does what negotiation wants and hands candidates on, until something needs a decision from above.
@@ -232,6 +240,9 @@ impl Transport {
 
     fn send_offer(&mut self, env: &mut Env<'_>) {
         let Some(LocalDescription { sdp, streams }) = self.negotiation.local_offer().cloned() else { return };
+        if let Some(answer) = self.held_answer.take() {
+            self.send(answer, env);
+        }
         self.send(Signal::Offer { sdp, streams: owned(streams, env.self_id) }, env);
         self.negotiation.offer_sent(env.now);
         self.local_candidates.release();

@@ -101,7 +101,7 @@ fn run(seed: u64, trace: bool) -> Coverage {
             world.join(index);
         }
     }
-    step(&mut world, Duration::from_secs(120));
+    step(&mut world, Duration::from_secs(60));
     check(&world);
     converse(&mut world);
     world.coverage

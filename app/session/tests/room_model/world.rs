@@ -27,7 +27,6 @@ enum Job {
     HubStarts,
     Perform { pc: PcId, operation: OperationId, what: Operation },
     Report { pc: PcId, event: ConnectionEvent },
-    TryConnect { pc: PcId },
     Connect { pc: PcId, remote: PcId },
     MediaDead { pc: PcId },
     IceGivesUp { pc: PcId },
@@ -209,7 +208,6 @@ impl World {
             }
             Job::Perform { pc, operation, what } => self.perform(pc, operation, &what),
             Job::Report { pc, event } => self.report(pc, event),
-            Job::TryConnect { pc } => self.try_connect(pc),
             Job::Connect { pc, remote } => self.connect(pc, remote),
             Job::MediaDead { pc } => self.media_dead(pc),
             Job::IceGivesUp { pc } => self.ice_gives_up(pc),
