@@ -20,6 +20,7 @@ import { hasCommonVideoCodec, preferH264, sourcesByMid } from './sdp.js';
  * @property {(source: string, track: MediaStreamTrack) => void} onTrack
  * @property {(state: RTCPeerConnectionState) => void} onState
  * @property {(common: boolean) => void} onVideoCodec after each negotiation: is there a video codec in common?
+ * @property {() => void} onUnanswered a first offer was lost: this transport is of no more use, another must be made
  * @property {(label: ChannelLabel) => void} onChannelOpen
  * @property {(label: ChannelLabel, data: unknown) => void} onChannelMessage
  */
@@ -202,6 +203,9 @@ export class Connection {
   }
 
   async #rollBackAndOffer() {
+    // Chromium rolls a first offer's data channels back for good ("Failed to start SCTP transport"), so the first
+    // offer is made again on a fresh connection; PROTOCOL.md lets an offerer start anew at any time.
+    if (this.isFreshOffer) { this.handlers.onUnanswered(); return; }
     this.counters.rollbacks += 1;
     await this.pc.setLocalDescription({ type: 'rollback' });
     await this.#offer();

@@ -208,6 +208,7 @@ export class Peer {
       onTrack: (source, track) => { this.streams.set(source, new MediaStream([track])); this.context.onChange(); },
       onState: (state) => this.#handleState(state),
       onVideoCodec: (common) => this.#handleVideoCodec(common),
+      onUnanswered: () => this.offer(),
       onChannelOpen: (label) => this.#handleChannelOpen(label),
       onChannelMessage: (label, data) => this.#handleChannelMessage(label, data),
     });

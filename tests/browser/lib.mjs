@@ -72,16 +72,27 @@ const CHROMIUM_FLAGS = [
 ];
 const FAKE_DEVICE_FLAGS = ['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream=fps=30'];
 
+/** @param {{fakeDevices?: boolean, args?: string[]}} options */
+function launchOptions({ fakeDevices = true, args = [] }) {
+  return {
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    headless: true,
+    args: [...CHROMIUM_FLAGS, ...(fakeDevices ? FAKE_DEVICE_FLAGS : []), ...args],
+  };
+}
+
 /**
  * Chromium, with a moving picture and a beeping sound for devices.
  * @param {{fakeDevices?: boolean, args?: string[]}} [options] `args` go after the others, e.g. --use-file-for-fake-video-capture=F
  */
-export async function launchBrowser({ fakeDevices = true, args = [] } = {}) {
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    headless: true,
-    args: [...CHROMIUM_FLAGS, ...(fakeDevices ? FAKE_DEVICE_FLAGS : []), ...args],
-  });
+export async function launchBrowser(options = {}) {
+  return chromium.launch(launchOptions(options));
+}
+
+/** A Chromium that can be killed without a chance to say goodbye. @param {Parameters<typeof launchBrowser>[0]} [options] */
+export async function launchMortalBrowser(options = {}) {
+  const host = await chromium.launchServer(launchOptions(options));
+  return { browser: await chromium.connect(host.wsEndpoint()), kill: () => host.kill() };
 }
 
 /**

@@ -16,8 +16,9 @@ import { Tile, toggleFullscreen } from './tile.js';
 const GAP = 12;
 const LEVEL_MS = 60;
 /** So long must someone speak into a muted microphone before the hint comes. */
-const HINT_AFTER_MS = 360;
-const HINT_FOR_MS = 4_000;
+const HINT_AFTER_MS = 480;
+/** The hint does not come again before. */
+const HINT_AGAIN_MS = 12_000;
 const NOTICE_FOR_MS = 6_000;
 /** Below this width the self view is a tile among the others. */
 const NARROW = matchMedia('(max-width: 639px)');
@@ -87,7 +88,7 @@ export class CallView {
   #linkCard() {
     return h('div', { class: 'alone-link' }, h('p', { class: 'muted' }, 'Send them this link:'),
       h('div', { class: 'alone-row' }, h('code', {}, linkTo(location, this.config.call.room)),
-        h('button', { class: 'button', type: 'button', onclick: () => this.copyLink() }, icon('copy'), 'Copy')));
+        h('button', { class: 'button is-main', type: 'button', onclick: () => this.copyLink() }, icon('copy'), 'Copy')));
   }
 
   #start() {
@@ -293,10 +294,11 @@ export class CallView {
     const isLoud = this.#ownMeter !== null && this.#ownMeter.read() > SPEAKING_DBFS;
     const isLive = this.config.media.isMicrophoneLive;
     this.self.element.classList.toggle('is-speaking', isLoud && isLive);
-    this.#mutedSpeechMs = isLoud && !isLive ? this.#mutedSpeechMs + LEVEL_MS : 0;
+    // Speech has gaps: silence takes back a third of what sound adds.
+    this.#mutedSpeechMs = isLive ? 0 : Math.max(0, this.#mutedSpeechMs + (isLoud ? LEVEL_MS : -LEVEL_MS / 3));
     const now = performance.now();
     if (this.#mutedSpeechMs >= HINT_AFTER_MS && now > this.#hintUntil) {
-      this.#hintUntil = now + HINT_FOR_MS * 3;
+      this.#hintUntil = now + HINT_AGAIN_MS;
       this.say('You are muted. Press M to speak.');
     }
   }
