@@ -434,7 +434,11 @@ mod tests {
         let config = Config { cases: 400, failure_persistence: None, ..Config::default() };
         let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &SEED));
         let bytes = proptest::collection::vec(any::<u8>(), 0..3_000);
-        runner.run(&bytes, |bytes| Ok(fuzz_hub(&bytes))).unwrap();
+        let outcome = runner.run(&bytes, |bytes| {
+            fuzz_hub(&bytes);
+            Ok(())
+        });
+        outcome.unwrap();
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod cli;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -35,11 +36,13 @@ async fn serve(cli: Cli) -> anyhow::Result<()> {
 
 /// One line for each address, on standard output, for people and for the programs that start this one.
 fn announce(server: &Server) {
-    for url in server.urls() {
-        println!("listening on {url}");
-    }
+    let mut lines: String = server.urls().iter().map(|url| format!("listening on {url}\n")).collect();
     if let Some(fingerprint) = server.fingerprint() {
-        println!("certificate fingerprint {fingerprint} (links to rooms end in #fp={fingerprint})");
+        lines += &format!("certificate fingerprint {fingerprint} (links to rooms end in #fp={fingerprint})\n");
+    }
+    let mut stdout = std::io::stdout().lock();
+    if let Err(error) = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush()) {
+        tracing::warn!(%error, "nobody reads where this server listens");
     }
 }
 

@@ -128,7 +128,6 @@ async fn wrong_messages_are_answered_with_their_codes_and_disturb_nobody() {
     eve.websocket.send(Message::binary(vec![0; 100])).await.unwrap();
     assert_eq!(eve.error().await, Malformed);
     pair.goes_on().await;
-    server.shutdown().await;
 }
 
 async fn expect(client: &mut Client, text: &str, code: ErrorCode) {
