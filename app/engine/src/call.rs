@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use parlor_media::{
-    AudioSink, AudioSource, LocalAudio, MediaClock, VideoFrame, latest,
-};
+use parlor_media::{AudioSink, AudioSource, LocalAudio, LocalVideo, MediaClock, VideoFrame, VideoSource, latest};
 use parlor_proto::{DisplayName, PeerId, RoomId};
 use parlor_session::{EndReason, Event};
 use tokio::sync::{mpsc, watch};
 
-use crate::engine; use crate::video_shim::{LocalVideo, VideoSource};
+use crate::engine;
 use crate::policy::EnginePolicy;
 use crate::publisher::{Published, Publisher};
 use crate::signaling_client::ServerAddress;

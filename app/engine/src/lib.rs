@@ -28,7 +28,6 @@ mod policy;
 mod publisher;
 mod signaling_client;
 mod snapshot;
-pub mod video_shim;
 
 pub use call::{Busy, Call, CallCommand, CallConfig, LocalMedia};
 pub use parlor_session::{EndReason, Event as Notice};

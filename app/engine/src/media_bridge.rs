@@ -51,7 +51,6 @@ impl Leg {
     }
 }
 
-
 /// Everyone who shall get our picture and sound. Called on the encoder threads.
 pub(crate) struct Fanout {
     legs: Mutex<BTreeMap<ConnectionId, Arc<Leg>>>,

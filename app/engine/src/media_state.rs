@@ -1,7 +1,6 @@
 //! What our devices do, as the others are told.
 
-use parlor_media::{AudioDeviceError, DeviceReason, SourceStatus};
-use crate::video_shim::CameraError;
+use parlor_media::{AudioDeviceError, CameraError, DeviceReason, SourceStatus};
 use parlor_proto::{CameraState, MicrophoneState, Reason};
 use parlor_session::MediaState;
 

@@ -240,7 +240,9 @@ async fn refuse_all(mut commands: mpsc::Receiver<PeerCommand>, reporter: &Report
             PeerCommand::CreateOffer { operation, .. }
             | PeerCommand::AcceptOffer { operation, .. }
             | PeerCommand::AcceptAnswer { operation, .. }
-            | PeerCommand::Rollback { operation } => reporter.failed(operation, "there is no connection".to_owned()).await,
+            | PeerCommand::Rollback { operation } => {
+                reporter.failed(operation, "there is no connection".to_owned()).await
+            }
             PeerCommand::AddCandidate(_) | PeerCommand::Send(..) => {}
             PeerCommand::Close => return,
         }

@@ -234,7 +234,9 @@ fn decode(text: &str) -> Incoming {
     match ServerMessage::decode(text) {
         Ok(message) => Incoming::Event(SignalingEvent::Message(message)),
         Err(DecodeMessageError::UnknownType) => Incoming::Nothing,
-        Err(error @ DecodeMessageError::Malformed(_)) => Incoming::Event(SignalingEvent::Undecodable(error.to_string())),
+        Err(error @ DecodeMessageError::Malformed(_)) => {
+            Incoming::Event(SignalingEvent::Undecodable(error.to_string()))
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor_media::{AudioDeviceError, RemoteAudioStats, SourceStatus};
-use crate::video_shim::*; use parlor_proto::PeerId;
+use parlor_media::{AudioDeviceError, CameraError, LocalVideoStats, RemoteAudioStats, RemoteVideoStats, SourceStatus};
+use parlor_proto::PeerId;
 use parlor_session::RoomView;
 
 /// A call at one moment. Cheap to clone.

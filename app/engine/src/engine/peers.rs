@@ -54,7 +54,8 @@ impl LossMeter {
         if self.measured_at.is_some_and(|at| now.saturating_duration_since(at) < LOSS_INTERVAL) {
             return;
         }
-        let (packets, lost) = (stats.packets.saturating_sub(self.packets), stats.packets_lost.saturating_sub(self.lost));
+        let (packets, lost) =
+            (stats.packets.saturating_sub(self.packets), stats.packets_lost.saturating_sub(self.lost));
         let sent = packets + lost;
         self.share = if sent == 0 { 0.0 } else { lost as f64 / sent as f64 };
         (self.measured_at, self.packets, self.lost) = (Some(now), stats.packets, stats.packets_lost);

@@ -57,7 +57,8 @@ mod tests {
         let mut stage = KeyFrameRequests::new(7, Arc::new(move || drop(counted.fetch_add(1, Ordering::Relaxed))));
         let mut belt = Belt::default();
         let now = Instant::now();
-        let fir = |ssrc| FullIntraRequest { sender_ssrc: 1, media_ssrc: 0, fir: vec![FirEntry { ssrc, sequence_number: 0 }] };
+        let fir =
+            |ssrc| FullIntraRequest { sender_ssrc: 1, media_ssrc: 0, fir: vec![FirEntry { ssrc, sequence_number: 0 }] };
         stage.handle_read(rtcp_packet(now, PictureLossIndication { sender_ssrc: 1, media_ssrc: 7 }), &mut belt);
         stage.handle_read(rtcp_packet(now, PictureLossIndication { sender_ssrc: 1, media_ssrc: 8 }), &mut belt);
         stage.handle_read(rtcp_packet(now, fir(7)), &mut belt);

@@ -243,7 +243,7 @@ mod tests {
     fn sent_reports(belt: &Belt) -> Vec<SenderReport> {
         let rtcp = belt.write.iter().filter_map(|packet| match &packet.message.packet {
             Packet::Rtcp(packets) => Some(packets),
-            Packet::Rtp(_) => None,
+            _ => None,
         });
         rtcp.flatten().filter_map(|packet| packet.as_any().downcast_ref::<SenderReport>().cloned()).collect()
     }

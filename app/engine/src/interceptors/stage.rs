@@ -139,7 +139,7 @@ pub(crate) mod tests {
     pub(crate) fn header(packet: &TaggedPacket) -> &rtp::header::Header {
         match &packet.message.packet {
             Packet::Rtp(packet) => &packet.header,
-            Packet::Rtcp(_) => panic!("an RTP packet"),
+            _ => panic!("not an RTP packet"),
         }
     }
 

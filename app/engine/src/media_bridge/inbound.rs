@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use parlor_media::{
-    LocalAudio, MediaClock, MediaKind, Playout, PlayoutConfig, RemoteAudio, RtpPacket,
+    LocalAudio, MediaClock, MediaKind, Playout, PlayoutConfig, RemoteAudio, RemoteVideo, RemoteVideoEvents, RtpPacket,
     SenderReport,
 };
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tracing::debug;
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 
-use crate::interceptors::ReportSink; use crate::video_shim::{RemoteVideo, RemoteVideoEvents};
+use crate::interceptors::ReportSink;
 
 /// Streams whose sender report came before their first packet; a peer has two.
 const EARLY_REPORTS_MAX: usize = 8;

@@ -58,9 +58,7 @@ pub(crate) enum Picture {
     Full,
     /// About so many of a thousand, as far as leaving out frames that nothing hangs on can bring it down; the rest is the
     /// pacer's backlog, which stops the picture until a key frame.
-    Fraction {
-        keep_permille: u16,
-    },
+    Fraction { keep_permille: u16 },
     /// Nothing.
     Suspended,
 }

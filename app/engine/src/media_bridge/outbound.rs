@@ -25,8 +25,7 @@ impl SendParameters {
     /// Reads what was negotiated; the payload type is that of `mime_type`, wherever it stands in the list.
     pub(crate) fn read(parameters: &RTCRtpSendParameters, mime_type: &str) -> Self {
         let parameters = &parameters.rtp_parameters;
-        let codec =
-            parameters.codecs.iter().find(|codec| codec.rtp_codec.mime_type.eq_ignore_ascii_case(mime_type));
+        let codec = parameters.codecs.iter().find(|codec| codec.rtp_codec.mime_type.eq_ignore_ascii_case(mime_type));
         let level = parameters.header_extensions.iter().find(|extension| extension.uri == AUDIO_LEVEL_URI);
         Self {
             payload_type: codec.map(|codec| codec.payload_type),

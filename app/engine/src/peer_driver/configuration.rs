@@ -140,10 +140,7 @@ pub(crate) fn configuration(certificate: RTCCertificate, ice_servers: Vec<IceSer
         username: server.username.unwrap_or_default(),
         credential: server.credential.unwrap_or_default(),
     });
-    RTCConfigurationBuilder::new()
-        .with_ice_servers(servers.collect())
-        .with_certificates(vec![certificate])
-        .build()
+    RTCConfigurationBuilder::new().with_ice_servers(servers.collect()).with_certificates(vec![certificate]).build()
 }
 
 /// Time-outs, and which candidates count when.

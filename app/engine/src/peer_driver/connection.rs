@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use parlor_proto::{
-    CHAT_MESSAGE_BYTES_MAX, CONTROL_MESSAGE_BYTES_MAX, IceCandidate, Source, StreamDescription,
-};
+use parlor_proto::{CHAT_MESSAGE_BYTES_MAX, CONTROL_MESSAGE_BYTES_MAX, IceCandidate, Source, StreamDescription};
 use parlor_session::{Channel, ConnectionEvent, ConnectionState};
 use rtc::peer_connection::configuration::RTCOfferOptions;
 use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_OPUS};
@@ -200,11 +198,7 @@ impl Connection {
         self.peer_connection.set_local_description(RTCSessionDescription::rollback(None)?).await
     }
 
-    async fn set_remote(
-        &mut self,
-        description: RTCSessionDescription,
-        streams: Vec<StreamDescription>,
-    ) -> Result<()> {
+    async fn set_remote(&mut self, description: RTCSessionDescription, streams: Vec<StreamDescription>) -> Result<()> {
         trace!(description.sdp, "remote description");
         self.peer_connection.set_remote_description(description).await?;
         self.has_remote_description = true;
@@ -388,8 +382,7 @@ async fn add_track(
         codec,
         ..RTCRtpEncodingParameters::default()
     };
-    let track =
-        MediaStreamTrack::new(STREAM_NAME.to_owned(), name.to_owned(), name.to_owned(), kind, vec![encoding]);
+    let track = MediaStreamTrack::new(STREAM_NAME.to_owned(), name.to_owned(), name.to_owned(), kind, vec![encoding]);
     let track = Arc::new(TrackLocalStaticRTP::new(track));
     let sender = peer_connection.add_track(track.clone() as Arc<dyn TrackLocal>).await?;
     Ok(Sending { stream: Arc::new(SendStream::new(track, ssrc)), sender, mime_type })

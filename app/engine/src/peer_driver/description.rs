@@ -28,7 +28,9 @@ mod tests {
 
     #[test]
     fn h264_in_a_video_section_is_a_common_codec() {
-        assert!(has_h264("v=0\r\nm=audio 9 X 111\r\nm=video 9 X 96 102\r\na=rtpmap:96 VP8/90000\r\na=rtpmap:102 H264/90000\r\n"));
+        assert!(has_h264(
+            "v=0\r\nm=audio 9 X 111\r\nm=video 9 X 96 102\r\na=rtpmap:96 VP8/90000\r\na=rtpmap:102 H264/90000\r\n"
+        ));
         assert!(has_h264("m=video 9 X 102\na=rtpmap:102 h264/90000\n"));
     }
 

@@ -68,8 +68,7 @@ pub(crate) async fn connect(address: &ServerAddress, patience: Duration) -> Resu
 
 async fn open(target: Target, address: &ServerAddress) -> Result<Socket, ConnectError> {
     let Target { request, secure, host, port, server } = target;
-    let tcp =
-        TcpStream::connect((host.as_str(), port)).await.map_err(|error| ConnectError::tcp(&server, &error))?;
+    let tcp = TcpStream::connect((host.as_str(), port)).await.map_err(|error| ConnectError::tcp(&server, &error))?;
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%error, "small messages may wait");
     }

@@ -1,0 +1,9 @@
+//! Calls between peers of this process, over real sockets, through a real server, on synthetic cameras and microphones.
+
+#![allow(clippy::unwrap_used)]
+
+mod meeting;
+mod recovery;
+mod signaling;
+mod support;
+mod talking;

@@ -1,0 +1,76 @@
+//! Reaching the server, and being refused.
+
+use parlor_engine::{EndReason, EnginePolicy, ServerAddress};
+use parlor_proto::Fingerprint;
+use parlor_session::SessionConfig;
+use parlor_signaling::{ServerConfig, Tls, serve};
+use std::time::Duration;
+
+use crate::support::{PATIENCE, address, alone, in_room, join, join_with, server_config};
+
+/// Gives up quickly, so that a test need not wait for a user's patience.
+fn impatient() -> EnginePolicy {
+    let session = SessionConfig { first_join_timeout: Duration::from_secs(1), ..SessionConfig::default() };
+    EnginePolicy { session, ..EnginePolicy::default() }
+}
+
+async fn end_of(server: ServerAddress) -> String {
+    let ana = join_with(server, "Ana", 440.0, impatient());
+    let reason = tokio::time::timeout(PATIENCE, ana.call.finished()).await.unwrap();
+    assert!(matches!(reason, EndReason::Unreachable { .. }), "{reason:?}");
+    reason.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_not_there_is_named_in_a_sentence() {
+    let _alone = alone().await;
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let said = end_of(ServerAddress { websocket_url: format!("ws://{unused}/ws"), fingerprint: None }).await;
+    assert!(said.contains(&format!("The server at {unused} can't be reached: connection refused")), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_none_is_named() {
+    let _alone = alone().await;
+    let said = end_of(ServerAddress { websocket_url: "http://x".to_owned(), fingerprint: None }).await;
+    assert!(said.contains("is not the address of a server"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_self_signed_server_is_known_by_its_fingerprint_only() {
+    let _alone = alone().await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = ServerConfig {
+        tls: Tls::SelfSigned,
+        state_dir: Some(folder.path().to_owned()),
+        ..server_config(([127, 0, 0, 1], 0).into())
+    };
+    let server = serve(config).await.unwrap();
+    let right = ServerAddress { websocket_url: format!("wss://{}/ws", server.local_addr()), ..address(&server) };
+    assert!(right.fingerprint.is_some());
+    for fingerprint in [Some(Fingerprint([7; 32])), None] {
+        let said = end_of(ServerAddress { fingerprint, ..right.clone() }).await;
+        assert!(said.contains("uses a certificate this link does not vouch for"), "{said}");
+    }
+    let ana = join(right, "Ana", 440.0);
+    ana.until("in the room", in_room).await;
+    ana.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn something_else_than_a_parlor_server_is_recognised() {
+    let _alone = alone().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let stranger = tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut request = [0; 1_024];
+            let _read = socket.read(&mut request).await;
+            let _written = socket.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+        }
+    });
+    let said = end_of(ServerAddress { websocket_url: format!("ws://{at}/ws"), fingerprint: None }).await;
+    assert!(said.contains(&format!("There is no Parlor server at {at}")), "{said}");
+    stranger.abort();
+}
