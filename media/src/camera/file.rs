@@ -1,7 +1,7 @@
 //! A Y4M file, played in a loop, as a camera.
 
 use std::fs::File;
-use std::io::{BufReader, ErrorKind, Seek, SeekFrom};
+use std::io::{BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -33,10 +33,10 @@ impl FileCamera {
     /// When there is no such file or it is no Y4M file with a picture.
     pub fn open(path: &Path, config: &CaptureConfig) -> Result<Self, CameraError> {
         let unreadable = |reason: String| CameraError::Unreadable { path: path.to_owned(), reason };
-        let file = File::open(path).map_err(|error| unreadable(in_words(&error)))?;
+        let file = File::open(path).map_err(|error| unreadable(Y4mError::from(error).in_words()))?;
         let mut reader = BufReader::with_capacity(1 << 16, file);
-        let header = y4m::read_header(&mut reader).map_err(|error| unreadable(error.to_string()))?;
-        let picture = y4m::read_frame(&mut reader, &header).map_err(|error| unreadable(error.to_string()))?;
+        let header = y4m::read_header(&mut reader).map_err(|error| unreadable(error.in_words()))?;
+        let picture = y4m::read_frame(&mut reader, &header).map_err(|error| unreadable(error.in_words()))?;
         if picture.is_none() {
             return Err(unreadable(Y4mError::NoPictures.to_string()));
         }
@@ -50,8 +50,8 @@ impl FileCamera {
     }
 
     fn rewind(&mut self) -> Result<(), CameraError> {
-        self.reader.seek(SeekFrom::Start(0)).map_err(|error| self.unreadable(in_words(&error)))?;
-        let header = y4m::read_header(&mut self.reader).map_err(|error| self.unreadable(error.to_string()))?;
+        self.reader.seek(SeekFrom::Start(0)).map_err(|error| self.unreadable(Y4mError::from(error).in_words()))?;
+        let header = y4m::read_header(&mut self.reader).map_err(|error| self.unreadable(error.in_words()))?;
         if header != self.header {
             return Err(self.unreadable("it was changed while it was played".to_owned()));
         }
@@ -76,7 +76,7 @@ impl Camera for FileCamera {
         }
         let picture = picture
             .and_then(|picture| picture.ok_or(Y4mError::NoPictures))
-            .map_err(|error| self.unreadable(error.to_string()))?;
+            .map_err(|error| self.unreadable(error.in_words()))?;
         let picture = match &mut self.scaler {
             Some(scaler) => scaler.scale(&picture).ok_or_else(|| self.unreadable("its size is odd".to_owned()))?,
             None => picture,
@@ -89,15 +89,6 @@ impl Camera for FileCamera {
                 Ok(Some(VideoFrame { width, height, planes: picture.into(), captured_at: Instant::now() }))
             }
         }
-    }
-}
-
-fn in_words(error: &std::io::Error) -> String {
-    match error.kind() {
-        ErrorKind::NotFound => "there is no such file".to_owned(),
-        ErrorKind::PermissionDenied => "it may not be read".to_owned(),
-        ErrorKind::IsADirectory => "it is a folder".to_owned(),
-        _ => error.to_string(),
     }
 }
 

@@ -48,8 +48,8 @@ impl Default for FrameBufferConfig {
     }
 }
 
-/// What happened so far: each picture of which a packet came is in exactly one of the `frames_` counters, or still
-/// in the buffer.
+/// What happened so far: each picture of which a packet came in time is in exactly one of the `frames_` counters, or
+/// still in the buffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FrameBufferStats {
     /// Packets inserted.

@@ -202,5 +202,7 @@ mod tests {
     fn the_checksum_is_the_published_one() {
         // The check value of CRC-16/CCITT-FALSE is over the nine digits 1 to 9; ours takes six bytes.
         assert_eq!(checksum(u64::from_be_bytes(*b"\0\x00123456")), 0x2ef4);
+        // The example of the specification.
+        assert_eq!(encode(TIME), 0x1055_179b_57ca_0f9d);
     }
 }

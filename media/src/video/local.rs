@@ -89,6 +89,8 @@ struct Orders {
 /// What the encoder thread looks at for each picture.
 struct Encoding {
     sink: Option<FrameSink>,
+    /// The sink has seen nothing yet: what it gets first must be a key frame.
+    fresh: bool,
 }
 
 impl LocalVideo {
@@ -104,7 +106,7 @@ impl LocalVideo {
             status: Mutex::new(SourceStatus::Off),
             on_status: Mutex::new(None),
             frames,
-            encoding: Mutex::new(Encoding { sink: None }),
+            encoding: Mutex::new(Encoding { sink: None, fresh: false }),
             counters,
         });
         let (for_camera, for_encoder) = (shared.clone(), shared.clone());
@@ -156,8 +158,7 @@ impl LocalVideo {
 
     /// Encodes from the next picture on, which becomes a key frame, and gives the packets to `sink`.
     pub fn start_encoding(&self, sink: FrameSink) {
-        lock(&self.shared.encoding).sink = Some(sink);
-        self.request_key_frame();
+        *lock(&self.shared.encoding) = Encoding { sink: Some(sink), fresh: true };
     }
 
     /// Stops encoding; when this returns, the sink is gone and is not called any more.

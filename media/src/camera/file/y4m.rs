@@ -2,7 +2,7 @@
 //!
 //! A file is an outsider's: sizes are bounded before anything is allocated, and nothing panics.
 
-use std::io::{BufRead, Read};
+use std::io::{BufRead, ErrorKind, Read};
 
 use thiserror::Error;
 
@@ -43,6 +43,19 @@ pub enum Y4mError {
     /// It cannot be read.
     #[error("{0}")]
     Io(#[from] std::io::Error),
+}
+
+impl Y4mError {
+    /// What is wrong, as the end of a sentence.
+    pub fn in_words(&self) -> String {
+        let Self::Io(error) = self else { return self.to_string() };
+        match error.kind() {
+            ErrorKind::NotFound => "there is no such file".to_owned(),
+            ErrorKind::PermissionDenied => "it may not be read".to_owned(),
+            ErrorKind::IsADirectory => "it is a folder".to_owned(),
+            _ => error.to_string(),
+        }
+    }
 }
 
 /// The first line of a file.

@@ -24,6 +24,10 @@ pub(super) fn run(shared: &Shared, mut frames: latest::Receiver<VideoFrame>) {
         let mut encoding = lock(&shared.encoding);
         let overwritten = frames.missed() - missed;
         missed = frames.missed();
+        if std::mem::take(&mut encoding.fresh) {
+            // A new encoder begins with a key frame.
+            encoder = None;
+        }
         let Some(sink) = &mut encoding.sink else {
             // Whoever starts again gets a fresh encoder, and the memory is free meanwhile.
             encoder = None;
