@@ -15,6 +15,7 @@ import { problemOnWire } from './words.js';
 class Page {
   /** @type {Call|null} */ call = null;
   /** @type {View|null} */ view = null;
+  /** @type {string|null} */ fingerprint = null;
   settings = new SettingsStore();
   media = new LocalMedia(this.settings);
 
@@ -26,7 +27,18 @@ class Page {
     addEventListener('pagehide', () => this.#handlePageHide());
     addEventListener('pageshow', (event) => { if (event.persisted && this.call === null) this.showLobby(); });
     addEventListener('online', () => this.call?.handleNetworkChange());
+    // A computer that slept, or a phone's tab that was put away, may have lost its socket unnoticed.
+    document.addEventListener('visibilitychange', () => { if (!document.hidden) this.call?.handleNetworkChange(); });
+    this.#askFingerprint();
     this.showLobby();
+  }
+
+  /** A server with a certificate of its own: the native client knows it by its fingerprint, so links carry it. */
+  async #askFingerprint() {
+    try {
+      const { fingerprint } = await (await fetch('/version')).json();
+      if (/^[0-9a-f]{64}$/.test(fingerprint)) this.fingerprint = fingerprint;
+    } catch { /* links are then without it, which browsers need not */ }
   }
 
   showLobby() {
@@ -50,7 +62,7 @@ class Page {
     });
     this.call = call;
     Object.assign(globalThis, { parlor: call });
-    const view = new CallView({ call, media: this.media, onLeave: () => this.leave() });
+    const view = new CallView({ call, media: this.media, link: linkTo(location, room, this.fingerprint), onLeave: () => this.leave() });
     this.#show(view, view.element);
     this.#shareMedia();
     call.join();

@@ -75,12 +75,12 @@ export function initialOf(name) {
 }
 
 /**
- * The page's link to a room; the fingerprint for native clients is kept.
- * @param {{origin: string, hash: string}} location @param {string} room
+ * The page's link to a room. The fingerprint for native clients is the server's, or the one of the link that led here.
+ * @param {{origin: string, hash: string}} location @param {string} room @param {string|null} [fingerprint] 64 hexadecimal digits
  */
-export function linkTo(location, room) {
-  const fingerprint = /(?:^#|&)(fp=[0-9a-fA-F:]{64,95})(?:&|$)/.exec(location.hash);
-  return `${location.origin}/r/${room}${fingerprint ? `#${fingerprint[1]}` : ''}`;
+export function linkTo(location, room, fingerprint = null) {
+  const known = fingerprint ?? /(?:^#|&)fp=([0-9a-fA-F:]{64,95})(?:&|$)/.exec(location.hash)?.[1];
+  return `${location.origin}/r/${room}${known ? `#fp=${known}` : ''}`;
 }
 
 /** The address of the WebSocket beside a page. @param {{protocol: string, host: string}} location */

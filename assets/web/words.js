@@ -42,12 +42,24 @@ const PROBLEM_WORDS = {
   unplugged: (kind) => `Your ${kind} was unplugged. ${STILL_WORKS[kind]} Plug it in again, or choose another.`,
   no_sound_server: () => 'This computer has no sound service running. You can still watch and write.',
   failed: (kind) => `Your ${kind} could not be started. ${STILL_WORKS[kind]} Try again, or choose another.`,
-  insecure: (kind) => `This page is not secure, so the browser gives it no ${kind}. You can still listen, watch and write. `
-    + 'Open the page by a link that starts with https://.',
+  // It is so for both kinds at once.
+  insecure: () => 'This page is not secure, so the browser gives it no camera and no microphone. '
+    + 'You can still listen, watch and write. Open it by a link that starts with https:// to be seen and heard.',
 };
 
 /** @param {MediaProblem} problem @param {DeviceKind} kind */
 export function problemInWords(problem, kind) { return PROBLEM_WORDS[problem](kind); }
+
+/** What is wrong with the devices, each sentence once. @param {Record<DeviceKind, {problem: MediaProblem|null}>} devices */
+export function problemsInWords(devices) {
+  /** @type {Set<string>} */
+  const sentences = new Set();
+  for (const kind of /** @type {DeviceKind[]} */ (['camera', 'microphone'])) {
+    const { problem } = devices[kind];
+    if (problem) sentences.add(problemInWords(problem, kind));
+  }
+  return [...sentences];
+}
 
 /** A reason as the others are told it. @param {MediaProblem|null} problem @returns {Reason|null} */
 export function problemOnWire(problem) { return problem === 'insecure' ? 'denied' : problem; }

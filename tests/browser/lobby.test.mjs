@@ -115,8 +115,7 @@ test('a page that is not secure says so, and the call works without devices', ()
   const url = `http://parlor.test:${shared.server.port}`;
   await openLobby(bo, { url }, { room, name: 'Bo' });
   await bo.getByRole('button', { name: 'Turn on now' }).click();
-  await bo.getByText('This page is not secure, so the browser gives it no camera.').waitFor();
-  await bo.getByText('This page is not secure, so the browser gives it no microphone.').waitFor();
+  await bo.getByText('This page is not secure, so the browser gives it no camera and no microphone.').waitFor();
   await screenshot(bo, 'insecure');
   await joinRoom(bo, { url }, { room, name: 'Bo' });
   await waitForPeer(bo, 'Ana');

@@ -2,8 +2,7 @@
 /** The call: tiles, the row of controls below, the chat beside. Shows what the call's state is; decides nothing. */
 
 import { LevelMeter, SPEAKING_DBFS } from '../levels.js';
-import { linkTo } from '../rooms.js';
-import { cameraMark, connectionInWords, durationInWords, microphoneMark, peopleInWords, problemInWords } from '../words.js';
+import { cameraMark, connectionInWords, durationInWords, microphoneMark, peopleInWords, problemsInWords } from '../words.js';
 import { ChatPanel } from './chat.js';
 import { openDetails, openSettings } from './dialogs.js';
 import { h, icon, IconButton, setShown, setText } from './dom.js';
@@ -35,7 +34,7 @@ export class CallView {
   #shownProblems = '';
   /** @type {(() => void)[]} */ #stops = [];
 
-  /** @param {{call: Call, media: LocalMedia, onLeave: () => void}} config */
+  /** @param {{call: Call, media: LocalMedia, link: string, onLeave: () => void}} config `link` is what others open */
   constructor(config) {
     this.config = config;
     const { call, media } = config;
@@ -87,7 +86,7 @@ export class CallView {
 
   #linkCard() {
     return h('div', { class: 'alone-link' }, h('p', { class: 'muted' }, 'Send them this link:'),
-      h('div', { class: 'alone-row' }, h('code', {}, linkTo(location, this.config.call.room)),
+      h('div', { class: 'alone-row' }, h('code', {}, this.config.link),
         h('button', { class: 'button is-main', type: 'button', onclick: () => this.copyLink() }, icon('copy'), 'Copy')));
   }
 
@@ -160,7 +159,7 @@ export class CallView {
   }
 
   async copyLink() {
-    const link = linkTo(location, this.config.call.room);
+    const { link } = this.config;
     try {
       await navigator.clipboard.writeText(link);
       this.say('Link copied. Whoever opens it can join.');
@@ -221,9 +220,7 @@ export class CallView {
 
   /** A device that fails is told once. */
   #sayProblems() {
-    const { media } = this.config;
-    const problems = /** @type {const} */ (['camera', 'microphone'])
-      .flatMap((kind) => { const { problem } = media[kind]; return problem ? [problemInWords(problem, kind)] : []; }).join(' ');
+    const problems = problemsInWords(this.config.media).join(' ');
     if (problems !== this.#shownProblems && problems !== '') this.say(problems);
     this.#shownProblems = problems;
   }

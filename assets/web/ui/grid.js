@@ -1,9 +1,9 @@
 // @ts-check
 /** How tiles share a surface. Pure. */
 
-/** Cameras see 16:9; a tile may be cut to a square at most. */
+/** Cameras see 16:9; so much of it may be cut off at the sides. */
 const WIDEST = 16 / 9;
-const NARROWEST = 1;
+const NARROWEST = 1.2;
 
 /** @typedef {{left: number, top: number, width: number, height: number}} Box */
 

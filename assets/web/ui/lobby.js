@@ -3,7 +3,7 @@
 
 import { LevelMeter, meterShare } from '../levels.js';
 import { initialOf, makeRoomId, readName, readRoom, whenInWords } from '../rooms.js';
-import { problemInWords } from '../words.js';
+import { problemsInWords } from '../words.js';
 import { DevicePicker } from './devices.js';
 import { openSettings } from './dialogs.js';
 import { h, icon, IconButton, setShown, setText } from './dom.js';
@@ -59,7 +59,7 @@ export class Lobby {
   }
 
   #form() {
-    const { recent } = { recent: this.config.media.settings.get('recent') };
+    const recent = this.config.media.settings.get('recent');
     return h('section', { class: 'lobby-form' },
       h('h1', {}, 'Who’s in?'),
       h('form', { noValidate: true, onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); this.#join(); } },
@@ -122,8 +122,7 @@ export class Lobby {
     this.#setMeter(microphoneOn ? media.microphone.track : null);
     if (!media.microphone.track || !microphoneOn) setText(this.meterWords, this.#microphoneWords(microphoneOn));
     for (const picker of this.pickers) picker.update();
-    const problems = /** @type {import('../words.js').DeviceKind[]} */ (['camera', 'microphone'])
-      .flatMap((kind) => { const { problem } = media[kind]; return problem ? [problemInWords(problem, kind)] : []; });
+    const problems = problemsInWords(media);
     if (problems.join('\n') !== this.problems.dataset.shown) {
       this.problems.dataset.shown = problems.join('\n');
       this.problems.replaceChildren(...problems.map((words) => h('p', { class: 'problem' }, icon('triangle-alert'), h('span', {}, words))));

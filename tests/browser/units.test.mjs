@@ -1,0 +1,173 @@
+/** The page's pure parts, run in the page's own engine. */
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { launchBrowser, newPage, startServer } from './lib.mjs';
+
+let server;
+let browser;
+let page;
+before(async () => {
+  server = await startServer();
+  browser = await launchBrowser();
+  page = await newPage(browser);
+  await page.goto(`${server.url}/healthz`);
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+/** Calls an exported function of a module with each list of arguments. @param {string} module @param {string} name @param {unknown[][]} calls */
+const results = (module, name, calls) => page.evaluate(async ([from, called, lists]) => {
+  const exported = (await import(from))[called];
+  return lists.map((list) => exported(...list));
+}, [module, name, calls]);
+
+test('room names, links and wrong ones are told apart', async () => {
+  const host = 'calls.example:8080';
+  const [name, link, elsewhere, empty, wrong, long, noRoom, script] = await results('/rooms.js', 'readRoom', [
+    ['  Quiet-Otter ', host], [`https://${host}/r/Abc#fp=00`, host], ['https://other.example/r/abc', host], [' ', host], ['a b', host], ['x'.repeat(65), host],
+    [`https://${host}/`, host], ['javascript:alert(1)', host],
+  ]);
+  assert.deepEqual(name, { room: 'quiet-otter' });
+  assert.deepEqual(link, { room: 'abc' });
+  assert.deepEqual(elsewhere, { elsewhere: 'https://other.example/r/abc' });
+  for (const refused of [empty, wrong, long, noRoom, script]) assert.ok('problem' in refused, JSON.stringify(refused));
+});
+
+test('names are refused as the server would refuse them', async () => {
+  const read = await results('/rooms.js', 'readName', [[' Ana '], ['😀'.repeat(64)], ['😀'.repeat(65)], [''], ['a\u0007b'], ['  ']]);
+  assert.deepEqual(read.map((result) => 'name' in result), [true, true, false, false, false, false]);
+  assert.equal(read[0].name, 'Ana');
+});
+
+test('generated rooms are valid, readable and never the same', async () => {
+  const rooms = await results('/rooms.js', 'makeRoomId', Array.from({ length: 500 }, () => []));
+  assert.equal(new Set(rooms).size, 500);
+  for (const room of rooms) assert.match(room, /^[a-z]+-[a-z]+-[a-z2-9]{4}-[a-z2-9]{4}$/);
+});
+
+test('a link carries the fingerprint it came with, or the server’s', async () => {
+  const fingerprint = 'ab'.repeat(32);
+  assert.deepEqual(await results('/rooms.js', 'linkTo', [
+    [{ origin: 'https://h', hash: '' }, 'r'], [{ origin: 'https://h', hash: `#fp=${fingerprint}` }, 'r'], [{ origin: 'https://h', hash: '#fp=zz' }, 'r'],
+    [{ origin: 'https://h', hash: '' }, 'r', fingerprint],
+  ]), ['https://h/r/r', `https://h/r/r#fp=${fingerprint}`, 'https://h/r/r', `https://h/r/r#fp=${fingerprint}`]);
+});
+
+test('rooms are remembered by day', async () => {
+  const noon = new Date(2026, 10, 21, 12).getTime();
+  const hours = 3_600_000;
+  assert.deepEqual(await results('/rooms.js', 'whenInWords', [[noon - 2 * hours, noon], [noon - 13 * hours, noon], [noon - 50 * hours, noon], [noon - 400 * hours, noon]]),
+    ['today', 'yesterday', 'Thursday', 'Nov 4']);
+});
+
+test('tiles never overlap, never leave the surface, and fill it', async () => {
+  const surfaces = [[1248, 640], [888, 640], [336, 600], [448, 200], [1888, 960]];
+  const calls = surfaces.flatMap(([width, height]) => Array.from({ length: 9 }, (_, index) => [index + 1, width, height, 12]));
+  const layouts = await results('/ui/grid.js', 'layoutGrid', calls);
+  layouts.forEach((boxes, at) => {
+    const [count, width, height] = calls[at];
+    assert.equal(boxes.length, count);
+    for (const [index, box] of boxes.entries()) {
+      assert.ok(box.left >= -1 && box.top >= -1 && box.left + box.width <= width + 1 && box.top + box.height <= height + 1, `${count} in ${width}x${height}`);
+      for (const other of boxes.slice(index + 1)) {
+        const apart = box.left + box.width <= other.left || other.left + other.width <= box.left || box.top + box.height <= other.top || other.top + other.height <= box.top;
+        assert.ok(apart, `${count} in ${width}x${height} overlap`);
+      }
+    }
+    const covered = boxes.reduce((sum, box) => sum + box.width * box.height, 0) / (width * height);
+    assert.ok(covered > 0.42, `${count} in ${width}x${height} cover ${covered}`);
+  });
+  assert.deepEqual(await results('/ui/grid.js', 'layoutGrid', [[0, 100, 100, 12], [3, 0, 0, 12]]), [[], []]);
+});
+
+test('links in chat are found, and only web addresses', async () => {
+  const texts = ['see https://a.example/x?y=1#z.', '(example.org/notes), yes', 'javascript:alert(1)', 'a.b c.d 1.5/2 me@mail.example', 'https://a.example/wiki/A_(b)', 'http://[bad', 'data:text/html,<b>'];
+  const pieces = await results('/ui/linkify.js', 'linkify', texts.map((text) => [text]));
+  pieces.forEach((list, index) => assert.equal(list.map(({ text }) => text).join(''), texts[index]));
+  assert.deepEqual(pieces.map((list) => list.filter(({ href }) => href).map(({ href }) => href)),
+    [['https://a.example/x?y=1#z'], ['https://example.org/notes'], [], [], ['https://a.example/wiki/A_(b)'], [], []]);
+});
+
+test('linkifying a hostile text takes no time', async () => {
+  const texts = ['a.'.repeat(2_000), 'https://'.repeat(500), `${'a-'.repeat(1_990)}.com/x`, '('.repeat(4_000), `http://x/${')'.repeat(3_900)}`];
+  for (const [index, list] of (await results('/ui/linkify.js', 'linkify', texts.map((text) => [text]))).entries()) {
+    assert.equal(list.map(({ text }) => text).join(''), texts[index]);
+  }
+});
+
+test('device failures are told apart in words, and say what still works', async () => {
+  const names = ['NotAllowedError', 'NotFoundError', 'NotReadableError', 'OverconstrainedError', 'Surprise'];
+  const problems = await results('/words.js', 'mediaProblem', [...names.map((name) => [{ name }, true]), [{ name: 'NotAllowedError' }, false], [null, true]]);
+  assert.deepEqual(problems, ['denied', 'no_device', 'busy', 'no_device', 'failed', 'insecure', 'failed']);
+  const sentences = await results('/words.js', 'problemInWords', ['denied', 'no_device', 'busy', 'unplugged', 'no_sound_server', 'failed', 'insecure'].flatMap((problem) => [[problem, 'camera'], [problem, 'microphone']]));
+  for (const sentence of sentences) assert.match(sentence, /still/);
+  assert.ok(new Set(sentences).size >= 12);
+});
+
+test('the state of a connection is said in words', async () => {
+  const peer = { name: 'Bo', state: 'connected', everConnected: true, restarts: 0, presence: 'present' };
+  assert.deepEqual(await results('/words.js', 'connectionInWords', [
+    [peer], [{ ...peer, presence: 'away' }], [{ ...peer, state: 'none', everConnected: false }], [{ ...peer, state: 'failed' }],
+    [{ ...peer, state: 'connecting', everConnected: false, restarts: 2 }], [{ ...peer, state: 'disconnected', presence: 'absent' }],
+  ]), [null, null, 'Connecting…', 'Reconnecting…', 'Bo can’t be reached directly; trying another way', 'Reconnecting…']);
+});
+
+test('control messages are read with distrust', async () => {
+  const media = { type: 'media_state', microphone: 'on', camera: 'off', microphone_reason: null, camera_reason: 'from_the_future' };
+  assert.deepEqual(await results('/messages.js', 'readControl', [
+    [JSON.stringify(media)], [JSON.stringify({ ...media, camera: 'maybe' })], ['{"type":"bye"}'], ['{"type":"toString"}'], ['null'], ['[]'], ['{'], [5],
+    [JSON.stringify({ type: 'bye', padding: 'é'.repeat(2_100) })], ['{"type":"video_suspended","reason":7}'], ['{"type":"hello","versions":"1"}'],
+  ]), [{ ...media, camera_reason: 'failed' }, null, { type: 'bye' }, null, null, null, null, null, null, { type: 'video_suspended', reason: 'bandwidth' }, null]);
+});
+
+test('descriptions are read for codecs and sources', async () => {
+  const sdp = (port, codec, mid = '1') => `v=0\r\nm=audio 9 X 111\r\na=mid:0\r\na=rtpmap:111 opus/48000/2\r\nm=video ${port} X 96 97\r\na=mid:${mid}\r\na=rtpmap:96 ${codec}/90000\r\na=rtpmap:97 rtx/90000\r\n`;
+  assert.deepEqual(await results('/sdp.js', 'hasCommonVideoCodec', [
+    [sdp(9, 'H264'), sdp(9, 'h264')], [sdp(9, 'H264'), sdp(9, 'VP8')], [sdp(9, 'H264'), sdp(0, 'H264')], ['', ''], [sdp(9, 'H264'), 'v=0\r\n'],
+  ]), [true, false, false, false, false]);
+  const sources = await page.evaluate(async (text) => {
+    const { sourcesByMid } = await import('/sdp.js');
+    const streams = [{ mid: '1', owner: 'them', source: 'hologram' }, { mid: '0', owner: 'somebody else', source: 'screen' }, null, 7];
+    return [[...sourcesByMid(text, streams, 'them')], [...sourcesByMid(text, 'nonsense', 'them')]];
+  }, sdp(9, 'H264'));
+  assert.deepEqual(sources, [[['0', 'microphone'], ['1', 'hologram']], [['0', 'microphone'], ['1', 'camera']]]);
+});
+
+test('H264 is preferred and nothing is lost', async () => {
+  const codecs = [
+    { mimeType: 'video/VP8' }, { mimeType: 'video/rtx' }, { mimeType: 'video/H264', sdpFmtpLine: 'packetization-mode=0;profile-level-id=42e01f' },
+    { mimeType: 'video/H264', sdpFmtpLine: 'level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f' }, { mimeType: 'video/AV1' },
+  ];
+  const [ordered] = await results('/sdp.js', 'preferH264', [[codecs]]);
+  assert.deepEqual(ordered.map((codec) => codecs.findIndex((other) => JSON.stringify(other) === JSON.stringify(codec))), [3, 2, 0, 1, 4]);
+});
+
+test('waiting before a reconnect is random, capped, and obeys the server', async () => {
+  assert.deepEqual(await results('/protocol.js', 'reconnectDelayMs', [[0, 0.5], [1, 1], [10, 1], [10, 0], [500, 0.5], [3, 0.9, 700], [0, 0, 1e12]]), [50, 200, 2_000, 0, 1_000, 700, 60_000]);
+});
+
+test('server messages that are malformed or unknown are ignored', async () => {
+  const peer = { peer_id: 'a', name: 'A', away: false };
+  const good = [{ type: 'peer_joined', peer }, { type: 'peer_left', peer_id: 'a', reason: 'left' }, { type: 'signal', from: 'a', connection: 'c', signal: { kind: 'end_of_candidates' } }, { type: 'error', code: 'x', message: 'y' }];
+  const bad = [
+    { type: 'peer_joined' }, { type: 'peer_joined', peer: { peer_id: 1, name: 'A' } }, { type: 'signal', from: 'a', connection: 'c', signal: { kind: 'offer' } },
+    { type: 'signal', from: 'a', connection: 'c', signal: { kind: 'candidate', candidate: null } }, { type: '__proto__' }, { type: 'constructor' }, { type: 'joined' }, [], null, 7, { type: 7 },
+  ];
+  const read = await results('/protocol.js', 'parseServerMessage', [...good, ...bad].map((message) => [JSON.stringify(message)]).concat([['{'], [null]]));
+  assert.deepEqual(read.slice(0, good.length), good);
+  assert.ok(read.slice(good.length).every((message) => message === null));
+});
+
+test('what is remembered is taken only in the form expected', async () => {
+  const read = await page.evaluate(async () => {
+    const { SettingsStore } = await import('/settings.js');
+    const stored = { 'parlor.name': '"Ana"', 'parlor.cameraOn': '"yes"', 'parlor.recent': '[{"room":"<b>","atMs":1},{"room":"ok","atMs":2},null]', 'parlor.speakerId': '{' };
+    const settings = new SettingsStore({ getItem: (key) => stored[key] ?? null, setItem: () => { throw new Error('full'); } });
+    settings.addRecent('new', 3);
+    return [settings.get('name'), settings.get('cameraOn'), settings.get('recent'), settings.get('speakerId')];
+  });
+  assert.deepEqual(read, ['Ana', true, [{ room: 'new', atMs: 3 }, { room: 'ok', atMs: 2 }], '']);
+});
