@@ -2,7 +2,6 @@
 #![cfg(test)]
 #![allow(missing_docs)]
 
-mod binary;
 mod hostile;
 mod pages;
 mod rooms;

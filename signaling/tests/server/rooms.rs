@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use crate::support::{Client, config, start};
+use crate::support::{Client, address_of_its_own, config, start};
 
 #[tokio::test]
 async fn two_join_and_exchange_an_offer() {
@@ -103,7 +103,12 @@ async fn a_resume_on_another_socket_replaces_the_first() {
 #[tokio::test]
 async fn a_stopping_server_says_so_and_a_restarted_one_gives_the_same_ids() {
     let dir = tempfile::tempdir().unwrap();
-    let mut config = ServerConfig { secret: Secret::StateDir, state_dir: Some(dir.path().to_owned()), ..config() };
+    let mut config = ServerConfig {
+        bind: address_of_its_own(1),
+        secret: Secret::StateDir,
+        state_dir: Some(dir.path().to_owned()),
+        ..config()
+    };
     let server = start(config.clone()).await;
     config.bind = server.local_addr();
     let addr = server.local_addr();

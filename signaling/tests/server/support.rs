@@ -27,6 +27,16 @@ pub(crate) fn config() -> ServerConfig {
     }
 }
 
+/// An address whose port stays free while the server restarts: on Linux no other test, and no client's own port, is on
+/// this loopback address. `test` tells the tests of this crate apart.
+pub(crate) fn address_of_its_own(test: u8) -> SocketAddr {
+    if cfg!(target_os = "linux") {
+        SocketAddr::from(([127, 77, 83, test], 0))
+    } else {
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    }
+}
+
 pub(crate) async fn start(config: ServerConfig) -> RunningServer {
     parlor_signaling::serve(config).await.unwrap()
 }

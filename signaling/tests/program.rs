@@ -1,5 +1,13 @@
 //! The program `parlor-server` as its users start it.
+//!
+//! Apart from the other tests: for a moment a started program holds the listening sockets of whoever starts it, and a
+//! server that restarts in this process would find its port in use.
 #![cfg(unix)]
+#![allow(missing_docs)]
+
+#[path = "server/support.rs"]
+#[allow(dead_code, reason = "the other tests use more of it")]
+mod support;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::support::{Client, PATIENCE, get};
+use crate::support::{Client, PATIENCE, address_of_its_own, get};
 
 #[tokio::test]
 async fn it_says_where_it_listens_and_stops_in_good_order() {
@@ -29,7 +37,7 @@ async fn it_says_where_it_listens_and_stops_in_good_order() {
 #[tokio::test]
 async fn killed_and_started_again_it_gives_the_same_ids() {
     let dir = tempfile::tempdir().unwrap();
-    let mut server = Program::start(dir.path(), "127.0.0.1:0").await;
+    let mut server = Program::start(dir.path(), &address_of_its_own(2).to_string()).await;
     let (ana, first) = Client::joined(server.addr, "a", "Ana").await;
     server.child.kill().await.unwrap();
     drop(ana);
