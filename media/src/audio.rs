@@ -26,6 +26,8 @@ mod remote;
 mod resample;
 mod ring;
 mod source;
+#[cfg(test)]
+mod speech;
 mod status;
 mod stretch;
 mod talk;

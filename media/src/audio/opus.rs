@@ -117,3 +117,145 @@ impl std::fmt::Debug for Decoder {
         f.debug_struct("Decoder").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::level::dbfs;
+    use super::super::{opus_packet, speech};
+    use super::*;
+
+    const FRAME: Duration = Duration::from_millis(20);
+
+    #[test]
+    fn packets_are_as_long_as_they_say_for_every_frame_duration() {
+        for (asked_ms, samples) in [(1, 480), (10, 480), (20, 960), (40, 1920), (60, 2880), (1000, 2880)] {
+            let mut encoder = Encoder::new(Duration::from_millis(asked_ms), 32_000).unwrap();
+            assert_eq!(encoder.frame_samples(), samples);
+            let packet = encoder.encode(&speech::near_end()[9600..9600 + samples]).unwrap().unwrap();
+            assert_eq!(opus_packet::samples(&packet), Some(samples as u32));
+            let mut out = [0.0; MAX_SAMPLES as usize];
+            assert_eq!(Decoder::new().unwrap().decode(&packet, &mut out).unwrap(), samples);
+        }
+    }
+
+    #[test]
+    fn speech_comes_through_at_its_loudness_within_the_bitrate() {
+        let speech = speech::near_end();
+        let packets = encode(&speech, 0.0, false);
+        let bytes: usize = packets.iter().flatten().map(Vec::len).sum();
+        let bps = bytes as f64 * 8.0 / (packets.len() as f64 * 0.02);
+        assert!((15_000.0..36_000.0).contains(&bps), "{bps} bps");
+        let heard = decode(&packets, |_| false);
+        assert!((dbfs(&heard) - dbfs(&speech)).abs() < 1.0);
+    }
+
+    #[test]
+    fn with_loss_reported_most_packets_carry_a_copy_of_the_one_before() {
+        let speech = speech::near_end();
+        let with_copy = |loss| {
+            let packets = encode(&speech, loss, false);
+            packets.iter().flatten().filter(|packet| opus_packet::has_fec(packet)).count() as f32 / packets.len() as f32
+        };
+        let (without, with) = (with_copy(0.0), with_copy(0.1));
+        println!("packets with a copy: {without} without loss, {with} at 10 %");
+        assert!(without < 0.05, "{without}");
+        assert!(with > 0.4, "{with}");
+    }
+
+    #[test]
+    fn the_copy_is_nearer_to_what_was_said_than_what_is_made_up() {
+        let speech = speech::near_end();
+        let packets = encode(&speech, 0.2, false);
+        let whole = decode(&packets, |_| false);
+        let lost = |n: usize| {
+            n % 5 == 2
+                && packets.get(n + 1).is_some_and(|next| next.as_ref().is_some_and(|next| opus_packet::has_fec(next)))
+        };
+        let error = |heard: &[f32]| dbfs(&heard.iter().zip(&whole).map(|(a, b)| a - b).collect::<Vec<_>>());
+        let made_up = error(&decode(&packets, lost));
+        let recovered = error(&decode_with_fec(&packets, lost));
+        println!("error made up {made_up:.1} dBFS, recovered {recovered:.1} dBFS");
+        assert!(recovered < made_up - 1.0, "{recovered} against {made_up}");
+    }
+
+    #[test]
+    fn silence_costs_hardly_a_packet() {
+        let mut silence = speech::near_end();
+        silence.truncate(48_000);
+        silence.extend(vec![0.0; 96_000]);
+        let packets = encode(&silence, 0.0, true);
+        let sent = packets[60..].iter().flatten().count();
+        assert!(sent < 25, "{sent} packets in two seconds of silence");
+        let always = encode(&silence, 0.0, false);
+        assert_eq!(always.iter().flatten().count(), 150);
+    }
+
+    #[test]
+    fn what_is_made_up_fades_away() {
+        let packets = encode(&speech::near_end(), 0.0, false);
+        let mut decoder = Decoder::new().unwrap();
+        let mut out = [0.0; MAX_SAMPLES as usize];
+        for packet in packets[..60].iter().flatten() {
+            decoder.decode(packet, &mut out).unwrap();
+        }
+        let mut made_up = [0.0; 960];
+        for _ in 0..20 {
+            decoder.conceal(&mut made_up).unwrap();
+        }
+        assert!(dbfs(&made_up) < -50.0, "{}", dbfs(&made_up));
+    }
+
+    #[test]
+    fn noise_instead_of_a_packet_is_refused_or_decoded_but_no_harm() {
+        let mut decoder = Decoder::new().unwrap();
+        let mut out = [0.0; MAX_SAMPLES as usize];
+        let mut state = 1_u32;
+        for length in 0..300 {
+            let packet: Vec<u8> = (0..length)
+                .map(|_| {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (state >> 24) as u8
+                })
+                .collect();
+            let _ = decoder.decode(&packet, &mut out);
+            let _ = decoder.recover(&packet, &mut out[..960]);
+        }
+    }
+
+    fn encode(sound: &[f32], loss: f32, dtx: bool) -> Vec<Option<Vec<u8>>> {
+        let mut encoder = Encoder::new(FRAME, 32_000).unwrap();
+        encoder.set_packet_loss(loss).unwrap();
+        encoder.set_dtx(dtx).unwrap();
+        sound.chunks_exact(960).map(|frame| encoder.encode(frame).unwrap()).collect()
+    }
+
+    fn decode(packets: &[Option<Vec<u8>>], lost: impl Fn(usize) -> bool) -> Vec<f32> {
+        play(packets, lost, false)
+    }
+
+    fn decode_with_fec(packets: &[Option<Vec<u8>>], lost: impl Fn(usize) -> bool) -> Vec<f32> {
+        play(packets, lost, true)
+    }
+
+    fn play(packets: &[Option<Vec<u8>>], lost: impl Fn(usize) -> bool, fec: bool) -> Vec<f32> {
+        let mut decoder = Decoder::new().unwrap();
+        let mut heard = Vec::new();
+        for (n, packet) in packets.iter().enumerate() {
+            let mut out = [0.0; MAX_SAMPLES as usize];
+            let following = packets.get(n + 1).and_then(Option::as_ref).filter(|_| fec);
+            match (packet, lost(n), following) {
+                (Some(packet), false, _) => {
+                    decoder.decode(packet, &mut out).unwrap();
+                }
+                (_, _, Some(following)) => {
+                    decoder.recover(following, &mut out[..960]).unwrap();
+                }
+                (_, _, None) => {
+                    decoder.conceal(&mut out[..960]).unwrap();
+                }
+            }
+            heard.extend_from_slice(&out[..960]);
+        }
+        heard
+    }
+}

@@ -58,3 +58,64 @@ impl std::fmt::Debug for Processing {
         f.debug_struct("Processing").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::level::dbfs;
+    use super::super::speech;
+    use super::*;
+
+    /// Delay of the loudspeaker's way into the microphone: 80 ms.
+    const ECHO_DELAY: usize = 3840;
+    /// -6 dB.
+    const ECHO_GAIN: f32 = 0.5;
+
+    #[test]
+    fn the_far_end_is_not_heard_back_after_two_seconds() {
+        let far = speech::far_end();
+        let (microphone, cleaned) = run(&far, &vec![0.0; far.len()]);
+        let from = 2 * SAMPLE_RATE as usize;
+        let (before, after) = (dbfs(&microphone[from..]), dbfs(&cleaned[from..]));
+        println!("echo {before:.1} dBFS, after two seconds {after:.1} dBFS");
+        assert!(before > -35.0, "the test needs an echo: {before} dBFS");
+        assert!(before - after >= 35.0, "{before} dBFS of echo became {after}");
+    }
+
+    #[test]
+    fn the_near_end_is_as_loud_as_before() {
+        let near = speech::near_end();
+        let (microphone, cleaned) = run(&vec![0.0; near.len()], &near);
+        let (before, after) = (dbfs(&microphone), dbfs(&cleaned));
+        println!("near end {before:.1} dBFS, cleaned {after:.1} dBFS");
+        assert!((before - after).abs() <= 3.0, "{before} dBFS of speech became {after}");
+    }
+
+    #[test]
+    fn the_near_end_is_heard_while_the_far_end_speaks() {
+        let (far, near) = (speech::far_end(), speech::near_end());
+        // Two seconds to learn the room, then both at once.
+        let quiet = 2 * SAMPLE_RATE as usize;
+        let near: Vec<f32> = vec![0.0; quiet].into_iter().chain(near).take(far.len()).collect();
+        let (_, cleaned) = run(&far, &near);
+        let (said, heard) = (dbfs(&near[quiet..]), dbfs(&cleaned[quiet..]));
+        println!("both speak: near end {said:.1} dBFS, cleaned {heard:.1} dBFS");
+        assert!(heard > said - 12.0, "{said} dBFS of speech became {heard}");
+    }
+
+    /// Gives what the microphone hears of both ends, and what is left of it.
+    fn run(far: &[f32], near: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let mut processing = Processing::new();
+        let echo = |n: usize| n.checked_sub(ECHO_DELAY).map_or(0.0, |n| ECHO_GAIN * far[n]);
+        let microphone: Vec<f32> = near.iter().enumerate().map(|(n, sample)| sample + echo(n)).collect();
+        let mut cleaned = Vec::new();
+        for (played, heard) in far.chunks_exact(BLOCK).zip(microphone.chunks_exact(BLOCK)) {
+            let mut block = [0.0; BLOCK];
+            block.copy_from_slice(played);
+            processing.played(&block);
+            block.copy_from_slice(heard);
+            processing.heard(&mut block);
+            cleaned.extend(block);
+        }
+        (microphone, cleaned)
+    }
+}

@@ -165,7 +165,8 @@ const MAX_CONCEAL: i64 = 5760;
 const STEP: i64 = 480;
 /// The finest that a concealment can be, 2.5 ms.
 const GRAIN: i64 = 120;
-/// Faster than this the player does not catch up: one grain of doubt each way. Wider above, for bursts of packets.
+/// The delay may be this much above its target, or below, before the player stretches: packets come in steps of 20 ms,
+/// and sound is taken in steps of 10.
 const SHORTEN_ABOVE: i64 = 960;
 const LENGTHEN_BELOW: i64 = 480;
 
@@ -232,7 +233,7 @@ impl JitterBuffer {
         self.drop_what_is_past();
         let Some(stream) = &mut self.stream else { return Next::Pause { samples: STEP as u32 } };
         let Some((&sequence, head)) = self.packets.first_key_value() else {
-            return stream.run_dry(&mut self.stats);
+            return if stream.playing { stream.wait() } else { stream.pause() };
         };
         let gap = head.timestamp - stream.playhead;
         let missing = stream.played_sequence.map_or(0, |played| sequence - played - 1);
@@ -249,7 +250,7 @@ impl JitterBuffer {
         // What is between that and the packet before is a pause.
         let lost_from = head.timestamp - lost_samples;
         if base + lost_from + target > now + STEP {
-            return if lost_from > stream.playhead { stream.pause() } else { stream.wait(&mut self.stats) };
+            return if lost_from > stream.playhead { stream.pause() } else { stream.wait() };
         }
         stream.playhead = lost_from;
         if lost_samples == frame && opus_packet::has_fec(&head.payload) {
@@ -316,14 +317,14 @@ impl JitterBuffer {
             let missing = sequence - played - 1;
             let gap = head.timestamp - stream.playhead;
             self.stats.lost += missing.max(0) as u64;
+            if missing > 0 {
+                self.delay.note_loss(stream.highest_timestamp, head.samples);
+            }
             // Nothing lost and time left out: the sender paused. Otherwise the wait was for a packet.
             let paused = missing == 0 && gap >= GRAIN;
             if !paused {
                 self.stats.concealed_samples += stream.waited as u64;
             }
-        }
-        if missing_packets_make_fec_useful(stream, sequence) {
-            self.delay.note_loss(stream.highest_timestamp, head.samples);
         }
         stream.waited = 0;
         stream.playing = true;
@@ -377,11 +378,6 @@ impl JitterBuffer {
     }
 }
 
-/// A packet was lost just before this one.
-fn missing_packets_make_fec_useful(stream: &Stream, sequence: i64) -> bool {
-    stream.played_sequence.is_some_and(|played| sequence > played + 1)
-}
-
 impl Stream {
     fn starting_with(packet: &RtpPacket, arrived: Instant) -> Self {
         Self {
@@ -427,22 +423,12 @@ impl Stream {
         }
     }
 
-    /// Nothing to play: makes it up for a while, then waits for the sender to go on.
-    fn run_dry(&mut self, stats: &mut JitterBufferStats) -> Next {
-        if !self.playing {
-            return self.pause();
-        }
-        self.wait(stats)
-    }
-
-    /// Holds the playhead and makes something up.
-    fn wait(&mut self, stats: &mut JitterBufferStats) -> Next {
+    /// Holds the playhead and makes something up; the next packet tells whether it counts as concealed.
+    fn wait(&mut self) -> Next {
         self.waited += STEP;
         if self.waited >= MAX_CONCEAL {
             self.playing = false;
         }
-        // Settled when the next packet tells what this wait was for.
-        let _ = stats;
         Next::Conceal { samples: STEP as u32 }
     }
 
@@ -465,3 +451,33 @@ fn ticks(duration: Duration) -> i64 {
 fn duration(ticks: i64) -> Duration {
     Duration::from_nanos(ticks.max(0) as u64 * 1_000_000 / u64::from(AUDIO_CLOCK_RATE / 1000))
 }
+
+/// Feeds arbitrary packets at arbitrary times; for fuzzing: it may drop them all, never panic or grow.
+///
+/// Each packet takes 12 bytes: 2 sequence number, 4 time stamp, 1 stream, 1 time passed (2 ms each), 4 payload.
+pub fn fuzz_jitter_buffer(data: &[u8]) {
+    let mut buffer = JitterBuffer::new(JitterBufferConfig::default());
+    let mut now = Instant::now();
+    for part in data.chunks_exact(12) {
+        let packet = RtpPacket {
+            sequence_number: u16::from_be_bytes([part[0], part[1]]),
+            timestamp: u32::from_be_bytes([part[2], part[3], part[4], part[5]]),
+            marker: false,
+            payload_type: 111,
+            ssrc: u32::from(part[6] & 1),
+            payload: Bytes::copy_from_slice(&part[8..]),
+        };
+        now += Duration::from_millis(u64::from(part[7]) * 2);
+        buffer.insert(&packet, now);
+        let samples = match buffer.next(now) {
+            Next::Play { samples, .. } | Next::Recover { samples, .. } => samples,
+            Next::Conceal { samples } | Next::Pause { samples } => samples,
+        };
+        assert!((1..=opus_packet::MAX_SAMPLES).contains(&samples), "{samples} samples at once");
+        assert!(buffer.packets.len() <= buffer.config.capacity, "more packets than there is room for");
+        let _ = (buffer.adjustment(now), buffer.current_delay(now), buffer.target_delay(), buffer.jitter());
+    }
+}
+
+#[cfg(test)]
+mod tests;
