@@ -99,11 +99,11 @@ export async function launchMortalBrowser(options = {}) {
  * A page of its own person: contexts share neither storage nor permissions. Errors of the page fail the test that
  * asks `page.problems`.
  * @param {import('playwright-core').Browser} browser
- * @param {{viewport?: {width: number, height: number}, permissions?: string[], settings?: Record<string, unknown>, init?: string, hasTouch?: boolean}} [options]
+ * @param {{viewport?: {width: number, height: number}, permissions?: string[], settings?: Record<string, unknown>, init?: string, hasTouch?: boolean, ignoreHTTPSErrors?: boolean}} [options]
  *   `settings` are what the page remembers (see settings.js), e.g. {audioProcessing: false}; `init` runs before the page does
  */
-export async function newPage(browser, { viewport = { width: 1280, height: 800 }, permissions = ['camera', 'microphone'], settings = {}, init, hasTouch = false } = {}) {
-  const context = await browser.newContext({ viewport, permissions, hasTouch, reducedMotion: 'reduce', locale: 'en-GB' });
+export async function newPage(browser, { viewport = { width: 1280, height: 800 }, permissions = ['camera', 'microphone'], settings = {}, init, hasTouch = false, ignoreHTTPSErrors = false } = {}) {
+  const context = await browser.newContext({ viewport, permissions, hasTouch, ignoreHTTPSErrors, reducedMotion: 'reduce', locale: 'en-GB' });
   context.setDefaultTimeout(PATIENCE_MS);
   await context.addInitScript((values) => {
     for (const [key, value] of Object.entries(values)) {

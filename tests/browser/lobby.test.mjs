@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fixture, onlyPeer } from './fixture.mjs';
-import { joinRoom, launchBrowser, newPage, openLobby, screenshot, until, waitForFrames, waitForPeer, waitForSound } from './lib.mjs';
+import { joinRoom, launchBrowser, newPage, openLobby, screenshot, startServer, until, waitForFrames, waitForPeer, waitForSound } from './lib.mjs';
 
 // Also a page of another host's name, which is not secure without TLS.
 const shared = fixture({ args: ['--use-fake-device-for-media-stream=device-count=3,fps=30', '--host-resolver-rules=MAP parlor.test 127.0.0.1'] });
@@ -170,3 +170,18 @@ test('a refused join says why and offers another try', () => withPages(async (op
   await late.getByRole('button', { name: 'Try again' }).click();
   await until(late, () => globalThis.parlor?.state === 'joined', null, 'joined at the second try');
 }));
+
+test('a server with its own certificate puts the fingerprint into links', async (context) => {
+  const server = await startServer({ args: ['--tls-self-signed'] });
+  context.after(() => server.stop());
+  await withPages(async (open) => {
+    const room = freshRoom();
+    const [ana, bo] = [await open({ ignoreHTTPSErrors: true }), await open({ ignoreHTTPSErrors: true })];
+    await joinRoom(ana, server, { room, name: 'Ana' });
+    const { fingerprint } = await ana.evaluate(async () => (await fetch('/version')).json());
+    assert.match(fingerprint, /^[0-9a-f]{64}$/);
+    await ana.getByText(`${server.url}/r/${room}#fp=${fingerprint}`, { exact: true }).waitFor();
+    await joinRoom(bo, server, { room, name: 'Bo' });
+    await waitForFrames(ana, 'Bo', 5);
+  });
+});

@@ -1,9 +1,9 @@
 // @ts-check
 /** How tiles share a surface. Pure. */
 
-/** Cameras see 16:9; so much of it may be cut off at the sides. */
+/** Cameras see 16:9; a tile may be cut to a square at most. */
 const WIDEST = 16 / 9;
-const NARROWEST = 1.2;
+const NARROWEST = 1;
 
 /** @typedef {{left: number, top: number, width: number, height: number}} Box */
 

@@ -16,7 +16,7 @@ import { h, icon, setShown, setText } from './dom.js';
  */
 
 /** A picture whose form differs more than this from the tile's is shown whole, with bars. */
-const CROP_MAX = 1.5;
+const CROP_MAX = 1.8;
 /** Avatar colours; white on each has a contrast of at least 4.5:1. */
 const AVATARS = 6;
 
