@@ -105,7 +105,7 @@ async fn a_full_server_answers_503_and_still_shows_its_page() {
 
 #[tokio::test]
 async fn half_open_handshakes_hold_up_nobody_and_end_by_themselves() {
-    let sockets = SocketConfig { handshake_timeout: Duration::from_secs(1), ..config().sockets };
+    let sockets = SocketConfig { handshake_timeout: Duration::from_secs(3), ..config().sockets };
     let server = start(ServerConfig { sockets, ..config() }).await;
     let mut half_open = Vec::new();
     for said in ["", "G", "GET /ws HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: a\r\nX: "].repeat(10) {

@@ -71,7 +71,7 @@ async fn who_forgets_the_s_of_https_is_sent_on() {
 #[tokio::test]
 async fn half_open_tls_handshakes_hold_up_nobody_and_end_by_themselves() {
     let dir = tempfile::tempdir().unwrap();
-    let sockets = SocketConfig { handshake_timeout: Duration::from_secs(1), ..config().sockets };
+    let sockets = SocketConfig { handshake_timeout: Duration::from_secs(3), ..config().sockets };
     let server = start(ServerConfig { sockets, ..self_signed(&dir) }).await;
     let mut half_open = Vec::new();
     for said in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01", b"\x16\xff\xff\xff\xff\xff"].repeat(5) {
