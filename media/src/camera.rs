@@ -1,6 +1,6 @@
 //! The camera and what stands in for one: a test pattern, a file.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::frame::VideoFrame;
@@ -37,6 +37,24 @@ pub trait Camera {
     ///
     /// When the camera gives no more pictures; drop it then.
     fn next_frame(&mut self, interrupt: &Watch<'_>) -> Result<Option<VideoFrame>, CameraError>;
+}
+
+/// Where cameras come from: the system, or what a test puts in its place.
+pub trait Devices: Send + Sync {
+    /// Opens the camera with this id; the first one that works without it. `wake` is called for each picture.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such camera, or it does not open.
+    fn open(
+        &self,
+        id: Option<&str>,
+        config: &CaptureConfig,
+        wake: Arc<dyn Fn() + Send + Sync>,
+    ) -> Result<Box<dyn Camera>, CameraError>;
+
+    /// Whether a camera with this id is plugged in.
+    fn is_present(&self, id: &str) -> bool;
 }
 
 /// Wakes the camera thread, whatever it waits for.

@@ -10,7 +10,7 @@ use nokhwa::Buffer;
 use nokhwa::pixel_format::RgbFormat;
 use nokhwa::utils::ApiBackend;
 
-use super::{Camera, CaptureConfig, Watch, Woken};
+use super::{Camera, CaptureConfig, Devices, Watch, Woken};
 use crate::frame::VideoFrame;
 use crate::video::convert::{ConvertError, to_i420};
 use crate::video::scale::Scaler;
@@ -40,9 +40,10 @@ pub fn cameras() -> Result<Vec<CameraInfo>, CameraError> {
         (device, formats)
     });
     Ok(with_formats
-        // On Linux a camera has a second node, for metadata, that has formats of no use; a busy one errs.
-        .filter(|(_, formats)| {
-            formats.as_ref().map_or_else(|error| *error == CameraError::Busy, |list| !list.is_empty())
+        // On Linux a camera has a second node, for metadata: it opens, but has no format of use.
+        .filter(|(_, formats)| match formats {
+            Ok(formats) => !formats.is_empty(),
+            Err(error) => matches!(error, CameraError::Busy | CameraError::Denied),
         })
         .map(|(device, formats)| CameraInfo {
             id: device.index().as_string(),
@@ -52,10 +53,28 @@ pub fn cameras() -> Result<Vec<CameraInfo>, CameraError> {
         .collect())
 }
 
-/// Whether a camera with this id, or this name, is plugged in.
-pub fn device_is_present(id: &str) -> bool {
-    nokhwa::query(ApiBackend::Auto)
-        .is_ok_and(|devices| devices.iter().any(|device| device.index().as_string() == id || device.human_name() == id))
+/// The cameras of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemDevices;
+
+impl Devices for SystemDevices {
+    fn open(
+        &self,
+        id: Option<&str>,
+        config: &CaptureConfig,
+        wake: Arc<dyn Fn() + Send + Sync>,
+    ) -> Result<Box<dyn Camera>, CameraError> {
+        Ok(Box::new(DeviceCamera::open(id, config, wake)?))
+    }
+
+    fn is_present(&self, id: &str) -> bool {
+        nokhwa::query(ApiBackend::Auto).is_ok_and(|devices| devices.iter().any(|device| is_meant(device, id)))
+    }
+}
+
+/// Whether `id` is this device's number, or its name: numbers may change when it is plugged in again.
+fn is_meant(device: &nokhwa::utils::CameraInfo, id: &str) -> bool {
+    device.index().as_string() == id || device.human_name() == id
 }
 
 /// A camera that runs.
@@ -80,10 +99,7 @@ impl DeviceCamera {
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> Result<Self, CameraError> {
         let devices = nokhwa::query(ApiBackend::Auto).map_err(|error| camera_error(&error))?;
-        let wanted: Vec<_> = devices
-            .into_iter()
-            .filter(|device| id.is_none_or(|id| device.index().as_string() == id || device.human_name() == id))
-            .collect();
+        let wanted: Vec<_> = devices.into_iter().filter(|device| id.is_none_or(|id| is_meant(device, id))).collect();
         if wanted.is_empty() {
             return Err(CameraError::NoDevice);
         }

@@ -98,3 +98,6 @@ fn pack(plane: &[u8], stride: usize, width: usize, height: usize) -> Vec<u8> {
 fn codec_error(error: openh264::Error) -> DecodeError {
     DecodeError::Codec(error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,11 +8,20 @@ use openh264::encoder::{
     UsageType, VuiConfig,
 };
 use openh264::formats::YUVSource;
-use openh264_sys2::{ENCODER_OPTION_BITRATE, ENCODER_OPTION_MAX_BITRATE, SBitrateInfo, SPATIAL_LAYER_ALL};
+use openh264_sys2::{
+    ENCODER_OPTION, ENCODER_OPTION_BITRATE, ENCODER_OPTION_MAX_BITRATE, LAYER_NUM, SBitrateInfo, SPATIAL_LAYER_0,
+    SPATIAL_LAYER_ALL,
+};
 use thiserror::Error;
 
 use super::codec::VideoCodec;
 use crate::frame::{EncodedFrame, Layer, VideoFrame};
+
+/// What level 3.1 allows (H.264 table A-1); the encoder would raise the level for more.
+const MAX_BITRATE_BPS: u32 = 14_000_000;
+
+/// The rate control makes nothing of less.
+const MIN_BITRATE_BPS: u32 = 10_000;
 
 /// What an encoder is made for.
 #[derive(Clone, Debug)]
@@ -58,6 +67,7 @@ struct H264Encoder {
     /// The size it is set up for; a new size takes back the rate that was set since the start.
     size: Option<(u32, u32)>,
     applied_bps: Option<u32>,
+    maximum_raised: bool,
     config: VideoEncoderConfig,
 }
 
@@ -68,7 +78,7 @@ impl VideoEncoder {
     ///
     /// When the library refuses.
     pub fn new(config: VideoEncoderConfig) -> Result<Self, EncodeError> {
-        let bitrate_bps = config.bitrate_bps;
+        let bitrate_bps = config.bitrate_bps.clamp(MIN_BITRATE_BPS, MAX_BITRATE_BPS);
         let codec = match config.codec {
             VideoCodec::H264 => Codec::H264(H264Encoder::new(config)?),
         };
@@ -77,8 +87,7 @@ impl VideoEncoder {
 
     /// The rate from the next picture on, in bits per second.
     pub fn set_bitrate_bps(&mut self, bitrate_bps: u32) {
-        // The library takes a signed number.
-        self.bitrate_bps = bitrate_bps.clamp(10_000, 100_000_000);
+        self.bitrate_bps = bitrate_bps.clamp(MIN_BITRATE_BPS, MAX_BITRATE_BPS);
     }
 
     /// Encodes one picture; `None` when the rate control leaves it out. A key frame is never left out.
@@ -98,7 +107,7 @@ impl VideoEncoder {
 impl H264Encoder {
     fn new(config: VideoEncoderConfig) -> Result<Self, EncodeError> {
         let encoder = Self::open(&config, config.bitrate_bps, Level::Level_3_1)?;
-        Ok(Self { encoder, size: None, applied_bps: None, config })
+        Ok(Self { encoder, size: None, applied_bps: None, maximum_raised: false, config })
     }
 
     fn open(config: &VideoEncoderConfig, bitrate_bps: u32, level: Level) -> Result<Encoder, EncodeError> {
@@ -135,8 +144,8 @@ impl H264Encoder {
             self.encoder = Self::open(&self.config, bitrate_bps, level_for(size, self.config.frame_rate_hz))?;
             self.size = Some(size);
             self.applied_bps = Some(bitrate_bps);
-        }
-        if self.applied_bps != Some(bitrate_bps) {
+            self.maximum_raised = false;
+        } else {
             self.apply_bitrate(bitrate_bps);
         }
         if key {
@@ -165,25 +174,28 @@ impl H264Encoder {
         }))
     }
 
-    #[allow(unsafe_code)]
+    /// Lets the encoder run at another rate; it must have encoded a picture, which is when it is initialised.
     fn apply_bitrate(&mut self, bitrate_bps: u32) {
-        let rising = self.applied_bps.is_none_or(|applied| bitrate_bps > applied);
-        // The maximum must never lie below the target, not even between the two calls.
-        let order = if rising {
-            [ENCODER_OPTION_MAX_BITRATE, ENCODER_OPTION_BITRATE]
-        } else {
-            [ENCODER_OPTION_BITRATE, ENCODER_OPTION_MAX_BITRATE]
-        };
-        for option in order {
-            let mut info = SBitrateInfo { iLayer: SPATIAL_LAYER_ALL, iBitrate: bitrate_bps as i32 };
-            // SAFETY: for both options the encoder reads one `SBitrateInfo` through the pointer before the call
-            // returns and keeps nothing; the encoder is initialised, since `encode` has run for this size.
-            let result = unsafe { self.encoder.raw_api().set_option(option, (&raw mut info).cast()) };
-            if result != 0 {
-                tracing::warn!(bitrate_bps, option, result, "the encoder refused a bitrate");
-            }
+        if !self.maximum_raised {
+            // It was set up with its first rate as the maximum, and would never exceed that.
+            self.set_bitrate_option(ENCODER_OPTION_MAX_BITRATE, SPATIAL_LAYER_0, MAX_BITRATE_BPS);
+            self.maximum_raised = true;
         }
-        self.applied_bps = Some(bitrate_bps);
+        if self.applied_bps != Some(bitrate_bps) {
+            self.set_bitrate_option(ENCODER_OPTION_BITRATE, SPATIAL_LAYER_ALL, bitrate_bps);
+            self.applied_bps = Some(bitrate_bps);
+        }
+    }
+
+    #[allow(unsafe_code)]
+    fn set_bitrate_option(&mut self, option: ENCODER_OPTION, layer: LAYER_NUM, bitrate_bps: u32) {
+        let mut info = SBitrateInfo { iLayer: layer, iBitrate: bitrate_bps.min(MAX_BITRATE_BPS) as i32 };
+        // SAFETY: for both bitrate options the encoder reads one `SBitrateInfo` through the pointer before the call
+        // returns, and keeps nothing; it is initialised, since it has encoded a picture.
+        let result = unsafe { self.encoder.raw_api().set_option(option, (&raw mut info).cast()) };
+        if result != 0 {
+            tracing::warn!(bitrate_bps, option, result, "the encoder refused a bitrate");
+        }
     }
 }
 
@@ -243,3 +255,6 @@ impl YUVSource for Source<'_> {
         &self.0.planes.v
     }
 }
+
+#[cfg(test)]
+mod tests;

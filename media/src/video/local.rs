@@ -10,8 +10,10 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use crate::camera::{CaptureConfig, Interrupt};
+use crate::camera::nokhwa::SystemDevices;
+use crate::camera::{CaptureConfig, Devices, Interrupt};
 use crate::clock::MediaClock;
 use crate::frame::VideoFrame;
 use crate::latest;
@@ -29,6 +31,10 @@ mod tests;
 
 use counters::Counters;
 pub use counters::LocalVideoStats;
+
+/// How often it is looked whether a missing camera is back: seldom enough to cost nothing, often enough to seem
+/// prompt to somebody who just plugged it in.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// How our picture is captured and sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +77,8 @@ struct Shared {
     clock: MediaClock,
     orders: Mutex<Orders>,
     interrupt: Interrupt,
+    devices: Box<dyn Devices>,
+    look_again: Duration,
     status: Mutex<SourceStatus<CameraError>>,
     on_status: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
     frames: latest::Sender<VideoFrame>,
@@ -96,6 +104,15 @@ struct Encoding {
 impl LocalVideo {
     /// Starts the threads; no source is chosen yet.
     pub fn new(config: LocalVideoConfig, clock: MediaClock) -> Self {
+        Self::with_devices(config, clock, Box::new(SystemDevices), LOOK_AGAIN)
+    }
+
+    fn with_devices(
+        config: LocalVideoConfig,
+        clock: MediaClock,
+        devices: Box<dyn Devices>,
+        look_again: Duration,
+    ) -> Self {
         let (frames, receiver) = latest::slot();
         let counters = Counters::new(&config);
         let shared = Arc::new(Shared {
@@ -103,6 +120,8 @@ impl LocalVideo {
             clock,
             orders: Mutex::new(Orders { source: VideoSource::None, enabled: true, stop: false }),
             interrupt: Interrupt::default(),
+            devices,
+            look_again,
             status: Mutex::new(SourceStatus::Off),
             on_status: Mutex::new(None),
             frames,

@@ -66,7 +66,18 @@ struct Inbox {
     /// Packets were dropped since the queue was full.
     overflowed: bool,
     packets_dropped: u64,
+    frames_dropped: u64,
     stop: bool,
+}
+
+impl Inbox {
+    fn drop_all(&mut self) {
+        self.packets_dropped += self.packets.len() as u64;
+        let same_picture = |pair: &[(RtpPacket, Instant)]| pair[0].0.timestamp == pair[1].0.timestamp;
+        let pictures = 1 + self.packets.windows(2).filter(|pair| !same_picture(pair)).count();
+        self.frames_dropped += pictures as u64;
+        self.packets.clear();
+    }
 }
 
 impl RemoteVideo {
@@ -93,8 +104,7 @@ impl RemoteVideo {
     pub fn push(&self, packet: RtpPacket, arrived: Instant) {
         let mut inbox = lock(&self.shared.inbox);
         if inbox.packets.len() >= MAX_QUEUED {
-            inbox.packets_dropped += inbox.packets.len() as u64;
-            inbox.packets.clear();
+            inbox.drop_all();
             inbox.overflowed = true;
         }
         inbox.packets.push((packet, arrived));
@@ -126,7 +136,10 @@ impl RemoteVideo {
     pub fn stats(&self) -> RemoteVideoStats {
         let mut stats = *lock(&self.shared.stats);
         stats.frames_overwritten = self.shared.frames.overwritten();
-        stats.packets_dropped_queue = lock(&self.shared.inbox).packets_dropped;
+        let inbox = lock(&self.shared.inbox);
+        stats.packets_dropped_queue = inbox.packets_dropped;
+        stats.frames_dropped_queue += inbox.frames_dropped;
+        drop(inbox);
         stats
     }
 }

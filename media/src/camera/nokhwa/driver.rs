@@ -140,19 +140,21 @@ fn run(shared: &Shared, devices: &[CameraInfo], config: &CaptureConfig) -> Resul
     Ok(())
 }
 
-/// Opens the first camera that works. Of the errors the first tells most: later ones are of metadata nodes.
+/// Opens the first camera that works. Of the errors the first clear one is told: a metadata node only fails somehow.
 fn open_first(shared: &Shared, devices: &[CameraInfo], config: &CaptureConfig) -> Result<Camera, CameraError> {
-    let mut first_error = None;
+    let mut errors = Vec::new();
     for device in devices {
         match open(device.index(), config) {
             Ok(camera) => {
                 shared.lock().label = device.human_name();
                 return Ok(camera);
             }
-            Err(error) => first_error = first_error.or(Some(error)),
+            Err(error) => errors.push(error),
         }
     }
-    Err(first_error.unwrap_or(CameraError::NoDevice))
+    let unclear = |error: &CameraError| matches!(error, CameraError::Failed { .. });
+    let told = errors.iter().position(|error| !unclear(error)).unwrap_or_default();
+    Err(if told < errors.len() { errors.swap_remove(told) } else { CameraError::NoDevice })
 }
 
 fn open(index: &CameraIndex, config: &CaptureConfig) -> Result<Camera, CameraError> {

@@ -1,20 +1,15 @@
 //! The camera thread: opens what is chosen, falls back while it is gone, and returns to it when it is back.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::counters::count;
 use super::{Orders, Shared, lock};
 use crate::camera::file::FileCamera;
-use crate::camera::nokhwa::{DeviceCamera, device_is_present};
 use crate::camera::test_pattern::TestPatternCamera;
 use crate::camera::{Camera, Watch, Woken};
 use crate::source::SourceStatus;
 use crate::video::source::{CameraError, VideoSource};
-
-/// How often it is looked whether a missing camera is back: seldom enough to cost nothing, often enough to seem
-/// prompt to somebody who just plugged it in.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Captures until it is told to stop.
 pub(super) fn run(shared: &Arc<Shared>) {
@@ -40,64 +35,36 @@ fn follow(shared: &Arc<Shared>, orders: &Orders, watch: &Watch<'_>) {
     shared.set_status(SourceStatus::Opening);
     let mut unplugged = false;
     loop {
-        let error = match open(shared, &orders.source, unplugged) {
-            Ok(camera) => match capture(shared, camera, orders, watch) {
-                Ok(Ended::NewOrders) => return,
-                Ok(Ended::ChosenIsBack) => {
-                    unplugged = false;
-                    continue;
-                }
-                Err(error) => error,
-            },
-            Err(error) => error,
+        let ended = match open(shared, &orders.source, unplugged) {
+            Ok(opened) => capture(shared, opened, &orders.source, watch),
+            Err(error) => Ended::Failed { error, was_live: false },
         };
-        let retry_at_once = error == CameraError::Unplugged && !unplugged;
-        if retry_at_once {
-            // The default device may take its place without the user having to do anything.
-            unplugged = true;
-            continue;
-        }
-        let shown = if unplugged && error == CameraError::NoDevice { CameraError::Unplugged } else { error };
-        tracing::info!(error = %shown, "no picture");
-        let device = matches!(orders.source, VideoSource::Device(_) | VideoSource::DefaultDevice);
-        let may_come_back = device && matches!(shown, CameraError::NoDevice | CameraError::Unplugged);
-        shared.frames.clear();
-        shared.set_status(SourceStatus::Failed(shown));
-        let look_again = may_come_back.then(|| Instant::now() + LOOK_AGAIN);
-        if watch.wait_until(look_again, || false) == Woken::Interrupted {
-            return;
-        }
-    }
-}
-
-enum Ended {
-    NewOrders,
-    ChosenIsBack,
-}
-
-/// Opens the source; for a device that is not there, the default one.
-fn open(shared: &Arc<Shared>, source: &VideoSource, was_unplugged: bool) -> Result<Opened, CameraError> {
-    let config = &shared.config.capture;
-    let of_device = |camera: DeviceCamera, fallback| Opened { camera: Box::new(camera), fallback };
-    let interrupt = || {
-        let shared = shared.clone();
-        Arc::new(move || shared.interrupt.wake()) as Arc<dyn Fn() + Send + Sync>
-    };
-    match source {
-        VideoSource::None => Err(CameraError::NoDevice),
-        VideoSource::TestPattern { name } => {
-            Ok(Opened { camera: Box::new(TestPatternCamera::new(config, name, shared.clock)), fallback: false })
-        }
-        VideoSource::File(path) => Ok(Opened { camera: Box::new(FileCamera::open(path, config)?), fallback: false }),
-        VideoSource::DefaultDevice => Ok(of_device(DeviceCamera::open(None, config, interrupt())?, false)),
-        VideoSource::Device(id) => match DeviceCamera::open(Some(id), config, interrupt()) {
-            Ok(camera) => Ok(of_device(camera, false)),
-            Err(CameraError::NoDevice | CameraError::Unplugged) if was_unplugged => {
-                Ok(of_device(DeviceCamera::open(None, config, interrupt())?, true))
+        match ended {
+            Ended::NewOrders => return,
+            Ended::ChosenIsBack => unplugged = false,
+            // The default device takes its place at once, without the user having to do anything.
+            Ended::Failed { error: CameraError::Unplugged, was_live: true } => unplugged = true,
+            Ended::Failed { error, .. } => {
+                if wait_after(shared, orders, error, unplugged, watch) == Woken::Interrupted {
+                    return;
+                }
             }
-            Err(error) => Err(error),
-        },
+        }
+        shared.frames.clear();
     }
+}
+
+/// Shows what is wrong, and waits until it is worth another try: for ever, unless a camera may be plugged in.
+fn wait_after(shared: &Shared, orders: &Orders, error: CameraError, unplugged: bool, watch: &Watch<'_>) -> Woken {
+    let error = if unplugged && error == CameraError::NoDevice { CameraError::Unplugged } else { error };
+    let is_device = match orders.source {
+        VideoSource::Device(_) | VideoSource::DefaultDevice => true,
+        VideoSource::None | VideoSource::TestPattern { .. } | VideoSource::File(_) => false,
+    };
+    let may_come_back = is_device && matches!(error, CameraError::NoDevice | CameraError::Unplugged);
+    tracing::info!(%error, "no picture");
+    shared.set_status(SourceStatus::Failed(error));
+    watch.wait_until(may_come_back.then(|| Instant::now() + shared.look_again), || false)
 }
 
 struct Opened {
@@ -106,27 +73,60 @@ struct Opened {
     fallback: bool,
 }
 
-fn capture(shared: &Shared, opened: Opened, orders: &Orders, watch: &Watch<'_>) -> Result<Ended, CameraError> {
+/// Opens the source; in the place of a device that was unplugged, the default one.
+fn open(shared: &Arc<Shared>, source: &VideoSource, unplugged: bool) -> Result<Opened, CameraError> {
+    let config = &shared.config.capture;
+    let device = |id: Option<&str>| {
+        let for_device = shared.clone();
+        shared.devices.open(id, config, Arc::new(move || for_device.interrupt.wake()))
+    };
+    let chosen = |camera| Opened { camera, fallback: false };
+    match source {
+        VideoSource::None => Err(CameraError::NoDevice),
+        VideoSource::TestPattern { name } => Ok(chosen(Box::new(TestPatternCamera::new(config, name, shared.clock)))),
+        VideoSource::File(path) => Ok(chosen(Box::new(FileCamera::open(path, config)?))),
+        VideoSource::DefaultDevice => Ok(chosen(device(None)?)),
+        VideoSource::Device(id) => match device(Some(id)) {
+            Err(CameraError::NoDevice | CameraError::Unplugged) if unplugged => {
+                Ok(Opened { camera: device(None)?, fallback: true })
+            }
+            result => Ok(chosen(result?)),
+        },
+    }
+}
+
+/// How capturing from one camera ended.
+enum Ended {
+    NewOrders,
+    ChosenIsBack,
+    Failed { error: CameraError, was_live: bool },
+}
+
+fn capture(shared: &Shared, opened: Opened, source: &VideoSource, watch: &Watch<'_>) -> Ended {
     let Opened { mut camera, fallback } = opened;
-    let label = camera.label();
-    let mut live = false;
+    let mut was_live = false;
     let mut looked = Instant::now();
     loop {
-        let Some(frame) = camera.next_frame(watch)? else { return Ok(Ended::NewOrders) };
+        let frame = match camera.next_frame(watch) {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return Ended::NewOrders,
+            Err(error) => return Ended::Failed { error, was_live },
+        };
         count(&shared.counters.frames_captured);
         shared.frames.send(frame);
-        if !live {
+        if !was_live {
             // Only now: a camera that opens but gives nothing is not live.
+            let label = camera.label();
             tracing::info!(%label, "the camera runs");
-            shared.set_status(SourceStatus::Live { label: label.clone() });
-            live = true;
+            shared.set_status(SourceStatus::Live { label });
+            was_live = true;
         }
-        if let (true, VideoSource::Device(id)) = (fallback, &orders.source)
-            && looked.elapsed() >= LOOK_AGAIN
+        if let (true, VideoSource::Device(id)) = (fallback, source)
+            && looked.elapsed() >= shared.look_again
         {
             looked = Instant::now();
-            if device_is_present(id) {
-                return Ok(Ended::ChosenIsBack);
+            if shared.devices.is_present(id) {
+                return Ended::ChosenIsBack;
             }
         }
     }

@@ -1,7 +1,10 @@
+use std::collections::BTreeMap;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
+use crate::camera::{Camera, Watch, Woken};
+use crate::frame::I420;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -108,4 +111,103 @@ fn after_stop_encoding_the_sink_is_not_called_and_start_begins_with_a_key_frame(
     while frames.try_recv().is_ok() {}
     assert_eq!(frames.recv_timeout(LONG).unwrap_err(), mpsc::RecvTimeoutError::Disconnected);
     assert!(frames_of(&video).recv_timeout(LONG).unwrap().key);
+}
+
+/// A desk with cameras that can be plugged in and pulled out; each gives a picture every few milliseconds.
+#[derive(Clone, Default)]
+struct Desk(Arc<Mutex<BTreeMap<String, bool>>>);
+
+impl Desk {
+    fn plug(&self, id: &str, plugged: bool) {
+        lock(&self.0).insert(id.to_owned(), plugged);
+    }
+}
+
+struct DeskCamera {
+    id: String,
+    desk: Desk,
+}
+
+impl Devices for Desk {
+    fn open(
+        &self,
+        id: Option<&str>,
+        _config: &CaptureConfig,
+        _wake: Arc<dyn Fn() + Send + Sync>,
+    ) -> Result<Box<dyn Camera>, CameraError> {
+        let plugged = lock(&self.0);
+        let found = plugged.iter().find(|(name, plugged)| **plugged && id.is_none_or(|id| id == name.as_str()));
+        let (id, _) = found.ok_or(CameraError::NoDevice)?;
+        Ok(Box::new(DeskCamera { id: id.clone(), desk: self.clone() }))
+    }
+
+    fn is_present(&self, id: &str) -> bool {
+        lock(&self.0).get(id) == Some(&true)
+    }
+}
+
+impl Camera for DeskCamera {
+    fn label(&self) -> String {
+        self.id.clone()
+    }
+
+    fn next_frame(&mut self, watch: &Watch<'_>) -> Result<Option<VideoFrame>, CameraError> {
+        let soon = Instant::now() + Duration::from_millis(3);
+        if watch.wait_until(Some(soon), || false) == Woken::Interrupted {
+            return Ok(None);
+        }
+        if !self.desk.is_present(&self.id) {
+            return Err(CameraError::Unplugged);
+        }
+        let planes = I420::black(64, 36).into();
+        Ok(Some(VideoFrame { width: 64, height: 36, planes, captured_at: Instant::now() }))
+    }
+}
+
+fn at_desk(plugged: &[&str]) -> (Desk, LocalVideo) {
+    let desk = Desk::default();
+    plugged.iter().for_each(|id| desk.plug(id, true));
+    let devices = Box::new(desk.clone());
+    let look_again = Duration::from_millis(10);
+    (desk, LocalVideo::with_devices(LocalVideoConfig::default(), MediaClock::system(), devices, look_again))
+}
+
+fn is_live(label: &str) -> impl Fn(&SourceStatus<CameraError>) -> bool {
+    move |status| *status == SourceStatus::Live { label: label.to_owned() }
+}
+
+#[test]
+fn an_unplugged_camera_falls_back_to_the_default_and_returns_when_it_is_back() {
+    let (desk, video) = at_desk(&["built in", "usb"]);
+    video.set_source(VideoSource::Device("usb".to_owned()));
+    wait_for(&video, is_live("usb"));
+    desk.plug("usb", false);
+    wait_for(&video, is_live("built in"));
+    desk.plug("usb", true);
+    wait_for(&video, is_live("usb"));
+    desk.plug("usb", false);
+    wait_for(&video, is_live("built in"));
+}
+
+#[test]
+fn the_only_camera_unplugged_is_told_as_such_and_comes_back_by_itself() {
+    for source in [VideoSource::Device("usb".to_owned()), VideoSource::DefaultDevice] {
+        let (desk, video) = at_desk(&["usb"]);
+        video.set_source(source);
+        wait_for(&video, is_live("usb"));
+        desk.plug("usb", false);
+        wait_for(&video, |status| *status == SourceStatus::Failed(CameraError::Unplugged));
+        assert!(video.preview().peek().is_none());
+        desk.plug("usb", true);
+        wait_for(&video, is_live("usb"));
+    }
+}
+
+#[test]
+fn a_camera_that_was_never_there_is_missing_and_not_replaced_by_another() {
+    let (desk, video) = at_desk(&["built in"]);
+    video.set_source(VideoSource::Device("usb".to_owned()));
+    wait_for(&video, |status| *status == SourceStatus::Failed(CameraError::NoDevice));
+    desk.plug("usb", true);
+    wait_for(&video, is_live("usb"));
 }

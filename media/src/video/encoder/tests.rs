@@ -1,0 +1,115 @@
+use std::time::Duration;
+
+use super::*;
+use crate::rtp::h264::nal_units;
+use crate::video::test_pattern::TestPattern;
+
+fn encoder(bitrate_bps: u32) -> VideoEncoder {
+    VideoEncoder::new(VideoEncoderConfig { codec: VideoCodec::H264, bitrate_bps, frame_rate_hz: 30.0 }).unwrap()
+}
+
+/// A camera that takes 30 pictures per second on a made-up clock.
+struct Camera {
+    pattern: TestPattern,
+    now: Instant,
+    noisy: bool,
+    noise: u32,
+}
+
+impl Camera {
+    fn new(noisy: bool) -> Self {
+        Self { pattern: TestPattern::new(640, 360, "Ada"), now: Instant::now(), noisy, noise: 1 }
+    }
+
+    fn take(&mut self) -> VideoFrame {
+        self.now += Duration::from_micros(33_333);
+        let mut picture = self.pattern.paint(0);
+        if self.noisy {
+            for luma in &mut picture.y {
+                self.noise = self.noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                *luma = luma.wrapping_add((self.noise >> 27) as u8);
+            }
+        }
+        VideoFrame { width: 640, height: 360, planes: picture.into(), captured_at: self.now }
+    }
+}
+
+#[test]
+fn a_key_frame_has_parameter_sets_of_constrained_baseline_level_3_1_in_front() {
+    let encoded = encoder(600_000).encode(&Camera::new(false).take(), false).unwrap().unwrap();
+    assert!(encoded.key);
+    let nals: Vec<_> = nal_units(&encoded.data).collect();
+    let kinds: Vec<u8> = nals.iter().map(|nal| nal[0] & 0x1f).collect();
+    assert_eq!(kinds, [7, 8, 5]);
+    let [profile, constraints, level] = [nals[0][1], nals[0][2], nals[0][3]];
+    assert_eq!((profile, level), (66, 31));
+    assert_eq!(constraints & 0x40, 0x40, "constraint_set1_flag: constrained");
+}
+
+#[test]
+fn key_frames_come_when_asked_for_and_not_by_themselves() {
+    let (mut encoder, mut camera) = (encoder(2_000_000), Camera::new(false));
+    let mut keys = Vec::new();
+    for index in 0..200 {
+        let mut frame = camera.take();
+        if index == 100 {
+            // A new scene.
+            frame.planes = std::sync::Arc::new(crate::frame::I420::black(640, 360));
+        }
+        let key = index == 50 || index == 51;
+        if encoder.encode(&frame, key).unwrap().is_some_and(|encoded| encoded.key) {
+            keys.push(index);
+        }
+    }
+    assert_eq!(keys, [0, 50, 51]);
+}
+
+/// Bits per second over `pictures`, and how many of them were left out.
+fn measure(encoder: &mut VideoEncoder, camera: &mut Camera, pictures: usize) -> (f64, usize) {
+    let (mut bytes, mut skipped) = (0, 0);
+    for _ in 0..pictures {
+        match encoder.encode(&camera.take(), false).unwrap() {
+            Some(encoded) => bytes += encoded.data.len(),
+            None => skipped += 1,
+        }
+    }
+    (bytes as f64 * 8.0 * 30.0 / pictures as f64, skipped)
+}
+
+#[test]
+fn the_rate_is_held_and_follows_its_target_both_ways() {
+    let (mut encoder, mut camera) = (encoder(600_000), Camera::new(true));
+    for target in [600_000, 1_500_000, 250_000, 150_000, 800_000] {
+        encoder.set_bitrate_bps(target);
+        // It takes a second to settle.
+        measure(&mut encoder, &mut camera, 30);
+        let (rate, skipped) = measure(&mut encoder, &mut camera, 90);
+        let ratio = rate / f64::from(target);
+        assert!((0.5..=1.2).contains(&ratio), "{rate:.0} bps for {target}, {skipped} of 90 left out");
+    }
+}
+
+#[test]
+fn a_new_size_begins_with_a_key_frame_and_keeps_the_rate() {
+    let (mut encoder, mut camera) = (encoder(1_000_000), Camera::new(true));
+    encoder.set_bitrate_bps(300_000);
+    measure(&mut encoder, &mut camera, 10);
+    let mut small = TestPattern::new(320, 180, "Ada");
+    let planes = small.paint(0).into();
+    let frame = VideoFrame { width: 320, height: 180, planes, captured_at: camera.take().captured_at };
+    let encoded = encoder.encode(&frame, false).unwrap().unwrap();
+    assert!(encoded.key && (encoded.width, encoded.height) == (320, 180));
+    measure(&mut encoder, &mut camera, 30);
+    let (rate, _) = measure(&mut encoder, &mut camera, 90);
+    assert!(rate < 360_000.0, "{rate:.0} bps");
+}
+
+#[test]
+fn unsuitable_pictures_are_refused() {
+    let mut encoder = encoder(600_000);
+    for (width, height) in [(0, 0), (641, 360), (640, 361), (8, 8), (100_000, 100)] {
+        let planes = std::sync::Arc::new(crate::frame::I420::black(64, 64));
+        let frame = VideoFrame { width, height, planes, captured_at: Instant::now() };
+        assert_eq!(encoder.encode(&frame, false).unwrap_err(), EncodeError::UnsuitableFrame { width, height });
+    }
+}
