@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 /// The web client. A release build holds the files in itself, a debug build reads them where they lie.
 #[derive(RustEmbed)]
 #[folder = "../assets/web"]
-#[exclude = "jsconfig.json"]
 #[allow_missing = true]
 struct Assets;
 

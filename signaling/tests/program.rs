@@ -2,6 +2,7 @@
 //!
 //! Apart from the other tests: for a moment a started program holds the listening sockets of whoever starts it, and a
 //! server that restarts in this process would find its port in use.
+#![cfg(test)]
 #![cfg(unix)]
 #![allow(missing_docs)]
 

@@ -44,20 +44,14 @@ async fn files_have_their_types_and_are_sent_only_when_changed() {
     assert!(again.starts_with("HTTP/1.1 304 "), "{again}");
     let icon = get(server.local_addr(), "/icons/mic.svg", "").await;
     assert!(icon.contains("content-type: image/svg+xml"), "{icon}");
+    let font = get(server.local_addr(), "/fonts/inter-latin-400.woff2", "").await;
+    assert!(font.contains("content-type: font/woff2"), "{}", font.lines().take(10).collect::<String>());
 }
 
 #[tokio::test]
 async fn what_is_not_there_is_not_found() {
     let server = start(config()).await;
-    let traversals = [
-        "/nothing.js",
-        "/r/",
-        "/r/a/b",
-        "/../Cargo.toml",
-        "/%2e%2e/%2e%2e/Cargo.toml",
-        "//etc/passwd",
-        "/jsconfig.json",
-    ];
+    let traversals = ["/nothing.js", "/r/", "/r/a/b", "/../Cargo.toml", "/%2e%2e/%2e%2e/Cargo.toml", "//etc/passwd"];
     for path in traversals {
         let answer = get(server.local_addr(), path, "").await;
         assert!(answer.starts_with("HTTP/1.1 404 "), "{path}: {answer}");

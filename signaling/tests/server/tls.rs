@@ -34,6 +34,13 @@ async fn a_self_signed_server_is_reached_by_its_certificate_which_is_kept() {
     let link = &server.room_links(&"a".parse().unwrap())[0];
     assert_eq!(link.to_string(), format!("{}/r/a#fp={fingerprint}", server.urls()[0]));
 
+    // A page has no other way to learn it, and passes it on in its links.
+    let mut tls = connect(server.local_addr(), &dir).await;
+    tls.write_all(b"GET /version HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut version = String::new();
+    timeout(PATIENCE, tls.read_to_string(&mut version)).await.unwrap().unwrap();
+    assert!(version.contains(&format!(r#""fingerprint":"{fingerprint}""#)), "{version}");
+
     let tls = connect(server.local_addr(), &dir).await;
     let shown = tls.get_ref().1.peer_certificates().unwrap()[0].clone();
     assert_eq!(Fingerprint(digest(&SHA256, &shown).as_ref().try_into().unwrap()), fingerprint);
