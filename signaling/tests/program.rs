@@ -68,6 +68,7 @@ async fn a_certificate_that_is_not_there_is_said_in_words() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("Cannot read none.pem"), "{said}");
+    assert_eq!(said.matches("os error").count(), 1, "{said}");
 }
 
 #[tokio::test]
