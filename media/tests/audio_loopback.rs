@@ -161,12 +161,12 @@ impl Line {
 fn write_tone(path: &std::path::Path, hz: f32) {
     let sample_format = hound::SampleFormat::Int;
     let spec = hound::WavSpec { channels: 2, sample_rate: 44_100, bits_per_sample: 16, sample_format };
-    let mut writer = hound::WavWriter::create(path, spec).unwrap();
+    let mut writer = hound::WavWriter::create(path, spec).expect("a file in the test's folder");
     // A whole number of periods, so that the loop has no click.
     for n in 0..44_100 {
         let sample = 10_000.0 * (std::f32::consts::TAU * hz * n as f32 / 44_100.0).sin();
-        writer.write_sample(sample as i16).unwrap();
-        writer.write_sample(sample as i16).unwrap();
+        writer.write_sample(sample as i16).expect("room on the disk");
+        writer.write_sample(sample as i16).expect("room on the disk");
     }
-    writer.finalize().unwrap();
+    writer.finalize().expect("room on the disk");
 }

@@ -16,7 +16,7 @@ use super::processing::Processing;
 use super::resample::Resampler;
 use super::ring::CaptureReader;
 use super::status::{Choice, Direction, Status, StatusBoard};
-use super::talk::TalkClock;
+use super::talk::{CaptureClock, TalkClock};
 use super::tone::Tone;
 use super::wake::Waker;
 use super::wav::{WavLoop, WavProblem};
@@ -199,6 +199,7 @@ struct Worker {
     meter: Meter,
     detector: VoiceDetector,
     voice_gain: SmoothGain,
+    capture_clock: CaptureClock,
     talk: TalkClock,
     frame: Vec<f32>,
     frame_captured_at: Instant,
@@ -223,6 +224,7 @@ impl Worker {
             meter: Meter::default(),
             detector: VoiceDetector::default(),
             voice_gain: SmoothGain::new(0.0),
+            capture_clock: CaptureClock::default(),
             talk: TalkClock::default(),
             frame: Vec::new(),
             frame_captured_at: Instant::now(),
@@ -238,6 +240,7 @@ impl Worker {
         shared.speaking.store(false, Relaxed);
         // What it learned of another microphone's room is of no use.
         self.processing = None;
+        self.capture_clock = CaptureClock::default();
         let quiet_is_left_out = matches!(input, Input::Device(_));
         if let Err(error) = self.encoder.set_dtx(quiet_is_left_out) {
             tracing::warn!(%error, "discontinuous transmission could not be switched");
@@ -308,7 +311,8 @@ impl Worker {
         while let Some(sound) = ready.get(used..used + BLOCK) {
             let mut block = [0.0; BLOCK];
             block.copy_from_slice(sound);
-            let captured_at = now.checked_sub(age + samples_duration(ready.len() - used)).unwrap_or(now);
+            let measured = now.checked_sub(age + samples_duration(ready.len() - used)).unwrap_or(now);
+            let captured_at = self.capture_clock.block(measured);
             used += BLOCK;
             if processing {
                 self.clean(&mut block);

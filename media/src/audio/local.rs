@@ -94,9 +94,7 @@ impl LocalAudio {
 
     /// Chooses what others hear. Devices open in the background; see [`LocalAudio::source_status`].
     pub fn set_source(&self, source: AudioSource) {
-        let mut chosen = lock(&self.source);
-        let choice = chosen.0.next();
-        *chosen = (choice, source.clone());
+        let choice = choose(&self.source, &source);
         let device = match source {
             AudioSource::None => {
                 self.capture.set_input(choice, Input::Nothing);
@@ -138,9 +136,7 @@ impl LocalAudio {
 
     /// Chooses where the others are heard. Devices open in the background; see [`LocalAudio::sink_status`].
     pub fn set_sink(&self, sink: AudioSink) {
-        let mut chosen = lock(&self.sink);
-        let choice = chosen.0.next();
-        *chosen = (choice, sink.clone());
+        let choice = choose(&self.sink, &sink);
         let device = match sink {
             AudioSink::None => {
                 self.playback.set_output(choice, Output::Nowhere);
@@ -268,6 +264,14 @@ impl std::fmt::Debug for LocalAudio {
         let (source, sink) = (self.source(), self.sink());
         f.debug_struct("LocalAudio").field("source", &source).field("sink", &sink).finish_non_exhaustive()
     }
+}
+
+/// Notes a choice and numbers it. The lock is not held further: whoever listens to the status may ask for the choice.
+fn choose<T: Clone>(chosen: &Mutex<(Choice, T)>, wanted: &T) -> Choice {
+    let mut chosen = lock(chosen);
+    let choice = chosen.0.next();
+    *chosen = (choice, wanted.clone());
+    choice
 }
 
 fn live(label: String) -> Status {

@@ -123,3 +123,134 @@ impl Player {
         self.pending.extend_from_slice(&self.scratch[..samples]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::super::opus::Encoder;
+    use super::super::tone::Tone;
+    use super::super::{BLOCK_DURATION, analysis, level};
+    use super::*;
+    use crate::rtp::jitter_buffer::JitterBufferConfig;
+    use crate::rtp::packet::RtpPacket;
+
+    #[test]
+    fn a_tone_comes_out_whole_with_its_time_line() {
+        let mut line = Line::new();
+        line.run(200, |_| true);
+        let (dbfs, hz) = analysis::describe(line.last_second());
+        assert!((dbfs + 15.05).abs() < 0.2, "{dbfs}");
+        assert!((hz.unwrap() - 440.0).abs() < 0.5, "{hz:?}");
+        // From block to block 10 ms, wherever the packets began.
+        let stamps: Vec<u32> = line.stamps[20..].iter().map(|stamp| stamp.unwrap()).collect();
+        assert!(stamps.windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) == 480), "{stamps:?}");
+    }
+
+    #[test]
+    fn a_sound_card_off_by_two_per_mille_is_stretched_to_without_a_gap_and_in_tune() {
+        for drift in [0.998, 1.002] {
+            let mut line = Line::new();
+            line.pace = drift;
+            line.run(1000, |_| true);
+            let (dbfs, hz) = analysis::describe(line.last_second());
+            assert!((dbfs + 15.05).abs() < 0.5, "{drift}: {dbfs}");
+            assert!((hz.unwrap() - 440.0).abs() < 2.0, "{drift}: {hz:?}");
+            assert!(line.player.stretched() > 2, "{drift}");
+            assert!(line.softest_block(100) > -18.0, "{drift}: a gap of {} dBFS", line.softest_block(100));
+        }
+    }
+
+    #[test]
+    fn one_packet_in_twenty_missing_leaves_no_hole() {
+        let mut line = Line::new();
+        line.run(500, |n| n % 20 != 7);
+        assert!(line.softest_block(50) > -25.0, "{}", line.softest_block(50));
+    }
+
+    #[test]
+    fn a_pause_is_silent_soon_and_has_no_time_line() {
+        let mut line = Line::new();
+        line.run(100, |_| true);
+        line.run(100, |_| false);
+        assert_eq!(level::dbfs(&line.heard[line.heard.len() - 10 * BLOCK..]), level::SILENCE_DBFS);
+        assert_eq!(line.stamps.last(), Some(&None));
+    }
+
+    /// A sender of a tone and a player whose clocks may differ.
+    struct Line {
+        jitter: Mutex<JitterBuffer>,
+        player: Player,
+        encoder: Encoder,
+        tone: Tone,
+        start: Instant,
+        /// Blocks taken for each block sent.
+        pace: f64,
+        sent: u32,
+        taken: u32,
+        heard: Vec<f32>,
+        stamps: Vec<Option<u32>>,
+    }
+
+    impl Line {
+        fn new() -> Self {
+            Self {
+                jitter: Mutex::new(JitterBuffer::new(JitterBufferConfig::default())),
+                player: Player::new().unwrap(),
+                encoder: Encoder::new(Duration::from_millis(20), 32_000).unwrap(),
+                tone: Tone::new(440.0),
+                start: Instant::now(),
+                pace: 1.0,
+                sent: 0,
+                taken: 0,
+                heard: Vec::new(),
+                stamps: Vec::new(),
+            }
+        }
+
+        /// Sends so many packets of 20 ms, or not, and plays as long.
+        fn run(&mut self, packets: u32, arrives: impl Fn(u32) -> bool) {
+            for _ in 0..packets {
+                let now = self.start + BLOCK_DURATION * 2 * self.sent;
+                self.send(now, arrives(self.sent));
+                while f64::from(self.taken) < f64::from(self.sent) * 2.0 * self.pace {
+                    let at = self.start + BLOCK_DURATION.mul_f64(f64::from(self.taken) / self.pace);
+                    let mut block = [0.0; BLOCK];
+                    let played = self.player.pull(&self.jitter, at, &mut block);
+                    self.heard.extend(block);
+                    self.stamps.push(played.rtp_timestamp);
+                    self.taken += 1;
+                }
+            }
+        }
+
+        fn send(&mut self, now: Instant, arrives: bool) {
+            let mut frame = [[0.0; BLOCK]; 2];
+            frame.iter_mut().for_each(|block| self.tone.fill(block));
+            let payload = self.encoder.encode(frame.as_flattened()).unwrap().unwrap();
+            let packet = RtpPacket {
+                sequence_number: self.sent as u16,
+                timestamp: self.sent * 960,
+                marker: false,
+                payload_type: 111,
+                ssrc: 1,
+                payload: Bytes::from(payload),
+            };
+            self.sent += 1;
+            if arrives {
+                lock(&self.jitter).insert(&packet, now);
+            }
+        }
+
+        fn last_second(&self) -> &[f32] {
+            &self.heard[self.heard.len() - 48_000..]
+        }
+
+        /// Level of the softest 10 ms after so many.
+        fn softest_block(&self, after: usize) -> f32 {
+            self.heard.chunks_exact(BLOCK).skip(after).map(level::dbfs).fold(0.0, f32::min)
+        }
+    }
+}

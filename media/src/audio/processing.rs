@@ -102,6 +102,17 @@ mod tests {
         assert!(heard > said - 12.0, "{said} dBFS of speech became {heard}");
     }
 
+    #[test]
+    fn a_soft_voice_is_lifted() {
+        let near: Vec<f32> = speech::near_end().into_iter().map(|sample| sample * 0.15).collect();
+        let twice = [near.clone(), near].concat();
+        let (microphone, cleaned) = run(&vec![0.0; twice.len()], &twice);
+        let half = twice.len() / 2;
+        let (before, after) = (dbfs(&microphone[half..]), dbfs(&cleaned[half..]));
+        println!("soft voice {before:.1} dBFS, lifted to {after:.1} dBFS");
+        assert!(after > before + 3.0 && after < before + 18.0, "{before} dBFS became {after}");
+    }
+
     /// Gives what the microphone hears of both ends, and what is left of it.
     fn run(far: &[f32], near: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let mut processing = Processing::new();

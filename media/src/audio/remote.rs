@@ -49,7 +49,7 @@ pub struct RemoteAudioStats {
     pub stretches: u64,
     /// Interarrival jitter (RFC 3550 §6.4.1).
     pub jitter_ms: f64,
-    /// How long sound waits now before it is mixed, beyond what the fastest packets took.
+    /// How long what was played last waited before it was mixed, beyond what the fastest packets took.
     pub delay_ms: f64,
     /// How long it is to wait.
     pub target_delay_ms: f64,
@@ -188,9 +188,9 @@ impl Peer {
         if let Some(rtp_timestamp) = played.rtp_timestamp {
             self.playout.audio_played(rtp_timestamp, time.heard);
             self.samples_played.fetch_add(BLOCK as u64, Relaxed);
+            let delay = lock(&self.jitter).current_delay(time.mixed);
+            self.delay_us.store(u32::try_from(delay.as_micros()).unwrap_or(u32::MAX), Relaxed);
         }
-        let delay = lock(&self.jitter).current_delay(time.mixed);
-        self.delay_us.store(u32::try_from(delay.as_micros()).unwrap_or(u32::MAX), Relaxed);
         let level = if played.rtp_timestamp.is_some() { level::dbfs(&block) } else { SILENCE_DBFS };
         self.level.store(voice.meter.update(level).to_bits(), Relaxed);
         self.speaking.store(voice.detector.update(level), Relaxed);

@@ -9,7 +9,7 @@ const TAPS: usize = 64;
 /// Resamples a stream; where both rates are the same it passes the samples on untouched.
 pub(crate) struct Resampler {
     /// `None` where there is nothing to do.
-    inner: Option<Async<f32>>,
+    inner: Option<Box<Async<f32>>>,
     waiting: Vec<f32>,
 }
 
@@ -30,7 +30,8 @@ impl Resampler {
         let ratio = f64::from(to) / f64::from(from);
         let chunk = from as usize / 100;
         let inner = Async::new_sinc(ratio, 1.0, &parameters, chunk, 1, FixedAsync::Input);
-        Ok(Self { inner: Some(inner.map_err(|error| error.to_string())?), waiting: Vec::new() })
+        let inner = inner.map_err(|error| error.to_string())?;
+        Ok(Self { inner: Some(Box::new(inner)), waiting: Vec::new() })
     }
 
     /// Takes more of the stream and adds what comes of it to `out`; less than 10 ms may be held back.

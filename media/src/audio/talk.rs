@@ -1,5 +1,9 @@
 //! Which RTP time each frame of sound gets: even steps while somebody talks, jumps by real time after a pause. Pure.
 
+use std::time::{Duration, Instant};
+
+use super::BLOCK_DURATION;
+
 /// The farthest that the stamps may be behind the media clock before they catch up in a quiet moment: 40 ms.
 const QUIET_LIMIT: i32 = 1920;
 /// The same at any moment, and also for stamps ahead of the clock, where a frame is left out instead: 120 ms.
@@ -39,9 +43,65 @@ impl TalkClock {
     }
 }
 
+/// When blocks from a microphone were captured: what the device tells, freed of its jitter.
+///
+/// A device hands over 20 ms at a time, and its thread is sometimes held up; the blocks themselves are 10 ms apart.
+#[derive(Debug, Default)]
+pub(crate) struct CaptureClock {
+    next: Option<Instant>,
+}
+
+impl CaptureClock {
+    /// Farther off than this is a gap in the sound, not jitter.
+    const GAP: Duration = Duration::from_millis(150);
+    /// One part in so many of the difference is believed for each block: half of it after half a second.
+    const INERTIA: u32 = 64;
+
+    /// The capture time of the next block, which was `measured` by the device's word and the time that it came.
+    pub(crate) fn block(&mut self, measured: Instant) -> Instant {
+        let even = self.next.unwrap_or(measured);
+        let late = measured.saturating_duration_since(even);
+        let early = even.saturating_duration_since(measured);
+        let at = if late.max(early) > Self::GAP {
+            measured
+        } else {
+            (even + late / Self::INERTIA).checked_sub(early / Self::INERTIA).unwrap_or(measured)
+        };
+        self.next = Some(at + BLOCK_DURATION);
+        at
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_jitter_of_the_device_is_not_in_the_capture_times() {
+        let start = Instant::now();
+        let mut clock = CaptureClock::default();
+        let mut last = None;
+        for n in 0..1000_u32 {
+            // Two blocks at a time, every fiftieth pair 30 ms late.
+            let held_up = if n / 2 % 50 == 7 { 30 } else { 0 };
+            let measured = start + BLOCK_DURATION * (n / 2 * 2) + Duration::from_millis(held_up);
+            let at = clock.block(measured);
+            if let Some(last) = last.replace(at) {
+                let step = at.saturating_duration_since(last);
+                assert!(step.abs_diff(BLOCK_DURATION) < Duration::from_millis(1), "block {n}: {step:?}");
+            }
+            assert!(at.saturating_duration_since(measured) < Duration::from_millis(15));
+        }
+    }
+
+    #[test]
+    fn a_gap_in_the_sound_is_a_gap_in_the_capture_times() {
+        let start = Instant::now();
+        let mut clock = CaptureClock::default();
+        clock.block(start);
+        let later = start + Duration::from_secs(3);
+        assert_eq!(clock.block(later), later);
+    }
 
     #[test]
     fn steps_are_even_in_a_talk_though_the_capture_times_are_not() {

@@ -22,9 +22,9 @@ pub(crate) fn in_own_sound_world(body: impl FnOnce(&Path)) {
         return body(Path::new(&folder));
     }
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a temporary folder");
     let test = std::thread::current().name().expect("a test's thread has its name").to_owned();
-    let output = Command::new(std::env::current_exe().unwrap())
+    let output = Command::new(std::env::current_exe().expect("a test is a program"))
         .args(["--exact", &test, "--nocapture", "--test-threads=1"])
         .env(FOLDER, folder.path())
         .env("HOME", folder.path())
@@ -34,7 +34,7 @@ pub(crate) fn in_own_sound_world(body: impl FnOnce(&Path)) {
         .env("DBUS_SESSION_BUS_ADDRESS", "")
         .env_remove("PULSE_COOKIE")
         .output()
-        .unwrap();
+        .expect("the test itself can be run");
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{text}");
     println!("{text}");
