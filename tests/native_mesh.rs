@@ -152,7 +152,8 @@ fn account_for_every_frame(peers: &mut [Peer; 3], encoded_before: &[[f64; 3]; 3]
     for (receiver, peer) in peers.iter_mut().enumerate() {
         for (sender, name) in others(receiver) {
             let of_sender = of(&sent[sender], NAMES[receiver]).cloned().unwrap_or_default();
-            let at_sender = ["frames_dropped", "frames_withheld"].map(|key| number(&of_sender, key)).iter().sum::<f64>();
+            let at_sender =
+                ["frames_dropped", "frames_withheld"].map(|key| number(&of_sender, key)).iter().sum::<f64>();
             let encoded = number(&sent[sender]["sent"], "frames_encoded") - encoded_before[sender][receiver];
             // What was sent arrives within a round trip; statistics come each second.
             let settled = |figures: &Value| decoded_and_lost(figures) + at_sender >= encoded - SLACK;

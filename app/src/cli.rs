@@ -194,10 +194,8 @@ impl JoinArgs {
         let name = self.choices.name(config, &login_name())?;
         let video = match self.choices.video.clone().unwrap_or(VideoSource::None) {
             VideoSource::TestPattern { .. } => VideoSource::TestPattern { name: name.to_string() },
-            video @ (VideoSource::None
-            | VideoSource::File(_)
-            | VideoSource::Device(_)
-            | VideoSource::DefaultDevice) => video,
+            video
+            @ (VideoSource::None | VideoSource::File(_) | VideoSource::Device(_) | VideoSource::DefaultDevice) => video,
         };
         Ok(HeadlessOptions {
             target: join_target::parse(&self.room, self.choices.server(config))?,
@@ -309,7 +307,8 @@ mod tests {
 
     #[test]
     fn times_are_read_with_their_unit() {
-        for (text, milliseconds) in [("500ms", 500), ("10s", 10_000), ("7", 7_000), ("1.5m", 90_000), ("1h", 3_600_000)] {
+        for (text, milliseconds) in [("500ms", 500), ("10s", 10_000), ("7", 7_000), ("1.5m", 90_000), ("1h", 3_600_000)]
+        {
             assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
         for text in ["", "s", "10 s", "1d", "-1s", "1e400", "99999999999999999999h", "..s"] {

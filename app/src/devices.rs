@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use parlor_media::{AudioDeviceInfo, CameraInfo, DeviceReason, cameras, microphones, speakers};
+use parlor_media::audio::{AudioDeviceInfo, microphones, speakers};
+use parlor_media::{AudioDeviceError, CameraInfo, DeviceReason, cameras};
 use serde_json::{Value, json};
 
 /// Everything that was found, and what could not be looked at.
@@ -28,7 +29,7 @@ impl Devices {
             problems.push(Problem { kind: "camera", reason: error.reason(), message: error.to_string() });
             Vec::new()
         });
-        let mut sound = |kind, found: Result<Vec<AudioDeviceInfo>, parlor_media::AudioDeviceError>| {
+        let mut sound = |kind, found: Result<Vec<AudioDeviceInfo>, AudioDeviceError>| {
             found.unwrap_or_else(|error| {
                 problems.push(Problem { kind, reason: error.reason(), message: error.to_string() });
                 Vec::new()
@@ -42,9 +43,7 @@ impl Devices {
     /// One JSON object: `cameras`, `microphones`, `speakers`, `problems`.
     pub fn to_json(&self) -> Value {
         let sound = |devices: &[AudioDeviceInfo]| -> Vec<Value> {
-            let entry = |device: &AudioDeviceInfo| {
-                json!({"id": device.id, "name": device.name, "is_default": device.is_default})
-            };
+            let entry = |device: &AudioDeviceInfo| json!({"id": device.id, "name": device.name, "is_default": device.is_default});
             devices.iter().map(entry).collect()
         };
         json!({

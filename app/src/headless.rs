@@ -24,7 +24,6 @@ use parlor_session::{EndReason, Event};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
-use crate::boot_id::boot_id;
 use crate::join_target::JoinTarget;
 use command::UserCommand;
 use device_watch::DeviceWatch;
@@ -138,10 +137,12 @@ impl Headless {
             None => None,
         };
         let media = local_media(options.video, options.audio, options.speaker, options.audio_processing);
-        let mut policy = EnginePolicy::default();
-        policy.session.boot_id = boot_id();
-        let config =
-            CallConfig { server: options.target.server, room: options.target.room, name: options.name, policy };
+        let config = CallConfig {
+            server: options.target.server,
+            room: options.target.room,
+            name: options.name,
+            policy: EnginePolicy::default(),
+        };
         let runtime = tokio::runtime::Handle::current();
         Ok(Self {
             call: Call::start(config, media.clone(), &runtime, Arc::new(|| {})),
@@ -242,7 +243,7 @@ impl Headless {
     /// Takes note of how things stand.
     fn observe(&mut self) {
         let snapshot = self.call.snapshot();
-        self.ledger.observe(&snapshot.peers);
+        self.ledger.observe(&snapshot.peers, snapshot.elapsed);
         if let Some(say) = &mut self.say {
             say.observe(&snapshot.room.peers, Instant::now());
         }

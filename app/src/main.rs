@@ -27,6 +27,7 @@ enum Failure {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Headless(#[from] HeadlessError),
+    #[cfg(feature = "gui")]
     #[error("{0:#}")]
     Window(anyhow::Error),
 }
@@ -42,7 +43,9 @@ fn main() -> ExitCode {
             eprintln!("parlor: {failure}");
             match failure {
                 Failure::Usage(_) | Failure::Config(_) | Failure::Environment(_) => ExitCode::from(USAGE),
-                Failure::Headless(_) | Failure::Window(_) => ExitCode::FAILURE,
+                Failure::Headless(_) => ExitCode::FAILURE,
+                #[cfg(feature = "gui")]
+                Failure::Window(_) => ExitCode::FAILURE,
             }
         }
     }

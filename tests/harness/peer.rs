@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::sound::SoundServer;
 use crate::{DEADLINE, Process, programs};
 
 /// A `parlor join --headless --json --commands`.
@@ -28,7 +29,17 @@ impl Peer {
 
     /// Starts one with these flags besides.
     pub fn join_with(link: &str, name: &str, flags: &[&str]) -> Self {
+        Self::start(link, name, flags, |_| {})
+    }
+
+    /// Starts one with these flags, among the devices of a sound server.
+    pub fn join_among(sound: &SoundServer, link: &str, name: &str, flags: &[&str]) -> Self {
+        Self::start(link, name, flags, |command| sound.apply(command))
+    }
+
+    fn start(link: &str, name: &str, flags: &[&str], adapt: impl Fn(&mut Command)) -> Self {
         let (mut command, settings) = parlor();
+        adapt(&mut command);
         command.args(["join", link, "--name", name, "--headless", "--json", "--commands"]).args(flags);
         let process = Process::start(name, &mut command);
         Self { process, name: name.to_owned(), seen: Vec::new(), _settings: settings }
@@ -178,4 +189,3 @@ pub fn of<'a>(figures: &'a Value, name: &str) -> Option<&'a Value> {
 pub fn number(figures: &Value, key: &str) -> f64 {
     figures[key].as_f64().unwrap_or(0.0)
 }
-

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -18,7 +18,14 @@ pub struct Process {
     child: Child,
     input: Option<ChildStdin>,
     lines: Receiver<(Instant, String)>,
-    log: Arc<Mutex<Vec<String>>>,
+    log: Arc<Log>,
+}
+
+/// What a child wrote to standard error.
+#[derive(Default)]
+struct Log {
+    lines: Mutex<Vec<String>>,
+    grown: Condvar,
 }
 
 impl Process {
@@ -28,20 +35,22 @@ impl Process {
     /// When it cannot be started.
     pub fn start(name: &str, command: &mut Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} ({command:?}) can't be started: {error}"));
+        let mut child =
+            command.spawn().unwrap_or_else(|error| panic!("{name} ({command:?}) can't be started: {error}"));
         let (sender, lines) = sync_channel(LINES_AHEAD);
         if let Some(output) = child.stdout.take() {
             read_lines(output, move |line| sender.send((Instant::now(), line)).is_ok());
         }
-        let log = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::new(Log::default());
         if let Some(errors) = child.stderr.take() {
             let log = log.clone();
             read_lines(errors, move |line| {
-                let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-                if log.len() >= LOG_LINES {
-                    log.remove(0);
+                let mut lines = log.lines.lock().unwrap_or_else(PoisonError::into_inner);
+                if lines.len() >= LOG_LINES {
+                    lines.remove(0);
                 }
-                log.push(line);
+                lines.push(line);
+                log.grown.notify_all();
                 true
             });
         }
@@ -99,10 +108,24 @@ impl Process {
         assert!(status.success(), "{} has ended before SIG{name}\n{}", self.name, self.log());
     }
 
+    /// Waits until standard error has a line with these words.
+    ///
+    /// # Panics
+    /// When it has none at the deadline.
+    pub fn wait_for_log(&self, words: &str, deadline: Instant) {
+        let lines = self.log.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_missing = |lines: &mut Vec<String>| !lines.iter().any(|line| line.contains(words));
+        let left = deadline.saturating_duration_since(Instant::now());
+        let (lines, waited) =
+            self.log.grown.wait_timeout_while(lines, left, is_missing).unwrap_or_else(PoisonError::into_inner);
+        drop(lines);
+        assert!(!waited.timed_out(), "{} never said {words:?}\n{}", self.name, self.log());
+    }
+
     /// What it wrote to standard error, for the message of a failing test.
     pub fn log(&self) -> String {
-        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        format!("--- standard error of {}:\n{}\n---", self.name, log.join("\n"))
+        let lines = self.log.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        format!("--- standard error of {}:\n{}\n---", self.name, lines.join("\n"))
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// What `stats` and `summary` carry.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Figures {
+pub(super) struct Figures {
     /// Since the start of the program.
     pub seconds: f64,
     /// Everybody who was in the room, in the order in which they came; those who left keep their last figures.
@@ -19,7 +19,7 @@ pub struct Figures {
 
 /// What was seen and heard of one peer, and the way to them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct PeerFigures {
+pub(super) struct PeerFigures {
     /// Who.
     pub peer_id: String,
     /// Their name.
@@ -96,7 +96,7 @@ pub struct PeerFigures {
 
 /// What we sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct SentFigures {
+pub(super) struct SentFigures {
     /// Pictures that the source gave.
     pub frames_captured: u64,
     /// Pictures encoded, once for all peers together.
@@ -115,13 +115,14 @@ impl PeerFigures {
     /// Takes over what the engine knows.
     pub(super) fn take(&mut self, view: &PeerMediaView) {
         let PeerMediaView { connected_for, video, audio, transport, .. } = view;
-        self.connected_seconds = connected_for.map(|duration| duration.as_secs_f64());
+        self.connected_seconds = connected_for.map(|duration| rounded(duration.as_secs_f64()));
         self.frames_decoded = video.frames_decoded;
         self.width = video.width;
         self.height = video.height;
         self.freezes = video.freezes;
         self.frozen_ms = video.frozen_ms;
-        self.latency_ms_p50 = video.latency_ms_p50.map(rounded);
+        // What was known stays known when someone is about to leave.
+        self.latency_ms_p50 = video.latency_ms_p50.map(rounded).or(self.latency_ms_p50);
         self.frames_assembled = video.frames_assembled;
         self.frames_shown = video.frames_shown;
         self.frames_overwritten = video.frames_overwritten;
@@ -138,7 +139,7 @@ impl PeerFigures {
         self.audio_delay_ms = rounded(audio.delay_ms);
         self.bytes_in = transport.bytes_in;
         self.bytes_out = transport.bytes_out;
-        self.rtt_ms = transport.rtt_ms.map(rounded);
+        self.rtt_ms = transport.rtt_ms.map(rounded).or(self.rtt_ms);
         self.frames_sent = transport.frames_sent;
         self.frames_dropped = transport.frames_dropped;
         self.frames_withheld = transport.frames_withheld;

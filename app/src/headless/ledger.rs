@@ -20,14 +20,16 @@ pub(super) struct Ledger {
     /// In the order in which they came.
     peers: Vec<Entry>,
     last_stats: Option<LastStats>,
+    /// How long the call had lasted when the figures of the peers were taken.
+    observed: Duration,
 }
 
 struct Entry {
     id: PeerId,
     name: DisplayName,
     figures: PeerFigures,
-    /// Decoded when `stats` were printed last.
-    frames_decoded_before: u64,
+    /// Decoded when `stats` were printed last, and how long the call had lasted by then.
+    before: (u64, Duration),
 }
 
 struct LastStats {
@@ -37,7 +39,7 @@ struct LastStats {
 
 impl Ledger {
     pub(super) fn new(started: Instant) -> Self {
-        Self { started, peers: Vec::new(), last_stats: None }
+        Self { started, peers: Vec::new(), last_stats: None, observed: Duration::ZERO }
     }
 
     /// Takes note of what happened; what is to be printed of it.
@@ -52,9 +54,7 @@ impl Ledger {
                 self.arrived(peer_id, name);
                 Some(Line::PeerJoined(self.who(peer_id)))
             }
-            Event::PeerConnected { peer_id } => {
-                Some(Line::PeerConnected { who: self.who(peer_id), frames_encoded })
-            }
+            Event::PeerConnected { peer_id } => Some(Line::PeerConnected { who: self.who(peer_id), frames_encoded }),
             Event::PeerReconnecting { peer_id } => Some(Line::PeerReconnecting(self.who(peer_id))),
             Event::PeerAway { peer_id } => Some(Line::PeerAway(self.who(peer_id))),
             Event::PeerBack { peer_id } => Some(Line::PeerBack(self.who(peer_id))),
@@ -79,7 +79,10 @@ impl Ledger {
     }
 
     /// Takes over what the engine knows of each peer.
-    pub(super) fn observe(&mut self, views: &BTreeMap<PeerId, PeerMediaView>) {
+    ///
+    /// `elapsed` is the call's age when it knew that.
+    pub(super) fn observe(&mut self, views: &BTreeMap<PeerId, PeerMediaView>, elapsed: Duration) {
+        self.observed = elapsed;
         for entry in &mut self.peers {
             if let Some(view) = views.get(&entry.id) {
                 entry.figures.take(view);
@@ -101,9 +104,13 @@ impl Ledger {
         };
         let mut figures = self.figures(&sent, sent.bytes_encoded.saturating_sub(bytes_before), passed, now);
         for (entry, peer) in self.peers.iter_mut().zip(&mut figures.peers) {
-            let decoded = peer.frames_decoded.saturating_sub(entry.frames_decoded_before);
-            entry.frames_decoded_before = peer.frames_decoded;
-            peer.fps = rounded(per_second(decoded, passed));
+            let (decoded_before, observed_before) = entry.before;
+            if self.observed > observed_before {
+                let decoded = peer.frames_decoded.saturating_sub(decoded_before);
+                entry.figures.fps = rounded(per_second(decoded, self.observed - observed_before));
+                entry.before = (peer.frames_decoded, self.observed);
+            }
+            peer.fps = entry.figures.fps;
         }
         figures
     }
@@ -145,7 +152,7 @@ impl Ledger {
             audio_dbfs: -127.0,
             ..PeerFigures::default()
         };
-        self.peers.push(Entry { id: id.clone(), name: name.clone(), figures, frames_decoded_before: 0 });
+        self.peers.push(Entry { id: id.clone(), name: name.clone(), figures, before: (0, self.observed) });
     }
 
     fn left(&mut self, id: &PeerId) {
@@ -218,11 +225,13 @@ mod tests {
         let bo = PeerId::from_random(2);
         join(&mut ledger, &bo, "Bo");
         ledger.peers[0].figures.frames_decoded = 30;
+        ledger.observed = Duration::from_secs(1);
         let sent = |bytes_encoded| LocalVideoStats { bytes_encoded, ..LocalVideoStats::default() };
         let stats = ledger.stats(sent(125_000), start + Duration::from_secs(1));
         assert_eq!((stats.peers[0].fps, stats.sent.bitrate_bps), (30.0, 1_000_000));
         ledger.peers[0].figures.frames_decoded = 40;
         ledger.peers[0].figures.connected_seconds = Some(2.0);
+        ledger.observed = Duration::from_secs(2);
         let stats = ledger.stats(sent(125_000), start + Duration::from_secs(2));
         assert_eq!((stats.peers[0].fps, stats.sent.bitrate_bps), (10.0, 0));
         let summary = ledger.summary(sent(125_000), start + Duration::from_secs(2));

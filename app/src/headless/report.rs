@@ -219,8 +219,19 @@ mod tests {
             assert!(object.get(key).is_some(), "{key}");
         }
         for key in [
-            "name", "frames_decoded", "fps", "width", "height", "freezes", "latency_ms_p50", "audio_dbfs",
-            "audio_concealed", "chat_received", "bytes_in", "bytes_out", "rtt_ms",
+            "name",
+            "frames_decoded",
+            "fps",
+            "width",
+            "height",
+            "freezes",
+            "latency_ms_p50",
+            "audio_dbfs",
+            "audio_concealed",
+            "chat_received",
+            "bytes_in",
+            "bytes_out",
+            "rtt_ms",
         ] {
             assert!(object["peers"][0].get(key).is_some(), "{key}");
         }
