@@ -144,7 +144,7 @@ export class Call {
     this.selfId = message.peer_id;
     this.name = message.name;
     this.room = message.room;
-    this.#iceServers = message.ice_servers.map(readIceServer);
+    this.#iceServers = usableIceServers(message.ice_servers);
     this.state = 'joined';
     this.joinedAtMs ??= Date.now();
     this.#syncRoster(message.peers, isNewMember);
@@ -297,7 +297,17 @@ export class Call {
   }
 }
 
-/** Null fields are left out, as RTCPeerConnection wants it. @param {import('./protocol.js').IceServer} server @returns {RTCIceServer} */
-function readIceServer({ urls, username, credential }) {
-  return { urls, ...(username ? { username } : {}), ...(credential ? { credential } : {}) };
+/**
+ * The servers RTCPeerConnection would take; one it would refuse (WebRTC 1.0 §4.4.1.6) must not cost the call.
+ * @param {import('./protocol.js').IceServer[]} servers
+ * @returns {RTCIceServer[]}
+ */
+export function usableIceServers(servers) {
+  return servers.flatMap(({ urls, username, credential }) => {
+    const known = (Array.isArray(urls) ? urls : []).filter((url) => /^(stun|turn)s?:[^\s?#]+(\?transport=(udp|tcp))?$/.test(url));
+    const hasCredentials = Boolean(username && credential);
+    const usable = hasCredentials ? known : known.filter((url) => url.startsWith('stun'));
+    if (usable.length === 0) return [];
+    return [{ urls: usable, ...(hasCredentials ? { username: username ?? '', credential: credential ?? '' } : {}) }];
+  });
 }

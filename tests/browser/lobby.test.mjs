@@ -79,6 +79,18 @@ test('switching devices in a call keeps muted what is muted, and renegotiates no
   assert.equal((await ana.evaluate(onlyPeer)).counters.offers_sent, 1);
 }));
 
+test('the speaker is chosen in the call, for everybody heard', () => withPages(async (open) => {
+  const [ana] = await callOf(open, ['Ana', 'Bo']);
+  await ana.getByRole('button', { name: 'Settings' }).click();
+  const speaker = ana.getByRole('dialog').getByRole('combobox', { name: 'Speaker' });
+  await speaker.selectOption({ index: 1 });
+  const chosen = await speaker.inputValue();
+  await until(ana, (id) => [...document.querySelectorAll('audio')].every((audio) => audio.sinkId === id), chosen, 'the sound goes to the chosen speaker');
+  await ana.getByRole('button', { name: 'Test sound' }).click();
+  await ana.keyboard.press('Escape');
+  await waitForSound(ana, 'Bo');
+}));
+
 test('an unplugged microphone is told to both sides', () => withPages(async (open) => {
   const [ana, bo] = await callOf(open, ['Ana', 'Bo']);
   await bo.evaluate(() => {

@@ -237,3 +237,27 @@ test('a killed browser is away at once and gone after its time', () => withPages
   await waitForPeerGone(ana, 'Bo');
   assert.deepEqual(await ana.evaluate(notes), ['Bo joined', 'Bo is reconnecting', 'Bo lost the connection']);
 }));
+
+test('nonsense from a peer is counted, and the call goes on', () => withPages(async (open) => {
+  const [ana, bo] = await callOf(open, ['Ana', 'Bo']);
+  await waitForFrames(ana, 'Bo', 5);
+  const before = await ana.evaluate(onlyPeer);
+  await bo.evaluate(() => {
+    const { signaling, peers } = globalThis.parlor;
+    const [peer] = peers.values();
+    const { id } = peer.connection;
+    const candidate = { candidate: 'candidate:nonsense', sdpMid: '7', sdpMLineIndex: 99 };
+    signaling.signal(peer.id, id, { kind: 'offer', sdp: 'nonsense', streams: [] });
+    signaling.signal(peer.id, id, { kind: 'answer', sdp: 'nonsense', streams: [] });
+    signaling.signal(peer.id, id, { kind: 'candidate', candidate });
+    signaling.signal(peer.id, 'unknown', { kind: 'answer', sdp: 'nonsense', streams: [] });
+    for (let index = 0; index < 80; index += 1) signaling.signal(peer.id, 'early', { kind: 'candidate', candidate });
+  });
+  await until(ana, () => {
+    const [{ connection, dropped }] = globalThis.parlor.peers.values();
+    return connection.counters.failed >= 2 && dropped >= 16;
+  }, null, 'the nonsense is counted');
+  assert.equal((await ana.evaluate(onlyPeer)).connection, before.connection);
+  await waitForFrames(ana, 'Bo', 10);
+  await talk(ana, bo);
+}));

@@ -171,3 +171,16 @@ test('what is remembered is taken only in the form expected', async () => {
   });
   assert.deepEqual(read, ['Ana', true, [{ room: 'new', atMs: 3 }, { room: 'ok', atMs: 2 }], '']);
 });
+
+test('ICE servers that a connection would refuse are left out', async () => {
+  const [usable] = await results('/call.js', 'usableIceServers', [[[
+    { urls: ['stun:stun.example.org:3478', 'http://x', 7], username: null, credential: null },
+    { urls: ['turn:turn.example.org?transport=tcp'], username: 'u', credential: 'c' },
+    { urls: ['turn:turn.example.org', 'stun:[::1]:3478'], username: 'u', credential: null },
+    { urls: 'stun:no-list' }, { urls: ['turn:a b'], username: 'u', credential: 'c' },
+  ]]]);
+  assert.deepEqual(usable, [
+    { urls: ['stun:stun.example.org:3478'] }, { urls: ['turn:turn.example.org?transport=tcp'], username: 'u', credential: 'c' }, { urls: ['stun:[::1]:3478'] },
+  ]);
+  await page.evaluate((iceServers) => new RTCPeerConnection({ iceServers }).close(), usable);
+});
