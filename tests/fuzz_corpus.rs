@@ -36,7 +36,7 @@ fn y4m_files() {
 
 #[test]
 fn wav_files() {
-    replay("wav", parlor_media::fuzz::fuzz_wav);
+    replay("wav", parlor_media::audio::wav::fuzz_wav);
 }
 
 #[test]

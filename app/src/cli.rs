@@ -185,6 +185,16 @@ impl Choices {
     }
 }
 
+/// How the window opens; it is filled in, and waits for its user to join.
+#[cfg(feature = "gui")]
+pub fn window_options(room_or_link: Option<String>, choices: Choices, config: Config) -> crate::ui::WindowOptions {
+    let audio_processing = choices.audio_processing.map(|choice| choice == OnOff::On);
+    let Choices { server, name, video, audio, speaker, audio_processing: _ } = choices;
+    let prefill =
+        crate::ui::Prefill { room_or_link, server, name, video, audio, speaker, audio_processing, join_now: false };
+    crate::ui::WindowOptions { config, prefill }
+}
+
 impl JoinArgs {
     /// What a headless call needs to know.
     ///

@@ -6,3 +6,8 @@ pub mod devices;
 pub mod headless;
 pub mod hosting;
 pub mod join_target;
+
+#[cfg(feature = "gui")]
+pub mod ui;
+#[cfg(feature = "gui")]
+pub mod ui;
