@@ -73,6 +73,7 @@ struct Issued {
 struct Model {
     hub: Hub,
     now: Instant,
+    started_at: Instant,
     opened: u64,
     restarts: u8,
     clients: [Client; CLIENTS],
@@ -88,8 +89,9 @@ impl Model {
     fn new() -> Self {
         let now = Instant::now();
         Self {
-            hub: new_hub(0, now),
+            hub: new_hub(0, now, 0),
             now,
+            started_at: now,
             opened: 0,
             restarts: 0,
             clients: std::array::from_fn(|_| Client::Closed),
@@ -181,7 +183,8 @@ impl Model {
     }
 
     fn pass_time(&mut self, bytes: &mut Bytes<'_>) {
-        self.now += Duration::from_millis(250 * u64::try_from(bytes.below(32)).unwrap_or(0));
+        // Whole seconds, as tokens know them.
+        self.now += Duration::from_secs(u64::try_from(bytes.below(9)).unwrap_or(0));
         self.hub.handle_timeout(self.now);
         self.drain();
         assert!(self.hub.poll_timeout().is_none_or(|at| at > self.now), "a time-out lies in the past");
@@ -193,7 +196,8 @@ impl Model {
         assert!(self.clients.iter().all(|client| matches!(client, Client::Closed)));
         assert_eq!((self.hub.rooms().count(), self.hub.connection_count()), (0, 0));
         self.restarts = self.restarts.wrapping_add(1);
-        self.hub = new_hub(self.restarts, self.now);
+        let elapsed_secs = self.now.duration_since(self.started_at).as_secs();
+        self.hub = new_hub(self.restarts, self.now, elapsed_secs);
     }
 
     fn any_join(&self, bytes: &mut Bytes<'_>) -> ClientMessage {
@@ -404,7 +408,7 @@ impl Place {
     }
 }
 
-fn new_hub(seed: u8, now: Instant) -> Hub {
+fn new_hub(seed: u8, now: Instant, elapsed_secs: u64) -> Hub {
     let config = HubConfig {
         room_capacity: u32::try_from(CAPACITY).unwrap_or(u32::MAX),
         rooms_max: ROOMS_MAX,
@@ -412,7 +416,7 @@ fn new_hub(seed: u8, now: Instant) -> Hub {
         message_burst: u32::MAX / 2,
         ..HubConfig::default()
     };
-    Hub::new(config, SECRET, [seed; 32], now, 1_760_000_000)
+    Hub::new(config, SECRET, [seed; 32], now, 1_760_000_000 + elapsed_secs)
 }
 
 fn hello(versions: &[u32]) -> ClientMessage {
