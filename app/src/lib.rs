@@ -9,5 +9,3 @@ pub mod join_target;
 
 #[cfg(feature = "gui")]
 pub mod ui;
-#[cfg(feature = "gui")]
-pub mod ui;

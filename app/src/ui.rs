@@ -1,0 +1,83 @@
+//! The window. It reads one immutable snapshot a frame, takes pictures from latest slots and sends commands; it never
+//! locks, blocks or awaits. Drawing functions end in `_ui`, read plain views and answer with [`view::UiCommand`]s.
+
+pub mod adapter;
+pub mod call;
+pub mod call_layout;
+pub mod chat;
+pub mod column;
+pub mod details;
+pub mod device_list;
+pub mod ended;
+pub mod header;
+pub mod icons;
+pub mod keys;
+pub mod layout;
+pub mod leave;
+pub mod links;
+pub mod lobby;
+pub mod picker;
+pub mod rates;
+pub mod settings;
+pub mod sheet;
+pub mod theme;
+pub mod tile;
+pub mod toolbar;
+pub mod video_texture;
+pub mod view;
+pub mod waiting;
+pub mod widgets;
+mod window;
+pub mod words;
+
+use parlor_media::{AudioSink, AudioSource, VideoSource};
+
+use crate::config::Config;
+
+/// How the window opens.
+#[derive(Clone, Debug, Default)]
+pub struct WindowOptions {
+    /// What is kept between runs.
+    pub config: Config,
+    /// What the command line says, over it.
+    pub prefill: Prefill,
+}
+
+/// What the command line says; it holds for this run and is not kept.
+#[derive(Clone, Debug, Default)]
+pub struct Prefill {
+    /// For the room's field.
+    pub room_or_link: Option<String>,
+    /// The server to look for rooms on.
+    pub server: Option<String>,
+    /// Your name.
+    pub name: Option<String>,
+    /// What the others see.
+    pub video: Option<VideoSource>,
+    /// What the others hear.
+    pub audio: Option<AudioSource>,
+    /// Where the others are heard.
+    pub speaker: Option<AudioSink>,
+    /// Echo cancellation, noise suppression and gain.
+    pub audio_processing: Option<bool>,
+    /// Join at once.
+    pub join_now: bool,
+}
+
+/// The smallest window that is usable, in points.
+pub const WINDOW_MIN: [f32; 2] = [480.0, 360.0];
+
+/// Opens the window and comes back when it is closed.
+///
+/// # Errors
+/// When no window can be opened: no display, no OpenGL.
+pub fn run(options: WindowOptions) -> anyhow::Result<()> {
+    let viewport = egui::ViewportBuilder::default()
+        .with_app_id("parlor")
+        .with_title("Parlor")
+        .with_inner_size([1280.0, 800.0])
+        .with_min_inner_size(WINDOW_MIN);
+    let native = eframe::NativeOptions { viewport, renderer: eframe::Renderer::Glow, ..Default::default() };
+    let create: eframe::AppCreator<'_> = Box::new(move |cc| Ok(Box::new(window::Window::new(&cc.egui_ctx, options)?)));
+    eframe::run_native("parlor", native, create).map_err(|error| anyhow::anyhow!("The window can't be opened: {error}"))
+}

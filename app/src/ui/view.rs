@@ -1,0 +1,278 @@
+//! What the window shows, as plain values, and what its user asks for.
+//!
+//! Drawing functions read these and nothing else, so that every state can be drawn without a call behind it.
+
+use std::time::Duration;
+
+use egui::{TextureId, Vec2};
+use parlor_proto::PeerId;
+
+/// Whose tile.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TileId {
+    /// The self view.
+    You,
+    /// Someone else.
+    Peer(PeerId),
+}
+
+/// A picture ready to be drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Picture {
+    /// On the graphics card.
+    pub texture: TextureId,
+    /// In pixels.
+    pub size: Vec2,
+}
+
+/// How weighty a note is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Good to know.
+    Quiet,
+    /// Something does not work as it should.
+    Warning,
+}
+
+/// A short text on a tile or in the header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// What is said.
+    pub text: String,
+    /// How weighty it is.
+    pub tone: Tone,
+}
+
+impl Note {
+    /// A note that is good to know.
+    pub fn quiet(text: impl Into<String>) -> Self {
+        Self { text: text.into(), tone: Tone::Quiet }
+    }
+
+    /// A note that something does not work as it should.
+    pub fn warning(text: impl Into<String>) -> Self {
+        Self { text: text.into(), tone: Tone::Warning }
+    }
+}
+
+/// One person's tile.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TileView {
+    /// Whose.
+    pub id: TileId,
+    /// Shown on the pill.
+    pub name: String,
+    /// The latest picture; an initial without one.
+    pub picture: Option<Picture>,
+    /// The self view is mirrored.
+    pub mirrored: bool,
+    /// The microphone mark on the pill.
+    pub muted: bool,
+    /// "camera off" and why, when there is no picture by wish or by trouble.
+    pub camera_note: Option<String>,
+    /// The connection in words, when there is something to say.
+    pub state: Option<Note>,
+    /// The outline.
+    pub speaking: bool,
+}
+
+/// A microphone or camera as the toolbar shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceView {
+    /// On by the user's wish.
+    pub on: bool,
+    /// Why it gives nothing although it is on, as a sentence.
+    pub problem: Option<String>,
+}
+
+/// A line of the chat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChatLineView {
+    /// `None` for a note such as "Dara is reconnecting".
+    pub author: Option<String>,
+    /// "14:02".
+    pub time: String,
+    /// What was written.
+    pub text: String,
+    /// Names of those not connected when it was sent.
+    pub unreached: Vec<String>,
+}
+
+/// The call screen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallView {
+    /// The room's name.
+    pub room: String,
+    /// Since joining; `None` before.
+    pub elapsed: Option<Duration>,
+    /// Yourself included.
+    pub people: usize,
+    /// Everyone else, in the order they came.
+    pub others: Vec<TileView>,
+    /// The self view.
+    pub you: TileView,
+    /// The microphone.
+    pub microphone: DeviceView,
+    /// The camera.
+    pub camera: DeviceView,
+    /// Nobody is heard.
+    pub deafened: bool,
+    /// The link to give to others.
+    pub link: String,
+    /// Who can reach the link, in words, when hosting.
+    pub reach: Option<String>,
+    /// The chat, oldest first.
+    pub chat: Vec<ChatLineView>,
+    /// Lines not yet seen.
+    pub unread: usize,
+    /// Not in the room yet.
+    pub joining: bool,
+    /// Trouble that lasts: "The server can't be reached…".
+    pub banner: Option<Note>,
+    /// Someone speaks into a muted microphone: the user.
+    pub speaking_while_muted: bool,
+    /// This window hosts the room.
+    pub hosting: bool,
+    /// The open Details sheet.
+    pub details: Option<DetailsView>,
+    /// Devices to choose from.
+    pub devices: DevicesView,
+}
+
+/// The Details sheet of one person.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DetailsView {
+    /// Who.
+    pub peer: PeerId,
+    /// Their name.
+    pub name: String,
+    /// How loud they are, 0 to 2.
+    pub volume: f32,
+    /// What is measured: a word and its value.
+    pub rows: Vec<(String, String)>,
+}
+
+/// A device that can be chosen; `None` is the system's default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceOption {
+    /// What the media crate knows it by.
+    pub id: Option<String>,
+    /// For people.
+    pub name: String,
+}
+
+/// One list of devices.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct PickerView {
+    /// What there is.
+    pub options: Vec<DeviceOption>,
+    /// What is chosen; it may have been pulled out.
+    pub selected: Option<String>,
+}
+
+/// All devices.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct DevicesView {
+    /// Cameras.
+    pub cameras: PickerView,
+    /// Microphones.
+    pub microphones: PickerView,
+    /// Speakers.
+    pub speakers: PickerView,
+    /// Echo cancellation, noise suppression and gain.
+    pub audio_processing: bool,
+    /// Why no sound is heard, when there is trouble with the speaker.
+    pub speaker_problem: Option<String>,
+}
+
+/// A room joined before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecentView {
+    /// Its name.
+    pub room: String,
+    /// "yesterday".
+    pub when: String,
+}
+
+/// The first screen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LobbyView {
+    /// The preview is on: devices are open.
+    pub preview: bool,
+    /// The picture from the camera.
+    pub picture: Option<Picture>,
+    /// Why there is none, as a sentence.
+    pub camera_problem: Option<String>,
+    /// How loud the microphone is, 0 to 1.
+    pub level: f32,
+    /// Why it gives nothing, as a sentence.
+    pub microphone_problem: Option<String>,
+    /// Devices to choose from.
+    pub devices: DevicesView,
+    /// Rooms joined before, newest first.
+    pub recent: Vec<RecentView>,
+    /// Why the last attempt failed, as a sentence.
+    pub problem: Option<String>,
+    /// What is going on: "Opening a room on this computer…".
+    pub busy: Option<String>,
+}
+
+/// The screen after a call that did not end by the user's wish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedView {
+    /// "The call ended".
+    pub title: String,
+    /// Why, what still works, what to do.
+    pub reason: String,
+    /// Whether trying again makes sense.
+    pub can_rejoin: bool,
+}
+
+/// What the user asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UiCommand {
+    /// Join the room in the lobby's field.
+    Join,
+    /// A fresh room, hosted here without a server.
+    NewCall,
+    /// Join the room of this index again.
+    OpenRecent(usize),
+    /// Open or close the devices in the lobby.
+    SetPreview(bool),
+    /// Choose a camera; `None` is the default.
+    SelectCamera(Option<String>),
+    /// Choose a microphone.
+    SelectMicrophone(Option<String>),
+    /// Choose a speaker.
+    SelectSpeaker(Option<String>),
+    /// Echo cancellation, noise suppression and gain.
+    SetAudioProcessing(bool),
+    /// Play a sound.
+    TestSound,
+    /// Look for devices again.
+    RefreshDevices,
+    /// The lobby's text fields changed: keep them.
+    SaveNames,
+    /// Mute or unmute.
+    SetMuted(bool),
+    /// Camera on or off.
+    SetCamera(bool),
+    /// Hear nobody, or hear again.
+    SetDeafened(bool),
+    /// The chat was opened or closed.
+    SetChatOpen(bool),
+    /// Write to everyone.
+    SendChat(String),
+    /// Put the link on the clipboard.
+    CopyLink,
+    /// Leave the call (asked already, where asking was needed).
+    Leave,
+    /// How loud someone is, 0 to 2.
+    SetVolume(PeerId, f32),
+    /// The window fills the screen, or not.
+    SetFullscreen(bool),
+    /// Try the same call again.
+    Rejoin,
+    /// Back to the first screen.
+    BackToLobby,
+}

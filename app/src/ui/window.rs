@@ -1,0 +1,500 @@
+//! The running window: its screens, and the commands of its user carried out.
+
+mod in_call;
+mod media;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use egui::{Context, ViewportCommand};
+use parlor_engine::{Call, CallCommand, CallConfig, EndReason, EnginePolicy, ServerAddress};
+use parlor_proto::{DisplayName, RoomId, RoomLink};
+use parlor_signaling::StartError;
+use tokio::runtime::Runtime;
+
+use super::adapter::ended_view;
+use super::call::call_ui;
+use super::ended::ended_ui;
+use super::lobby::{LobbyState, lobby_ui};
+use super::view::{EndedView, LobbyView, Note, RecentView, UiCommand};
+use super::words::day_words;
+use super::{WindowOptions, theme};
+use crate::config::{Config, RecentRoom};
+use crate::hosting::{self, Hosted};
+use crate::join_target::{self, JoinTargetError};
+use in_call::InCall;
+use media::Media;
+
+/// How long closing waits for the others to be told, at most.
+const LEAVE_MAX: Duration = Duration::from_secs(2);
+/// How long a toast stays.
+const TOAST_SECS: f64 = 4.0;
+
+/// Where a call is, to join it and to join it again.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    server: ServerAddress,
+    room: RoomId,
+    link: Option<RoomLink>,
+}
+
+/// What is on the screen.
+enum Screen {
+    Lobby,
+    /// A room is being opened on this computer.
+    Hosting(Receiver<Result<Hosted, StartError>>),
+    Call(Box<InCall>),
+    Ended(EndedView),
+}
+
+/// The window.
+pub(crate) struct Window {
+    runtime: Runtime,
+    ctx: Context,
+    config: Config,
+    /// The command line's server, for this run.
+    server: Option<String>,
+    media: Media,
+    lobby: LobbyState,
+    problem: Option<String>,
+    screen: Screen,
+    place: Option<Place>,
+    hosted: Option<Hosted>,
+    /// A call that is still saying goodbye; the next one waits for it, since both need the devices.
+    closing: Option<Receiver<()>>,
+    waiting: Option<Place>,
+    toast: Option<(Note, f64)>,
+    join_now: bool,
+}
+
+impl Window {
+    pub(crate) fn new(ctx: &Context, options: WindowOptions) -> std::io::Result<Self> {
+        theme::apply(ctx);
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let WindowOptions { config, prefill } = options;
+        let media = Media::new(ctx, &config, &prefill);
+        let lobby = LobbyState {
+            name: prefill.name.unwrap_or_else(|| config.name.clone()),
+            room: prefill.room_or_link.unwrap_or_default(),
+            server: config.server.clone().unwrap_or_default(),
+            ..LobbyState::default()
+        };
+        let mut window = Self {
+            runtime,
+            ctx: ctx.clone(),
+            server: prefill.server,
+            media,
+            lobby,
+            problem: None,
+            screen: Screen::Lobby,
+            place: None,
+            hosted: None,
+            closing: None,
+            waiting: None,
+            toast: None,
+            join_now: prefill.join_now,
+            config,
+        };
+        window.media.refresh_devices();
+        let preview = window.config.preview_camera || window.config.preview_microphone;
+        window.media.set_preview(preview, &window.lobby);
+        Ok(window)
+    }
+
+    fn server(&self) -> Option<&str> {
+        let typed = self.lobby.server.trim();
+        self.server.as_deref().or((!typed.is_empty()).then_some(typed))
+    }
+
+    fn name(&mut self) -> Option<DisplayName> {
+        match self.lobby.name.parse() {
+            Ok(name) => Some(name),
+            Err(_) if self.lobby.name.trim().is_empty() => {
+                self.lobby.name_problem = Some("Type your name first.".to_owned());
+                None
+            }
+            Err(error) => {
+                self.lobby.name_problem = Some(format!("This can’t be shown as a name: {error}."));
+                None
+            }
+        }
+    }
+
+    fn join_typed(&mut self) {
+        self.problem = None;
+        if self.name().is_none() {
+            return;
+        }
+        match join_target::parse(&self.lobby.room, self.server()) {
+            Ok(target) => {
+                self.go(Place { server: target.server, room: target.room, link: target.link });
+            }
+            Err(JoinTargetError::NoServer(room)) => {
+                let words = format!("Which server is “{room}” on? Paste a link, or name the server in the settings.");
+                self.lobby.room_problem = Some(words);
+            }
+            Err(error @ JoinTargetError::Server(_)) => {
+                self.lobby.server_problem = Some(error.to_string());
+                self.lobby.settings_open = true;
+            }
+            Err(error) => self.lobby.room_problem = Some(error.to_string()),
+        }
+    }
+
+    fn new_call(&mut self) {
+        self.problem = None;
+        if self.name().is_none() {
+            return;
+        }
+        let room =
+            RoomId::from_random(std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), SystemTime::now()));
+        let Some(server) = self.server() else { return self.host() };
+        match join_target::on_server(room, server) {
+            Ok(link) => self.go(Place { server: (&link).into(), room: link.room.clone(), link: Some(link) }),
+            Err(error) => {
+                self.lobby.server_problem = Some(error.to_string());
+                self.lobby.settings_open = true;
+            }
+        }
+    }
+
+    /// Opens a server on a thread of its own: making a certificate and binding take a moment.
+    fn host(&mut self) {
+        let (sender, receiver) = sync_channel(1);
+        let (runtime, ctx) = (self.runtime.handle().clone(), self.ctx.clone());
+        let start = move || {
+            // Nobody waits any more when the window is closing.
+            let _ = sender.send(hosting::host(&runtime));
+            ctx.request_repaint();
+        };
+        match std::thread::Builder::new().name("hosting".to_owned()).spawn(start) {
+            Ok(_) => self.screen = Screen::Hosting(receiver),
+            Err(error) => self.problem = Some(format!("A room can’t be opened on this computer: {error}.")),
+        }
+    }
+
+    fn hosted(&mut self, hosted: Hosted) {
+        let room =
+            RoomId::from_random(std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), SystemTime::now()));
+        let link = hosted.link(&room);
+        self.hosted = Some(hosted);
+        self.screen = Screen::Lobby;
+        self.go(Place { server: (&link).into(), room, link: Some(link) });
+    }
+
+    /// Joins, as soon as an earlier call has let go of the devices.
+    fn go(&mut self, place: Place) {
+        if self.closing.is_some() {
+            self.waiting = Some(place);
+            return;
+        }
+        let Some(name) = self.name() else { return };
+        self.keep(&place);
+        self.media.open_for_call(&self.lobby, name.as_str());
+        let config = CallConfig {
+            server: place.server.clone(),
+            room: place.room.clone(),
+            name,
+            policy: EnginePolicy::default(),
+        };
+        let ctx = self.ctx.clone();
+        let wake = Arc::new(move || ctx.request_repaint());
+        let call = Call::start(config, self.media.local(), self.runtime.handle(), wake);
+        // The queue is empty: neither can be refused.
+        let _ = call.send(CallCommand::SetMuted(self.lobby.muted));
+        let _ = call.send(CallCommand::SetCameraEnabled(!self.lobby.camera_off));
+        self.screen = Screen::Call(Box::new(InCall::new(call)));
+        self.place = Some(place);
+    }
+
+    fn keep(&mut self, place: &Place) {
+        self.config.name = self.lobby.name.trim().to_owned();
+        // A room hosted here is gone after the call: nothing to come back to.
+        if let (Some(link), None) = (&place.link, &self.hosted) {
+            let visited = RecentRoom {
+                room: place.room.as_str().to_owned(),
+                link: link.to_string(),
+                at_unix_seconds: unix_time().as_secs(),
+            };
+            self.config.remember(visited);
+        }
+        self.save();
+    }
+
+    fn save(&mut self) {
+        let typed = self.lobby.server.trim();
+        self.config.server = (!typed.is_empty()).then(|| typed.to_owned());
+        if let Err(error) = self.config.save() {
+            tracing::warn!("settings are not kept: {error}");
+        }
+    }
+
+    /// Ends the call towards the others, and shows the screen told.
+    fn leave(&mut self, next: Screen) {
+        if let Screen::Call(in_call) = std::mem::replace(&mut self.screen, next) {
+            let call = in_call.call;
+            // A full queue empties; dropping the handle leaves as well.
+            let _ = call.send(CallCommand::Leave);
+            let (sender, receiver) = sync_channel(1);
+            let ctx = self.ctx.clone();
+            self.runtime.spawn(async move {
+                let _late = tokio::time::timeout(LEAVE_MAX, call.finished()).await;
+                drop(call);
+                let _ = sender.send(());
+                ctx.request_repaint();
+            });
+            self.closing = Some(receiver);
+            self.ctx.send_viewport_cmd(ViewportCommand::Fullscreen(false));
+            if matches!(self.screen, Screen::Lobby) {
+                self.hosted = None;
+            }
+        }
+    }
+
+    /// Takes what came from other threads. Never waits.
+    fn poll(&mut self) {
+        self.media.poll();
+        if self.closing.as_ref().is_some_and(|closing| closing.try_recv() != Err(TryRecvError::Empty)) {
+            self.closing = None;
+            match self.waiting.take() {
+                Some(place) => self.go(place),
+                None if !matches!(self.screen, Screen::Call(_)) => self.media.close_after_call(&self.lobby),
+                None => {}
+            }
+        }
+        if std::mem::take(&mut self.join_now) {
+            self.join_typed();
+        }
+        if let Screen::Hosting(receiver) = &self.screen {
+            match receiver.try_recv() {
+                Ok(Ok(hosted)) => self.hosted(hosted),
+                Ok(Err(error)) => self.hosting_failed(&error.to_string()),
+                Err(TryRecvError::Disconnected) => self.hosting_failed("it stopped without a word"),
+                Err(TryRecvError::Empty) => {}
+            }
+        }
+        self.poll_call();
+    }
+
+    fn hosting_failed(&mut self, why: &str) {
+        self.screen = Screen::Lobby;
+        self.problem = Some(format!("A room can’t be opened on this computer: {}.", why.trim_end_matches('.')));
+    }
+
+    fn poll_call(&mut self) {
+        let Screen::Call(in_call) = &mut self.screen else { return };
+        let toast = in_call.poll(unix_time());
+        let ended = in_call.ended();
+        if let Some(note) = toast {
+            self.show(note);
+        }
+        match ended {
+            None => {}
+            Some(EndReason::Left) => self.leave(Screen::Lobby),
+            Some(reason) => {
+                let next = ended_view(&reason).map_or(Screen::Lobby, Screen::Ended);
+                self.leave(next);
+            }
+        }
+    }
+
+    fn show(&mut self, note: Note) {
+        self.toast = Some((note, self.ctx.time() + TOAST_SECS));
+    }
+
+    /// What just happened, while it is new; wakes the window when it no longer is.
+    fn toast(&mut self) -> Option<Note> {
+        let (note, until) = self.toast.clone()?;
+        let left = until - self.ctx.time();
+        if left <= 0.0 {
+            self.toast = None;
+            return None;
+        }
+        self.ctx.request_repaint_after_secs(left as f32);
+        Some(note)
+    }
+
+    fn lobby_view(&self) -> LobbyView {
+        let now = local_seconds(unix_time().as_secs().cast_signed());
+        let recent = self.config.recent.iter().take(4).map(|recent| RecentView {
+            room: recent.room.clone(),
+            when: day_words(local_seconds(recent.at_unix_seconds.cast_signed()), now),
+        });
+        let busy = match (&self.screen, &self.waiting) {
+            (Screen::Hosting(_), _) => Some("Opening a room on this computer…".to_owned()),
+            (_, Some(_)) => Some("Leaving the last call first…".to_owned()),
+            (_, None) => None,
+        };
+        LobbyView {
+            preview: self.media.preview(),
+            picture: self.media.picture(),
+            camera_problem: self.media.camera_problem(),
+            level: self.media.level(),
+            microphone_problem: self.media.microphone_problem(),
+            devices: self.media.devices(&self.config),
+            recent: recent.collect(),
+            problem: self.problem.clone(),
+            busy,
+        }
+    }
+
+    fn carry_out(&mut self, command: UiCommand) {
+        match command {
+            UiCommand::Join => self.join_typed(),
+            UiCommand::NewCall => self.new_call(),
+            UiCommand::OpenRecent(index) => {
+                if let Some(recent) = self.config.recent.get(index) {
+                    self.lobby.room = recent.link.clone();
+                    self.join_typed();
+                }
+            }
+            UiCommand::SetPreview(on) => {
+                (self.config.preview_camera, self.config.preview_microphone) = (on, on);
+                self.media.set_preview(on, &self.lobby);
+                self.save();
+            }
+            UiCommand::SelectCamera(id) => self.select(|config| &mut config.camera, id, Media::choose_camera),
+            UiCommand::SelectMicrophone(id) => {
+                self.select(|config| &mut config.microphone, id, Media::choose_microphone);
+            }
+            UiCommand::SelectSpeaker(id) => self.select(|config| &mut config.speaker, id, Media::choose_speaker),
+            UiCommand::SetAudioProcessing(on) => {
+                self.config.audio_processing = on;
+                self.media.set_processing(on);
+                self.save();
+            }
+            UiCommand::TestSound => self.media.test_sound(),
+            UiCommand::RefreshDevices => self.media.refresh_devices(),
+            UiCommand::SaveNames => {
+                (self.problem, self.lobby.server_problem) = (None, None);
+                self.config.name = self.lobby.name.trim().to_owned();
+            }
+            UiCommand::CopyLink => {
+                if let Some(link) = self.place.as_ref().and_then(|place| place.link.as_ref()) {
+                    self.ctx.copy_text(link.to_string());
+                    self.show(Note::quiet("Link copied"));
+                }
+            }
+            UiCommand::SetFullscreen(on) => self.ctx.send_viewport_cmd(ViewportCommand::Fullscreen(on)),
+            UiCommand::Leave | UiCommand::BackToLobby => {
+                self.leave(Screen::Lobby);
+                self.screen = Screen::Lobby;
+                self.hosted = None;
+                self.lobby.focused = false;
+            }
+            UiCommand::Rejoin => {
+                self.screen = Screen::Lobby;
+                if let Some(place) = self.place.clone() {
+                    self.go(place);
+                }
+            }
+            UiCommand::SetMuted(muted) => {
+                self.lobby.muted = muted;
+                self.to_call(CallCommand::SetMuted(muted));
+            }
+            UiCommand::SetCamera(on) => {
+                self.lobby.camera_off = !on;
+                self.to_call(CallCommand::SetCameraEnabled(on));
+            }
+            UiCommand::SetDeafened(deafened) => self.to_call(CallCommand::SetDeafened(deafened)),
+            UiCommand::SetChatOpen(open) => {
+                if let Screen::Call(in_call) = &mut self.screen {
+                    in_call.chat_opened(open);
+                }
+            }
+            UiCommand::SendChat(text) => self.to_call(CallCommand::SendChat(text)),
+            UiCommand::SetVolume(peer, volume) => self.to_call(CallCommand::SetVolume(peer, volume)),
+        }
+    }
+
+    fn select(
+        &mut self,
+        field: fn(&mut Config) -> &mut Option<String>,
+        id: Option<String>,
+        choose: fn(&mut Media, Option<String>),
+    ) {
+        *field(&mut self.config) = id.clone();
+        choose(&mut self.media, id);
+        if !matches!(self.screen, Screen::Call(_)) {
+            self.media.apply_preview(&self.lobby);
+        } else {
+            for command in self.media.take_changes() {
+                self.to_call(command);
+            }
+        }
+        self.save();
+    }
+
+    fn to_call(&mut self, command: CallCommand) {
+        let Screen::Call(in_call) = &self.screen else { return };
+        if in_call.call.send(command).is_err() {
+            self.show(Note::warning("The call is busy; try again in a moment."));
+        }
+    }
+}
+
+impl eframe::App for Window {
+    fn logic(&mut self, _ctx: &Context, _frame: &mut eframe::Frame) {
+        self.poll();
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+        let mut commands = Vec::new();
+        let toast = self.toast();
+        match &mut self.screen {
+            Screen::Lobby | Screen::Hosting(_) => {
+                self.media.update_preview(&self.ctx);
+                let view = self.lobby_view();
+                let before = (self.lobby.muted, self.lobby.camera_off);
+                lobby_ui(ui, &view, &mut self.lobby, &mut commands);
+                if before != (self.lobby.muted, self.lobby.camera_off) {
+                    self.media.apply_preview(&self.lobby);
+                }
+            }
+            Screen::Call(in_call) => {
+                self.media.update_self_view(&self.ctx);
+                let view = in_call.view(&in_call::Surroundings {
+                    ctx: &self.ctx,
+                    place: self.place.as_ref(),
+                    reach: self.hosted.as_ref().map(Hosted::reach),
+                    devices: self.media.devices(&self.config),
+                    your_picture: self.media.picture(),
+                });
+                call_ui(ui, &view, &mut in_call.state, toast.as_ref(), &mut commands);
+                // The clock in the header; pictures and people wake the window themselves.
+                self.ctx.request_repaint_after(Duration::from_secs(1));
+            }
+            Screen::Ended(view) => ended_ui(ui, view, &mut commands),
+        }
+        for command in commands {
+            self.carry_out(command);
+        }
+    }
+
+    fn clear_color(&self, _visuals: &egui::Visuals) -> [f32; 4] {
+        theme::BG.to_normalized_gamma_f32()
+    }
+
+    /// The window is gone: the others are told, and names are kept, in bounded time.
+    fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
+        self.save();
+        if let Screen::Call(in_call) = std::mem::replace(&mut self.screen, Screen::Lobby) {
+            let call = in_call.call;
+            let _ = call.send(CallCommand::Leave);
+            let _late = self.runtime.block_on(async { tokio::time::timeout(LEAVE_MAX, call.finished()).await });
+        }
+        self.hosted = None;
+    }
+}
+
+fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Unix seconds as the clock on the wall shows them, in seconds.
+pub(crate) fn local_seconds(unix_seconds: i64) -> i64 {
+    use chrono::TimeZone as _;
+    let offset = chrono::Local.timestamp_opt(unix_seconds, 0).single().map(|time| time.offset().local_minus_utc());
+    unix_seconds + i64::from(offset.unwrap_or(0))
+}
