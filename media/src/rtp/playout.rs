@@ -30,8 +30,8 @@ pub struct PlayoutConfig {
     pub max_audio_lag: Duration,
     /// How far inside these limits is aimed at, so that noise does not cross them.
     pub margin: Duration,
-    /// Sound heard longer ago than this says nothing of the sound to come.
-    pub audio_memory: Duration,
+    /// Sound heard, and a picture seen, longer ago than this say nothing of those to come.
+    pub memory: Duration,
 }
 
 impl Default for PlayoutConfig {
@@ -41,8 +41,8 @@ impl Default for PlayoutConfig {
             max_delay: Duration::from_millis(500),
             max_audio_lead: Duration::from_millis(40),
             max_audio_lag: Duration::from_millis(60),
-            margin: Duration::from_millis(15),
-            audio_memory: Duration::from_secs(2),
+            margin: Duration::from_millis(10),
+            memory: Duration::from_secs(2),
         }
     }
 }
@@ -67,6 +67,8 @@ struct State {
     audio_offset: Option<f64>,
     /// The same for the picture, before it waits for sound.
     video_offset: Option<f64>,
+    /// When the last picture came.
+    video_seen_at: i64,
     audio_extra_us: f64,
     adjusted_at: i64,
 }
@@ -152,6 +154,7 @@ impl Playout {
         if let Some(report) = state.video_report {
             let sender_us = report.sender_time_us(rtp_timestamp);
             if state.smoother.is_new(rtp_timestamp) {
+                state.video_seen_at = arrived_us;
                 state.video_offset = Some(moved(state.video_offset, (due_us - sender_us) as f64));
             }
             if let Some(audio_offset) = state.fresh_audio_offset(&self.config, now_us)
@@ -183,7 +186,7 @@ impl State {
 
     fn fresh_audio_offset(&self, config: &PlayoutConfig, now_us: i64) -> Option<f64> {
         let (_, heard_us) = self.heard?;
-        let fresh = now_us.saturating_sub(heard_us) < config.audio_memory.as_micros() as i64;
+        let fresh = now_us.saturating_sub(heard_us) < config.memory.as_micros() as i64;
         self.audio_offset.filter(|_| fresh)
     }
 
@@ -195,8 +198,10 @@ impl State {
         let (Some(audio), Some(video)) = (self.audio_offset, self.video_offset) else { return };
         self.adjusted_at = now_us;
         let lead = video - audio;
-        if lead.abs() >= IMPLAUSIBLE_US {
-            self.audio_extra_us = 0.0;
+        if now_us.saturating_sub(self.video_seen_at) >= config.memory.as_micros() as i64 || lead.abs() >= IMPLAUSIBLE_US
+        {
+            // There is no picture to wait for.
+            self.audio_extra_us /= 2.0;
             return;
         }
         let limit = config.max_audio_lead.as_micros() as f64;

@@ -108,11 +108,14 @@ impl LocalVideo {
     }
 
     fn with_devices(
-        config: LocalVideoConfig,
+        mut config: LocalVideoConfig,
         clock: MediaClock,
         devices: Box<dyn Devices>,
         look_again: Duration,
     ) -> Self {
+        // Chroma has half the size, and an encoder wants a macroblock at least.
+        config.capture.width = (config.capture.width & !1).max(16);
+        config.capture.height = (config.capture.height & !1).max(16);
         let (frames, receiver) = latest::slot();
         let counters = Counters::new(&config);
         let shared = Arc::new(Shared {
@@ -141,8 +144,13 @@ impl LocalVideo {
     }
 
     /// Chooses where the picture comes from; the change happens on the camera thread.
+    ///
+    /// Choosing the same again changes nothing, unless it failed: then it is tried once more.
     pub fn set_source(&self, source: VideoSource) {
         self.order(|orders| orders.source = source);
+        if matches!(self.status(), SourceStatus::Failed(_)) {
+            self.shared.interrupt.raise();
+        }
     }
 
     /// Where the picture is to come from.

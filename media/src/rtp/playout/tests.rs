@@ -117,6 +117,17 @@ fn sound_is_not_held_longer_than_needed_once_the_picture_is_quick_again() {
 }
 
 #[test]
+fn sound_waits_for_no_picture_that_is_gone() {
+    let mut call = Call::new(400, 60);
+    call.run(0);
+    for tick in 0..100 {
+        let capture_ms = 60_000.0 + f64::from(tick) * 100.0;
+        call.playout.audio_played(rtp(MediaKind::Audio, capture_ms), call.at(capture_ms + 60.0));
+    }
+    assert!(call.playout.audio_extra_delay() < Duration::from_millis(5));
+}
+
+#[test]
 fn jitter_does_not_bring_them_out_of_step() {
     for (video_ms, audio_ms) in [(40, 200), (250, 60)] {
         let delays = Call::new(video_ms, audio_ms).run(25);
