@@ -261,3 +261,26 @@ test('nonsense from a peer is counted, and the call goes on', () => withPages(as
   await waitForFrames(ana, 'Bo', 10);
   await talk(ana, bo);
 }));
+
+test('without the server nobody is dropped while media lives, and after 15 s once it is dead too', () => withPages(async (open) => {
+  const server = await startServer();
+  try {
+    const room = freshRoom();
+    const [ana, bo] = [await open(), await open()];
+    await ana.clock.install();
+    await joinRoom(ana, server, { room, name: 'Ana' });
+    await joinRoom(bo, server, { room, name: 'Bo' });
+    await waitForPeer(ana, 'Bo');
+    await server.stop('SIGKILL');
+    await until(ana, () => globalThis.parlor.signaling.state === 'reconnecting', null, 'the server is gone');
+    await ana.clock.runFor(60_000);
+    await waitForFrames(ana, 'Bo', 5);
+    await ana.evaluate(() => [...globalThis.parlor.peers.values()][0].connection.pc.close());
+    await ana.clock.runFor(13_000);
+    assert.equal(await ana.evaluate(() => globalThis.parlor.peers.size), 1, 'not before its time');
+    await ana.clock.runFor(4_000);
+    await waitForPeerGone(ana, 'Bo');
+  } finally {
+    await server.stop();
+  }
+}));
