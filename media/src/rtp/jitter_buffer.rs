@@ -10,6 +10,7 @@
 //! is late. Only the second is counted as concealed.
 
 mod delay;
+mod stream;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use self::delay::DelayEstimator;
+use self::stream::{MAX_CONCEAL, Stream};
 use super::packet::{AUDIO_CLOCK_RATE, RtpPacket};
 use crate::audio::opus_packet;
 
@@ -137,30 +139,10 @@ struct Stored {
     payload: Bytes,
 }
 
-/// What is known of the stream being played; times are in samples, extended so that they never wrap.
-#[derive(Debug)]
-struct Stream {
-    ssrc: u32,
-    epoch: Instant,
-    highest_sequence: i64,
-    highest_timestamp: i64,
-    /// Which of the 64 packets up to the highest have come, the lowest bit being the highest.
-    received: u64,
-    playing: bool,
-    /// RTP time of what is played next.
-    playhead: i64,
-    /// The packet that was played last.
-    played_sequence: Option<i64>,
-    /// Made up since the last packet, not known yet whether for a pause or for a late packet.
-    waited: i64,
-}
-
 /// A sequence number this far off is another stream, not a reordered packet (RFC 3550 §A.1 has 3000 and 100).
 const MAX_SEQUENCE_JUMP: i64 = 1000;
 /// So many samples off the time line is another time line.
 const MAX_TIME_JUMP: i64 = 3 * AUDIO_CLOCK_RATE as i64;
-/// Concealing longer than this sounds worse than silence.
-const MAX_CONCEAL: i64 = 5760;
 /// What one call conceals or pauses at most.
 const STEP: i64 = 480;
 /// The finest that a concealment can be, 2.5 ms.
@@ -377,71 +359,6 @@ impl JitterBuffer {
         self.delay = DelayEstimator::new(ticks(self.config.initial_delay));
     }
 }
-
-impl Stream {
-    fn starting_with(packet: &RtpPacket, arrived: Instant) -> Self {
-        Self {
-            ssrc: packet.ssrc,
-            epoch: arrived,
-            // Far from both ends, with the wrapped value in the low bits.
-            highest_sequence: (1 << 32) + i64::from(packet.sequence_number),
-            highest_timestamp: (1 << 40) + i64::from(packet.timestamp),
-            received: 0,
-            playing: false,
-            playhead: i64::MIN / 4,
-            played_sequence: None,
-            waited: 0,
-        }
-    }
-
-    fn extend_sequence(&self, sequence_number: u16) -> i64 {
-        // The casts are the point: the distance modulo the size of the field, as a signed number.
-        self.highest_sequence + i64::from(sequence_number.wrapping_sub(self.highest_sequence as u16) as i16)
-    }
-
-    fn extend_timestamp(&self, timestamp: u32) -> i64 {
-        self.highest_timestamp + i64::from(timestamp.wrapping_sub(self.highest_timestamp as u32) as i32)
-    }
-
-    fn ticks(&self, at: Instant) -> i64 {
-        ticks(at.saturating_duration_since(self.epoch)) - ticks(self.epoch.saturating_duration_since(at))
-    }
-
-    fn seen(&self, sequence: i64) -> bool {
-        let behind = self.highest_sequence - sequence;
-        (0..64).contains(&behind) && self.received >> behind & 1 == 1
-    }
-
-    fn note_received(&mut self, sequence: i64, timestamp: i64) {
-        let ahead = sequence - self.highest_sequence;
-        if ahead > 0 {
-            self.received = self.received.checked_shl(ahead.min(64) as u32).unwrap_or(0) | 1;
-            self.highest_sequence = sequence;
-            self.highest_timestamp = timestamp;
-        } else if ahead > -64 {
-            self.received |= 1 << -ahead;
-        }
-    }
-
-    /// Holds the playhead and makes something up; the next packet tells whether it counts as concealed.
-    fn wait(&mut self) -> Next {
-        self.waited += STEP;
-        if self.waited >= MAX_CONCEAL {
-            self.playing = false;
-        }
-        Next::Conceal { samples: STEP as u32 }
-    }
-
-    fn pause(&mut self) -> Next {
-        if self.waited > 0 {
-            self.waited = (self.waited + STEP).min(MAX_WAIT);
-        }
-        Next::Pause { samples: STEP as u32 }
-    }
-}
-
-/// A wait longer than this is not counted further: ten minutes.
-const MAX_WAIT: i64 = 600 * AUDIO_CLOCK_RATE as i64;
 
 fn ticks(duration: Duration) -> i64 {
     let ticks = duration.as_nanos() * u128::from(AUDIO_CLOCK_RATE) / 1_000_000_000;

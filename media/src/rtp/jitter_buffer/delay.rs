@@ -19,6 +19,11 @@ const ENOUGH: u32 = 25;
 /// After a loss, sound is held long enough for the copy in the next packet: for 10 s.
 const LOSS_MEMORY: i64 = 480_000;
 
+/// Packets this much behind the fastest, so many in a row, are on another route or from a sender whose time line stood
+/// still: half a second of 20 ms packets, half a second late.
+const FAR: i64 = 24_000;
+const FAR_PACKETS: u32 = 25;
+
 #[derive(Debug)]
 pub(super) struct DelayEstimator {
     initial: i64,
@@ -31,6 +36,7 @@ pub(super) struct DelayEstimator {
     /// Until when, and how long the frame was.
     loss: Option<(i64, i64)>,
     newest: i64,
+    far_in_a_row: u32,
 }
 
 /// The least transit of this window and the one before.
@@ -52,6 +58,7 @@ impl DelayEstimator {
             jitter_16: 0,
             loss: None,
             newest: i64::MIN,
+            far_in_a_row: 0,
         }
     }
 
@@ -63,6 +70,14 @@ impl DelayEstimator {
     /// Takes a packet with this RTP time that arrived `now`.
     pub(super) fn observe(&mut self, now: i64, timestamp: i64) {
         let transit = now - timestamp;
+        let is_far = self.distance(transit).is_some_and(|distance| distance > FAR);
+        self.far_in_a_row = if is_far { self.far_in_a_row + 1 } else { 0 };
+        if self.far_in_a_row >= FAR_PACKETS {
+            self.far_in_a_row = 0;
+            self.fastest = Fastest::default();
+            self.histogram = [0.0; CLASSES];
+            self.observed = 0;
+        }
         self.fastest.observe(now, transit);
         self.newest = self.newest.max(timestamp);
         if let Some(last) = self.last_transit.replace(transit) {

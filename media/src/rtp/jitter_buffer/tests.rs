@@ -267,6 +267,23 @@ fn a_jump_of_the_time_line_begins_anew() {
 }
 
 #[test]
+fn a_time_line_that_stood_still_in_a_pause_is_got_used_to() {
+    let mut line = Line::new();
+    for n in 0..50 {
+        line.send(n);
+        line.run(20);
+    }
+    line.run(2000);
+    for n in 50..200 {
+        line.send(n);
+        line.run(20);
+    }
+    assert!(line.buffer.current_delay(line.now) < ms(80), "{:?}", line.buffer.current_delay(line.now));
+    assert!(line.buffer.target_delay() < ms(80), "{:?}", line.buffer.target_delay());
+    assert!(line.played.ends_with(&[195, 196, 197]) || line.played.ends_with(&[196, 197, 198]), "{:?}", line.played);
+}
+
+#[test]
 fn numbers_and_times_wrap_without_a_gap() {
     let mut line = Line::new();
     line.offset = i64::from(u32::MAX) - 20_000;
