@@ -7,6 +7,7 @@ pub(crate) mod configuration;
 mod connection;
 mod description;
 mod handler;
+mod runtime;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -72,6 +72,7 @@ pub(super) struct Peers {
     frame_shown: Arc<dyn Fn() + Send + Sync>,
     volumes: BTreeMap<PeerId, f32>,
     by_connection: BTreeMap<ConnectionId, Peer>,
+    is_encoding: bool,
 }
 
 impl Peers {
@@ -92,6 +93,7 @@ impl Peers {
             frame_shown,
             volumes: BTreeMap::new(),
             by_connection: BTreeMap::new(),
+            is_encoding: false,
         })
     }
 
@@ -110,9 +112,6 @@ impl Peers {
     ) -> latest::Receiver<VideoFrame> {
         if let Some(earlier) = self.by_connection.remove(&connection) {
             self.finish(connection, earlier, tasks);
-        }
-        if self.by_connection.is_empty() {
-            self.start_encoding();
         }
         let inbound = Inbound::new(self.media.clock, &self.media.audio, self.frame_shown.clone());
         inbound.audio.set_volume(self.volume(&peer_id));
@@ -139,8 +138,11 @@ impl Peers {
         frames
     }
 
-    /// The encoders run only while there is someone to encode for.
-    fn start_encoding(&self) {
+    /// The encoders run from the first connection that carries media on, so that their first frame is a key frame for it.
+    fn start_encoding(&mut self) {
+        if std::mem::replace(&mut self.is_encoding, true) {
+            return;
+        }
         let fanout = self.fanout.clone();
         self.media.video.start_encoding(Box::new(move |frame| fanout.video(&frame)));
         let fanout = self.fanout.clone();
@@ -168,7 +170,7 @@ impl Peers {
         let peer = self.by_connection.remove(&connection)?;
         let peer_id = peer.peer_id.clone();
         self.finish(connection, peer, tasks);
-        if self.by_connection.is_empty() {
+        if self.by_connection.is_empty() && std::mem::replace(&mut self.is_encoding, false) {
             self.media.video.stop_encoding();
             self.media.audio.stop_encoding();
         }
@@ -208,6 +210,9 @@ impl Peers {
         if peer.generation == generation {
             let is_connected = state == ConnectionState::Connected;
             peer.connected_at = is_connected.then(|| peer.connected_at.unwrap_or(now));
+            if is_connected {
+                self.start_encoding();
+            }
         }
     }
 

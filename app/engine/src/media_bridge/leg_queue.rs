@@ -168,7 +168,7 @@ impl LegQueue {
             Picture::Full => false,
             Picture::Suspended => true,
             Picture::Fraction { keep_permille } => {
-                self.allowance = (self.allowance + i32::from(keep_permille)).clamp(-2_000, 1_000);
+                self.allowance = (self.allowance + i32::from(keep_permille)).clamp(-2_000, 2_000);
                 let withheld = frame.discardable && !frame.key && self.allowance < 1_000;
                 if !withheld {
                     self.allowance -= 1_000;

@@ -28,10 +28,12 @@ use webrtc::peer_connection::{
     RTCSessionDescription,
 };
 use webrtc::rtp_transceiver::RtpSender;
+use webrtc::runtime::default_runtime;
 
 use super::configuration::{self, BindAddresses};
 use super::description::has_h264;
 use super::handler::{Handler, STACK_EVENTS, StackEvent};
+use super::runtime::{OrderlyRuntime, Settled};
 use super::{Codecs, PathStats, PeerSetup, PeerShared, Reporter};
 use crate::interceptors::{self, CaptureTimes, ChainParts};
 use crate::media_bridge::Fanout;
@@ -85,15 +87,19 @@ impl Connection {
         let [audio_ssrc, video_ssrc, rtx_ssrc, sequence, _] = setup.random;
         let capture_times = Arc::new(CaptureTimes::default());
         let (sender, events) = mpsc::channel(STACK_EVENTS);
-        let peer_connection = stack(setup, Handler(sender), capture_times.clone(), video_ssrc).await?;
+        let settled = Settled::default();
+        let peer_connection = stack(setup, Handler(sender), capture_times.clone(), video_ssrc, &settled).await?;
         // In this order the m-lines come, and so they are expected.
         let audio = add_track(&peer_connection, RtpCodecKind::Audio, audio_ssrc, None).await?;
         let video = add_track(&peer_connection, RtpCodecKind::Video, video_ssrc, Some(rtx_ssrc)).await?;
         let control = add_channel(&peer_connection, "control", 0).await?;
         let chat = add_channel(&peer_connection, "chat", 1).await?;
         let mut tasks = JoinSet::new();
-        for (channel, data_channel) in [(Channel::Control, &control), (Channel::Chat, &chat)] {
-            tasks.spawn(read_channel(data_channel.clone(), channel, reporter.clone()).in_current_span());
+        // They open together, in the order of their ids.
+        let opened: [Box<dyn Fn() + Send + Sync>; 2] = [Box::new(|| {}), Box::new(move || settled.set())];
+        let channels = [(Channel::Control, &control), (Channel::Chat, &chat)];
+        for ((channel, data_channel), opened) in channels.into_iter().zip(opened) {
+            tasks.spawn(read_channel(data_channel.clone(), channel, opened, reporter.clone()).in_current_span());
         }
         let outbound = Outbound {
             leg: setup.shared.leg.clone(),
@@ -336,6 +342,7 @@ async fn stack(
     handler: Handler,
     capture_times: Arc<CaptureTimes>,
     video_ssrc: u32,
+    settled: &Settled,
 ) -> Result<Arc<dyn PeerConnection>> {
     let media_engine = configuration::media_engine()?;
     let BindAddresses { addresses, loopback } = configuration::bind_addresses();
@@ -349,7 +356,9 @@ async fn stack(
         key_frame_requested: Arc::new(move || fanout.request_key_frame()),
         video_ssrc,
     };
+    let runtime = default_runtime().ok_or_else(|| Error::Other("there is no async runtime".to_owned()))?;
     let peer_connection = PeerConnectionBuilder::<SocketAddr>::new()
+        .with_runtime(Arc::new(OrderlyRuntime::new(runtime, settled.clone())))
         .with_configuration(configuration::configuration(setup.certificate.clone(), setup.ice_servers.clone()))
         .with_media_engine(media_engine)
         .with_setting_engine(configuration::setting_engine(&setup.policy, loopback))
@@ -394,10 +403,18 @@ async fn add_channel(peer_connection: &Arc<dyn PeerConnection>, label: &str, id:
 }
 
 /// Reports a channel's messages until it closes. Waiting for the session holds the peer back, not us.
-async fn read_channel(data_channel: Arc<dyn DataChannel>, channel: Channel, reporter: Reporter) {
+async fn read_channel(
+    data_channel: Arc<dyn DataChannel>,
+    channel: Channel,
+    opened: Box<dyn Fn() + Send + Sync>,
+    reporter: Reporter,
+) {
     while let Some(event) = data_channel.poll().await {
         match event {
-            DataChannelEvent::OnOpen => reporter.report(ConnectionEvent::ChannelOpened(channel)).await,
+            DataChannelEvent::OnOpen => {
+                opened();
+                reporter.report(ConnectionEvent::ChannelOpened(channel)).await;
+            }
             DataChannelEvent::OnMessage(message) => {
                 if let Some(event) = received(channel, message) {
                     reporter.report(event).await;
