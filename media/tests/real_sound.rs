@@ -83,6 +83,33 @@ fn speech_comes_through_as_it_was_spoken() {
 }
 
 #[test]
+fn what_the_speaker_plays_is_not_sent_back_from_the_microphone() {
+    in_own_sound_world(|folder| {
+        let server = SoundServer::start(folder);
+        let there = Call::new();
+        there.sender.set_source(AudioSource::File(speech(folder)));
+        there.receiver.set_sink(AudioSink::Device("spk".to_owned()));
+        // The one who listens has a microphone that hears the speaker and nothing else.
+        there.receiver.set_source(AudioSource::Device("spk.monitor".to_owned()));
+        let back = Arc::new(there.sender.add_peer(Arc::new(Playout::new(PlayoutConfig::default()))));
+        connect(&there.receiver, &back);
+        let mut clean_in_a_row = 0;
+        let levels = || (there.remote.stats().dbfs, back.stats().dbfs);
+        await_until("the echo is there", || {
+            let (heard, echo) = levels();
+            heard > -30.0 && echo > heard - 10.0
+        });
+        there.receiver.set_processing(true);
+        await_until("the echo is gone, for two seconds of speech", || {
+            let (heard, echo) = levels();
+            clean_in_a_row = if heard < -30.0 || echo < heard - 35.0 { clean_in_a_row + 1 } else { 0 };
+            clean_in_a_row >= 150
+        });
+        drop(server);
+    });
+}
+
+#[test]
 fn the_default_devices_are_used_and_the_test_sound_is_heard() {
     in_own_sound_world(|folder| {
         let server = SoundServer::start(folder);
@@ -219,21 +246,26 @@ impl Call {
         let config = LocalAudioConfig { processing: false, ..LocalAudioConfig::default() };
         let (sender, receiver) = (LocalAudio::new(config.clone(), clock), LocalAudio::new(config, clock));
         let remote = Arc::new(receiver.add_peer(Arc::new(Playout::new(PlayoutConfig::default()))));
-        let (to, mut sequence_number) = (remote.clone(), 0_u16);
-        sender.start_encoding(Box::new(move |frame| {
-            let packet = RtpPacket {
-                sequence_number,
-                timestamp: frame.rtp_timestamp,
-                marker: false,
-                payload_type: 111,
-                ssrc: 1,
-                payload: frame.payload,
-            };
-            sequence_number = sequence_number.wrapping_add(1);
-            to.push(packet, Instant::now());
-        }));
+        connect(&sender, &remote);
         Self { sender, receiver, remote }
     }
+}
+
+/// Hands every packet over at once.
+fn connect(from: &LocalAudio, to: &Arc<RemoteAudio>) {
+    let (to, mut sequence_number) = (to.clone(), 0_u16);
+    from.start_encoding(Box::new(move |frame| {
+        let packet = RtpPacket {
+            sequence_number,
+            timestamp: frame.rtp_timestamp,
+            marker: false,
+            payload_type: 111,
+            ssrc: 1,
+            payload: frame.payload,
+        };
+        sequence_number = sequence_number.wrapping_add(1);
+        to.push(packet, Instant::now());
+    }));
 }
 
 fn await_live(sender: &LocalAudio, receiver: &LocalAudio) {
