@@ -8,8 +8,9 @@ use serde_json::Value;
 
 const NAMES: [&str; 3] = ["Ana", "Bo", "Chen"];
 const TONES_HZ: [u32; 3] = [440, 660, 990];
-/// Pictures that each is to decode of each other one: some seconds of them.
-const FRAMES: f64 = 150.0;
+/// Pictures that each is to decode of each other one. So many that the half second in which a newcomer may have to wait
+/// for its key frame is below one in twenty.
+const FRAMES: f64 = 400.0;
 /// A frame may be encoded between the moment media flows and the moment this is printed.
 const SLACK: f64 = 3.0;
 

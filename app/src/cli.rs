@@ -34,7 +34,7 @@ A bare room is looked for on --server, else PARLOR_SERVER, else `server` in conf
 
 const COMMANDS_HELP: &str = "\
 Take commands from standard input, one a line: say TEXT, mute, unmute, deafen, undeafen, camera on, camera off, video SOURCE, \
-audio SOURCE, speaker SINK, leave";
+audio SOURCE, speaker SINK, restart-ice, leave";
 
 /// Video calls from desktop to desktop and browser.
 #[derive(Debug, Parser)]

@@ -34,6 +34,7 @@ impl FromStr for UserCommand {
             ("undeafen", "") => CallCommand::SetDeafened(false),
             ("camera", "on") => CallCommand::SetCameraEnabled(true),
             ("camera", "off") => CallCommand::SetCameraEnabled(false),
+            ("restart-ice", "") => CallCommand::RestartIce,
             ("video", source) => CallCommand::SetVideoSource(source.parse().map_err(in_words)?),
             ("audio", source) => CallCommand::SetAudioSource(source.parse().map_err(in_words)?),
             ("speaker", sink) => CallCommand::SetAudioSink(sink.parse().map_err(in_words)?),
@@ -80,6 +81,7 @@ mod tests {
             " camera  off ",
             "video test-pattern",
             "audio tone:880",
+            "restart-ice",
             "speaker none",
         ] {
             assert!(line.parse::<UserCommand>().is_ok(), "{line}");

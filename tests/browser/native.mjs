@@ -1,0 +1,130 @@
+/**
+ * Native headless peers for browser tests, and the barcode in their picture (tests/BARCODE.md).
+ *
+ * Environment: PARLOR (the program, needed).
+ */
+
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { PATIENCE_MS, temporaryFolder } from './lib.mjs';
+
+/** What every native peer here sends: a moving picture with a barcode, and a tone of its own. @param {number} hertz */
+export const synthetic = (hertz) => ['--video', 'test-pattern', '--audio', `tone:${hertz}`, '--speaker', 'none'];
+
+/**
+ * Starts `parlor join --headless`. It has neither the tester's settings nor variables; PARLOR_SERVER means another thing to it.
+ * @param {{url: string}} server @param {{room: string, name: string, flags?: string[]}} options
+ */
+export function startNative(server, { room, name, flags = synthetic(880) }) {
+  const binary = process.env.PARLOR;
+  if (!binary) throw new Error('PARLOR must name the parlor binary');
+  const settings = temporaryFolder();
+  const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith('PARLOR')));
+  const child = spawn(binary, ['join', `${server.url}/r/${room}`, '--name', name, '--headless', '--json', '--commands', ...flags], {
+    stdio: 'pipe', env: { ...env, XDG_CONFIG_HOME: settings.folder },
+  });
+  const events = [];
+  const log = [];
+  let wake = () => {};
+  createInterface({ input: child.stdout }).on('line', (line) => { events.push(JSON.parse(line)); wake(); });
+  createInterface({ input: child.stderr }).on('line', (line) => { log.push(line); if (log.length > 100) log.shift(); });
+  const exited = new Promise((resolve) => { child.once('exit', resolve); });
+  exited.then(() => wake());
+  return {
+    name,
+    events,
+    /** @param {string} line such as `say Hello` */
+    command(line) { child.stdin.write(`${line}\n`); },
+    /**
+     * Waits for an event, by default of all since the start.
+     * @param {string} kind @param {(event: any) => boolean} [condition] @param {number} [from] how many to leave out
+     */
+    async wait(kind, condition = () => true, from = 0) {
+      const deadline = performance.now() + PATIENCE_MS;
+      for (let next = from; ; next += 1) {
+        while (next >= events.length) {
+          const left = deadline - performance.now();
+          if (left <= 0 || child.exitCode !== null) {
+            throw new Error(`${name} waited in vain for ${kind}\n${events.slice(-6).map((event) => JSON.stringify(event)).join('\n')}\n${log.join('\n')}`);
+          }
+          let timer;
+          await new Promise((resolve) => { wake = resolve; timer = setTimeout(resolve, left); });
+          clearTimeout(timer);
+        }
+        if (events[next].event === kind && condition(events[next])) return events[next];
+      }
+    },
+    /** Waits for statistics to come in which the figures of someone fulfil the condition. @param {string} of @param {(figures: any) => boolean} condition */
+    async statsOf(of, condition) {
+      const figures = (stats) => stats.peers.find((peer) => peer.name === of && peer.present);
+      return figures(await this.wait('stats', (stats) => figures(stats) !== undefined && condition(figures(stats)), events.length));
+    },
+    /** Leaves; gives the summary. */
+    async leave() {
+      if (child.exitCode === null) this.command('leave');
+      await exited;
+      settings.remove();
+      return events.findLast(({ event }) => event === 'summary');
+    },
+    /** Ends it, whatever it does. */
+    async end() {
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+      await exited;
+      settings.remove();
+    },
+  };
+}
+
+/** CRC-16/CCITT-FALSE. @param {number[]} bytes */
+function crc16(bytes) {
+  let crc = 0xffff;
+  for (const byte of bytes) {
+    crc ^= byte << 8;
+    for (let bit = 0; bit < 8; bit += 1) crc = crc & 0x8000 ? (crc << 1 ^ 0x1021) & 0xffff : crc << 1 & 0xffff;
+  }
+  return crc;
+}
+
+/**
+ * Reads the barcode of a picture.
+ * @param {{width: number, height: number, rgba: Uint8Array}} picture
+ * @returns {number|null} Unix time in milliseconds, with one digit behind the point; null where there is none, or a damaged one
+ */
+export function readBarcode({ width, height, rgba }) {
+  const edge = (index) => Math.floor(index * width / 40);
+  if (width < 160 || height < edge(2)) return null;
+  const brightness = (row, column) => {
+    const [left, right, top, bottom] = [edge(column), edge(column + 1), edge(row), edge(row + 1)];
+    const [x, y] = [Math.floor((right - left) / 4), Math.floor((bottom - top) / 4)];
+    let sum = 0;
+    let count = 0;
+    for (let line = top + y; line < bottom - y; line += 1) {
+      for (let pixel = left + x; pixel < right - x; pixel += 1) {
+        const at = (line * width + pixel) * 4;
+        sum += 0.299 * rgba[at] + 0.587 * rgba[at + 1] + 0.114 * rgba[at + 2];
+        count += 1;
+      }
+    }
+    return sum / count;
+  };
+  let white = Infinity;
+  let black = -Infinity;
+  for (const row of [0, 1]) {
+    for (const column of [0, 1, 2, 3, 36, 37, 38, 39]) {
+      const isWhite = (row + column) % 2 === (column < 4 ? 0 : 1);
+      if (isWhite) white = Math.min(white, brightness(row, column));
+      else black = Math.max(black, brightness(row, column));
+    }
+  }
+  if (white - black < 60) return null;
+  const bytes = [0, 1, 2, 3, 4, 5, 6, 7].map((byte) => {
+    let value = 0;
+    for (let bit = 0; bit < 8; bit += 1) {
+      const place = byte * 8 + bit;
+      value = value * 2 + (brightness(Math.floor(place / 32), 4 + place % 32) > (white + black) / 2 ? 1 : 0);
+    }
+    return value;
+  });
+  if (crc16(bytes.slice(0, 6)) !== bytes[6] * 256 + bytes[7]) return null;
+  return bytes.slice(0, 6).reduce((time, byte) => time * 256 + byte, 0) / 10;
+}
