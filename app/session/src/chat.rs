@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use parlor_proto::{CHAT_CHARACTERS_MAX, CHAT_MESSAGE_BYTES_MAX, ChatMessage, Limits};
+use parlor_proto::{CHAT_CHARACTERS_MAX, CHAT_MESSAGE_BYTES_MAX, ChatMessage, DecodeMessageError, Limits};
 
 use crate::view::ChatLine;
 
@@ -76,24 +76,47 @@ impl Chat {
 #[derive(Debug, Default)]
 pub(crate) struct ReceivedIds(VecDeque<String>);
 
+/// What a text on the chat channel is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    Line {
+        text: String,
+        sent_at_ms: u64,
+    },
+    /// A type from a newer program.
+    Unknown,
+    /// Malformed, too large or a repetition.
+    Refused,
+}
+
 impl ReceivedIds {
-    /// Reads a line of theirs; none where it is malformed, too large or a repetition.
-    pub(crate) fn receive(&mut self, text: &str) -> Option<(String, u64)> {
+    /// Reads a text of theirs.
+    pub(crate) fn receive(&mut self, text: &str) -> Received {
         if text.len() > CHAT_MESSAGE_BYTES_MAX {
-            return None;
+            return Received::Refused;
         }
-        let ChatMessage::Message { id, text, sent_at_ms } = ChatMessage::decode(text).ok()?;
+        match ChatMessage::decode(text) {
+            Ok(ChatMessage::Message { id, text, sent_at_ms }) if self.is_new_line(&id, &text) => {
+                self.remember(id);
+                Received::Line { text, sent_at_ms }
+            }
+            Ok(ChatMessage::Message { .. }) | Err(DecodeMessageError::Malformed(_)) => Received::Refused,
+            Err(DecodeMessageError::UnknownType) => Received::Unknown,
+        }
+    }
+
+    fn is_new_line(&self, id: &String, text: &str) -> bool {
         let id_fits = (1..=ID_BYTES_MAX).contains(&id.len());
         let id_reads = id.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'));
         let text_fits = (1..=CHAT_CHARACTERS_MAX).contains(&text.chars().count());
-        if !(id_fits && id_reads && text_fits) || self.0.contains(&id) {
-            return None;
-        }
+        id_fits && id_reads && text_fits && !self.0.contains(id)
+    }
+
+    fn remember(&mut self, id: String) {
         if self.0.len() == IDS_MAX {
             self.0.pop_front();
         }
         self.0.push_back(id);
-        Some((text, sent_at_ms))
     }
 }
 
@@ -103,6 +126,10 @@ mod tests {
 
     fn encoded(id: &str, text: &str) -> String {
         ChatMessage::Message { id: id.into(), text: text.into(), sent_at_ms: 5 }.encode()
+    }
+
+    fn line(sent_at_ms: u64) -> Received {
+        Received::Line { text: "hello".into(), sent_at_ms }
     }
 
     #[test]
@@ -130,8 +157,8 @@ mod tests {
         let mut received = ReceivedIds::default();
         for number in 0..300_u64 {
             let message = chat.compose("hello", number, None).unwrap();
-            assert_eq!(received.receive(&message.encode()), Some(("hello".to_owned(), number)));
-            assert_eq!(received.receive(&message.encode()), None);
+            assert_eq!(received.receive(&message.encode()), line(number));
+            assert_eq!(received.receive(&message.encode()), Received::Refused);
         }
         assert_eq!(received.0.len(), IDS_MAX);
     }
@@ -150,9 +177,10 @@ mod tests {
             &encoded("a", &"x".repeat(4_001)),
             &encoded("a", &"x".repeat(30_000)),
         ] {
-            assert_eq!(received.receive(text), None, "{text}");
+            assert_eq!(received.receive(text), Received::Refused, "{text}");
         }
-        assert!(received.receive(&encoded("a", "x")).is_some());
+        assert_eq!(received.receive("{\"type\":\"reaction\"}"), Received::Unknown);
+        assert_eq!(received.receive(&encoded("a", "hello")), line(5));
     }
 
     #[test]

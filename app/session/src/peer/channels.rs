@@ -1,8 +1,11 @@
 //! What is said with one person over the data channels.
 
-use parlor_proto::{CONTROL_MESSAGE_BYTES_MAX, ChatMessage, ControlMessage, PROTOCOL_VERSION, SuspendReason};
+use parlor_proto::{
+    CONTROL_MESSAGE_BYTES_MAX, ChatMessage, ControlMessage, DecodeMessageError, PROTOCOL_VERSION, SuspendReason,
+};
 
 use super::{Fate, Peer};
+use crate::chat::Received;
 use crate::env::Env;
 use crate::{Author, Channel, ChatLine, Event, MediaState};
 
@@ -38,11 +41,20 @@ impl Peer {
     }
 
     pub(super) fn receive_control(&mut self, text: &str, env: &mut Env<'_>) -> Fate {
-        let fits = text.len() <= CONTROL_MESSAGE_BYTES_MAX;
-        let Some(message) = fits.then(|| ControlMessage::decode(text).ok()).flatten() else {
+        if text.len() > CONTROL_MESSAGE_BYTES_MAX {
             self.drop_message(env);
             return Fate::Stays;
-        };
+        }
+        match ControlMessage::decode(text) {
+            Ok(message) => return self.heed_control(message, env),
+            // From a newer program.
+            Err(DecodeMessageError::UnknownType) => {}
+            Err(DecodeMessageError::Malformed(_)) => self.drop_message(env),
+        }
+        Fate::Stays
+    }
+
+    fn heed_control(&mut self, message: ControlMessage, env: &mut Env<'_>) -> Fate {
         match message {
             ControlMessage::Hello { versions: _, client: _, boot_id } => {
                 self.same_boot = boot_id.is_some() && boot_id == env.config.boot_id;
@@ -58,8 +70,10 @@ impl Peer {
     }
 
     pub(super) fn receive_chat(&mut self, text: &str, env: &mut Env<'_>) {
-        let Some((text, sent_at_ms)) = self.received_ids.receive(text) else {
-            return self.drop_message(env);
+        let (text, sent_at_ms) = match self.received_ids.receive(text) {
+            Received::Line { text, sent_at_ms } => (text, sent_at_ms),
+            Received::Unknown => return,
+            Received::Refused => return self.drop_message(env),
         };
         let (peer_id, name) = (self.id.clone(), self.name.clone());
         let author = Author::Peer { peer_id: peer_id.clone(), name: name.clone() };

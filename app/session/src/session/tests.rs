@@ -1,1 +1,6 @@
+//! The session with the server and the transports played by hand.
 
+mod fixture;
+mod hostile;
+mod membership;
+mod peers;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use parlor_proto::{ChatMessage, ClientMessage, IceCandidate, PeerId, ServerMessage, Signal, Source, TransportId};
 use parlor_session::{
-    Action, Channel, Command, ConnectionEvent, ConnectionState, EndReason, Event, OperationId, Session, SessionConfig,
-    SignalingEvent,
+    Action, Channel, Command, ConnectionEvent, ConnectionState, EndReason, Event, OperationId, PeerLeftReason, Session,
+    SessionConfig, SignalingEvent,
 };
 use parlor_signaling::{CloseKind, ConnId, Hub, HubConfig, Output};
 
@@ -75,6 +75,8 @@ pub(crate) struct World {
     /// The wire's name of each transport, as each end used it.
     pub(crate) names: BTreeMap<PcId, TransportId>,
     blocked: BTreeSet<(usize, usize)>,
+    /// What was closed in this drain: to whom, and in which state it was.
+    closed: Vec<(usize, ConnectionState)>,
     quiet_since: Option<Instant>,
     start: Instant,
     trace: bool,
@@ -111,6 +113,7 @@ impl World {
             people: BTreeMap::new(),
             names: BTreeMap::new(),
             blocked: BTreeSet::new(),
+            closed: Vec::new(),
             quiet_since: None,
             start,
             trace,
@@ -491,6 +494,7 @@ impl World {
     // ---- sessions ----
 
     fn drain(&mut self, index: usize) {
+        self.closed.clear();
         while let Some(action) = self.clients[index].session.poll_action() {
             self.log(|| format!("{index} -> {action:?}"));
             self.act(index, action);
@@ -526,6 +530,11 @@ impl World {
                 }
                 self.clients[index].ended = Some(reason);
                 self.clients[index].present = false;
+            }
+            Event::PeerLeft { peer_id, reason: PeerLeftReason::Timeout, .. } => {
+                let whom = self.people[&peer_id];
+                let lived = self.closed.contains(&(whom, ConnectionState::Connected));
+                assert!(!lived, "{index} dropped {whom}, whose media lived");
             }
             Event::PeerJoined { .. }
             | Event::PeerConnected { .. }
@@ -599,6 +608,10 @@ impl World {
             let pc = Description::parse(sdp).pc;
             let name = self.names.entry(pc).or_insert_with(|| connection.clone());
             assert_eq!(name, connection, "a transport changed its name");
+        }
+        if let ClientMessage::Signal { connection, signal: Signal::Candidate { .. }, .. } = message {
+            let known = self.clients[index].live.values().any(|pc| self.names.get(pc) == Some(connection));
+            assert!(known, "a candidate was sent before its description");
         }
         let at = self.up_time(socket);
         self.at(at, Job::ToHub { socket, text: message.encode() });
@@ -751,8 +764,15 @@ impl World {
     fn close_pc(&mut self, id: PcId) {
         let pc = self.pcs.get_mut(&id).unwrap();
         pc.closed = true;
+        self.closed.push((pc.remote_client, pc.state));
         self.coverage.replacements += u64::from(pc.remote.is_some());
-        if let Some(remote) = pc.remote.as_ref().map(|remote| remote.pc) {
+        let remote = pc.remote.as_ref().map(|remote| remote.pc);
+        // What a shell says when all is over; nobody should listen any more.
+        self.after(
+            Duration::from_millis(30),
+            Job::Report { pc: id, event: ConnectionEvent::StateChanged(ConnectionState::Closed) },
+        );
+        if let Some(remote) = remote {
             let wait = self.dice.millis(2_000, 3_000);
             self.after(wait, Job::MediaDead { pc: remote });
         }
