@@ -44,7 +44,7 @@ poweroff -f
 /// Builds the machine, runs it and checks what the programs in it reported.
 pub(crate) fn test() -> anyhow::Result<()> {
     packages::install(&[&packages::BUILD, &packages::CAMERA])?;
-    run(&mut command("cargo", &["build", "-p", "parlor", "--no-default-features", "-p", "parlor-signaling"]))?;
+    run(&mut command("cargo", &["build", "-p", "parlor", "-p", "parlor-signaling", "--bins"]))?;
     let folder = target_dir().join("camera");
     fs::create_dir_all(&folder)?;
     let kernel = kernel(&folder)?;
