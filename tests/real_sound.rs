@@ -60,7 +60,7 @@ fn speech_comes_out_of_the_other_peers_speaker_as_it_went_into_the_microphone() 
     bo.leave();
 
     let likeness = compare(&into, &out);
-    println!("{likeness:?}");
+    println!("{} ms from microphone to speaker, {likeness:?}", likeness.latency_ms);
     assert!(likeness.windows >= 12, "{likeness:?}");
     assert_eq!(likeness.silent, 0, "{likeness:?}");
     assert!(likeness.median >= 0.9, "{likeness:?}");

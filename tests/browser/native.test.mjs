@@ -1,12 +1,14 @@
 /** The native client and Chromium in one room: each joins first in turn, and each sees, hears and reads the other. */
 
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
 import { fixture, onlyPeer } from './fixture.mjs';
 import {
-  grabPicture, inboundStats, joinRoom, PATIENCE_MS, sendChat, tileOf, until, waitForChat, waitForFrames, waitForPeer, waitForPeerGone, waitForSound,
+  grabPicture, inboundStats, joinRoom, launchBrowser, newPage, PATIENCE_MS, sendChat, temporaryFolder, tileOf, until, waitForChat, waitForFrames, waitForPeer, waitForPeerGone, waitForSound,
 } from './lib.mjs';
-import { readBarcode, startNative, synthetic } from './native.mjs';
+import { barcodeFilm, readBarcode, readPng, startNative, synthetic } from './native.mjs';
 
 const shared = fixture();
 const { withPages, freshRoom } = shared;
@@ -190,3 +192,30 @@ test('two in Chromium and two native peers are one room', () => withPages((open)
   for (const page of Object.values(pages)) await waitForChat(page, 'Nel', 'Hello from Nel');
   await nat.wait('chat', ({ name }) => name === 'Nel');
 })));
+
+test('the native peer reads the barcode before Chromium’s camera', () => withNatives(async (start) => {
+  const files = temporaryFolder();
+  const film = path.join(files.folder, 'film.y4m');
+  const pictures = path.join(files.folder, 'pictures');
+  const timeMs = 1_795_765_432_109.8;
+  writeFileSync(film, barcodeFilm({ width: 640, height: 360, timeMs, frames: 10 }));
+  const browser = await launchBrowser({ args: [`--use-file-for-fake-video-capture=${film}`] });
+  try {
+    const room = freshRoom();
+    await joinRoom(await newPage(browser, asItIs), shared.server, { room, name: 'Ana' });
+    const native = start({ room, name: 'Nat', flags: ['--snapshots', pictures] });
+    // Chromium begins with small pictures; their barcode can be read too.
+    let read = null;
+    const deadline = performance.now() + PATIENCE_MS;
+    while (read === null) {
+      assert.ok(performance.now() < deadline, 'no barcode could be read in the picture of Ana');
+      await native.statsOf('Ana', ({ frames_decoded: frames }) => frames > 0);
+      const [picture] = readdirSync(pictures).filter((file) => file.startsWith('Ana-') && file.endsWith('.png'));
+      read = picture ? readBarcode(readPng(readFileSync(path.join(pictures, picture)))) : null;
+    }
+    assert.equal(read, timeMs);
+  } finally {
+    await browser.close();
+    files.remove();
+  }
+}));
