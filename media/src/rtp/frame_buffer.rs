@@ -10,8 +10,6 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use super::h264::Depacketizer;
 use super::packet::{RtpPacket, SequenceExtender};
 
@@ -20,74 +18,10 @@ mod held;
 mod simulation;
 #[cfg(test)]
 mod tests;
+mod types;
 
 use held::{Group, Held};
-
-/// The limits of a [`FrameBuffer`].
-#[derive(Clone, Debug)]
-pub struct FrameBufferConfig {
-    /// Packets held at most; when more come all are dropped and a key frame is asked for. 2048 are 2.4 MB of media.
-    pub max_packets: usize,
-    /// Bytes of payload held at most, with the same consequence.
-    pub max_bytes: usize,
-    /// The shortest wait for a retransmission. Chromium waits about as long; on a quick network the packet is back
-    /// within 30 ms.
-    pub min_wait: Duration,
-    /// The shortest time between two requests for a key frame.
-    pub request_interval: Duration,
-}
-
-impl Default for FrameBufferConfig {
-    fn default() -> Self {
-        Self {
-            max_packets: 2048,
-            max_bytes: 8 << 20,
-            min_wait: Duration::from_millis(100),
-            request_interval: Duration::from_millis(500),
-        }
-    }
-}
-
-/// What happened so far: each picture of which a packet came in time is in exactly one of the `frames_` counters, or
-/// still in the buffer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FrameBufferStats {
-    /// Packets inserted.
-    pub packets: u64,
-    /// Their payload.
-    pub bytes: u64,
-    /// Packets that had come before, or came after their picture was given up.
-    pub duplicates: u64,
-    /// Packets waited for in vain.
-    pub packets_missing: u64,
-    /// Pictures handed out.
-    pub frames_assembled: u64,
-    /// Pictures dropped since a packet of them did not come in time.
-    pub frames_dropped_incomplete: u64,
-    /// Whole pictures dropped since the one they refer to was dropped.
-    pub frames_dropped_no_reference: u64,
-    /// Pictures whose packets do not follow RFC 6184.
-    pub frames_dropped_malformed: u64,
-    /// Pictures dropped since the buffer was full or the stream began anew.
-    pub frames_dropped_flushed: u64,
-    /// Requests for a key frame.
-    pub key_frames_requested: u64,
-}
-
-/// A whole picture, ready to be decoded.
-#[derive(Clone, Debug)]
-pub struct AssembledFrame {
-    /// Capture time in the sender's RTP clock.
-    pub rtp_timestamp: u32,
-    /// Whether decoding may start here.
-    pub key: bool,
-    /// The byte stream (H.264 Annex B).
-    pub data: Bytes,
-    /// When its last missing packet came.
-    pub arrived: Instant,
-    /// How many packets it came in.
-    pub packets: usize,
-}
+pub use types::{AssembledFrame, FrameBufferConfig, FrameBufferStats};
 
 /// See the module's description.
 #[derive(Debug)]
@@ -331,27 +265,34 @@ impl FrameBuffer {
     }
 
     fn step_to_key_frame(&mut self, front: &Group, now: Instant) -> Step {
-        let starts_at_boundary = self.next == Some(front.first);
-        if front.is_whole() && front.idr && front.starts_picture && (front.starts_with_sps || starts_at_boundary) {
-            return Step::Deliver;
+        if self.last_dropped_timestamp == Some(front.timestamp) {
+            // The rest of a picture whose beginning was given up, whole as it may look.
+            return Step::Drop(Why::Incomplete);
         }
-        if !front.idr && front.is_whole() {
-            let whole = front.starts_picture || starts_at_boundary;
-            return Step::Drop(if whole { Why::NoReference } else { Why::Incomplete });
+        let nothing_before = self.next == Some(front.first);
+        if front.is_whole() && front.idr && front.starts_picture && (front.starts_with_sps || nothing_before) {
+            return Step::Deliver;
         }
         if let Some(key_frame) = self.held.whole_key_frame_after(front.first) {
             return Step::JumpTo(key_frame);
         }
-        if front.is_over && (!front.has_content || front.delta) {
-            return Step::Drop(Why::Incomplete);
+        let whole = front.is_whole() && (front.starts_picture || nothing_before);
+        let why = if whole { Why::NoReference } else { Why::Incomplete };
+        let of_no_use = front.is_over && !front.idr && (front.delta || !front.has_content);
+        if of_no_use && nothing_before {
+            return Step::Drop(why);
         }
-        // It is a key frame, or nothing shows that it is not: its missing packets may still come.
+        if of_no_use && self.next.is_none() {
+            // In the middle of a stream, it seems; waiting for a key frame of its own accord may take for ever.
+            self.need_key_frame(now);
+        }
+        // What is missing may be a key frame's, or this one's head that shows it to be one.
         let deadline = front.arrived_first + self.wait();
         if now < deadline {
             return Step::Wait(Some(deadline));
         }
         // A whole key frame whose parameter sets are missing may still fit those of the last one.
-        if front.is_whole() && front.starts_picture { Step::Deliver } else { Step::Drop(Why::Incomplete) }
+        if whole && front.idr && front.starts_picture { Step::Deliver } else { Step::Drop(why) }
     }
 
     fn deliver(&mut self, group: &Group, now: Instant) -> Option<AssembledFrame> {

@@ -84,6 +84,12 @@ impl Sender {
 
 const PICTURES: u32 = 300;
 
+/// How many seeds to try: `PARLOR_SEEDS` of them by command, few otherwise.
+fn seeds(few: u64) -> std::ops::Range<u64> {
+    let wanted = std::env::var("PARLOR_SEEDS").ok().and_then(|text| text.parse().ok());
+    0..wanted.unwrap_or(few)
+}
+
 fn run(seed: u64, network: &Network) -> FrameBufferStats {
     let mut random = Random(seed);
     let sequence_number = random.next() as u16;
@@ -185,7 +191,7 @@ fn on_a_perfect_network_every_picture_comes_out() {
 
 #[test]
 fn reordering_and_doubling_cost_no_picture() {
-    for seed in 0..20 {
+    for seed in seeds(20) {
         let stats = run(seed, &Network { loss_percent: 0, resent_percent: 0, doubled_percent: 20, jitter_ms: 60 });
         assert_eq!(stats.frames_assembled, u64::from(PICTURES), "seed {seed}");
         assert!(stats.duplicates > 0);
@@ -195,7 +201,7 @@ fn reordering_and_doubling_cost_no_picture() {
 #[test]
 fn whatever_is_lost_is_explained() {
     let mut assembled = 0;
-    for seed in 0..60 {
+    for seed in seeds(60) {
         let mut random = Random(seed ^ 0xabcd);
         let network = Network {
             loss_percent: random.below(40),
@@ -218,7 +224,7 @@ fn retransmissions_save_most_of_the_picture() {
 
 #[test]
 fn no_bytes_make_the_frame_buffer_panic() {
-    for seed in 0..400 {
+    for seed in seeds(400) {
         let mut random = Random(seed);
         let len = random.below(4_000) as usize;
         // Mostly small numbers, so that packets meet each other.

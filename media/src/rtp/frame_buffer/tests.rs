@@ -211,6 +211,35 @@ fn an_incomplete_key_frame_is_waited_for() {
 }
 
 #[test]
+fn a_key_frame_overtaken_by_the_next_picture_is_not_lost() {
+    let mut scene = Scene::running();
+    scene.buffer.decoding_failed(scene.now);
+    assert!(scene.asks());
+    let key = scene.picture(true);
+    let after = scene.send(false);
+    assert_eq!(scene.poll(), []);
+    scene.pass(MS(15));
+    scene.insert(&key);
+    assert_eq!(scene.poll(), [key[0].timestamp, after]);
+}
+
+#[test]
+fn the_rest_of_a_picture_that_was_given_up_is_not_taken_for_a_whole_one() {
+    let mut scene = Scene::new();
+    let mut key = scene.picture(true);
+    key[1].payload = Bytes::from_static(&[0x65, 0x88, 2]);
+    scene.insert(&key[..1]);
+    assert_eq!(scene.poll(), []);
+    scene.pass(MS(100));
+    assert_eq!(scene.poll(), []);
+    scene.insert(&key[1..]);
+    assert_eq!(scene.poll(), []);
+    let stats = scene.buffer.stats();
+    assert_eq!((stats.frames_assembled, stats.frames_dropped_incomplete), (0, 1));
+    assert!(scene.asks());
+}
+
+#[test]
 fn padding_fills_the_gap_in_the_numbers() {
     let mut scene = Scene::running();
     let first = scene.send(false);
