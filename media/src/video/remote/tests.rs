@@ -187,3 +187,21 @@ fn stats_when(video: &RemoteVideo, wished: impl Fn(&RemoteVideoStats) -> bool) -
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn a_full_queue_is_emptied_and_its_pictures_are_counted() {
+    let mut inbox = Inbox::default();
+    for index in 0..10_u16 {
+        let packet = RtpPacket {
+            sequence_number: index,
+            timestamp: u32::from(index / 4) * 3000,
+            marker: index % 4 == 3,
+            payload_type: 102,
+            ssrc: 5,
+            payload: bytes::Bytes::from_static(&[0x61, 0x88]),
+        };
+        inbox.packets.push((packet, Instant::now()));
+    }
+    inbox.drop_all();
+    assert_eq!((inbox.packets.len(), inbox.packets_dropped, inbox.frames_dropped), (0, 10, 3));
+}
