@@ -58,7 +58,7 @@ pub fn call_layout(window: Rect, chat_open: bool) -> CallLayout {
         button_gap,
         button,
         self_view,
-        chat: side.or(chat_open.then(|| Rect::from_min_max(tiles.min, pos2(tiles.right(), main.bottom() - 16.0)))),
+        chat: side.or(chat_open.then_some(tiles)),
         chat_covers: chat_open && !beside,
     }
 }

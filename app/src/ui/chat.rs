@@ -74,7 +74,8 @@ fn input_ui(ui: &mut Ui, inner: Rect, view: &CallView, state: &mut CallState, co
     let line = if focused { theme::focus_ring() } else { Stroke::new(1.0, theme::LINE) };
     ui.painter().rect(rect, theme::RADIUS_FIELD, theme::BG, line, StrokeKind::Inside);
     // Enter sends, Shift+Enter starts a new line.
-    let enter = focused && ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Enter));
+    let enter =
+        focused && ui.input_mut(|input| !input.modifiers.shift && input.consume_key(Modifiers::NONE, Key::Enter));
     let field = Rect::from_min_max(rect.min + vec2(14.0, 12.0), pos2(rect.right() - send_width, rect.bottom() - 10.0));
     let edit = TextEdit::multiline(&mut state.draft)
         .id(id)

@@ -21,6 +21,8 @@ pub fn sheet_ui(ui: &mut Ui, salt: &str, title: &str, width: f32, contents: impl
         let close = title_ui(ui, title);
         ui.add_space(8.0);
         let height = window.height() - 32.0 - 2.0 * f32::from(padding) - 48.0;
+        // The sheet's area starts small; without this the contents would be scrolled inside it.
+        ui.set_max_height(height);
         egui::ScrollArea::vertical().max_height(height).auto_shrink([false, true]).show(ui, contents);
         close
     });

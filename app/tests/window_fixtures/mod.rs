@@ -1,5 +1,8 @@
 //! Every state of the window, as values: what the tests look at and the gallery shows.
 
+// The gallery shows pictures, the tests do without; each uses a part of this.
+#![allow(dead_code)]
+
 use std::time::Duration;
 
 use egui::{Color32, ColorImage, Context, TextureHandle, TextureOptions, vec2};

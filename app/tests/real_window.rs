@@ -1,0 +1,256 @@
+//! The real window on a screen of its own: lobby, a call with a headless peer, chat, leaving. What it looked like is in
+//! `target/screenshots`.
+
+#![cfg(all(feature = "gui", target_os = "linux"))]
+
+use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use egui::{Rect, pos2, vec2};
+use parlor::ui::call_layout::call_layout;
+use parlor_signaling::{RunningServer, ServerConfig};
+use serde_json::Value;
+
+/// What a software renderer on a busy machine may take for any one step.
+const PATIENCE: Duration = Duration::from_secs(60);
+const SIZE: (u32, u32) = (1280, 800);
+
+#[test]
+fn a_call_is_joined_seen_written_in_and_left() {
+    let server = Server::start();
+    let display = Display::open();
+    let ana = Peer::join(&server, "Ana", &["--say", "Hello from Ana"]);
+    ana.wait("joined", |_| true);
+    let folder = tempfile::tempdir().unwrap();
+    let mut window = display.parlor(&["join", &server.link(), "--name", "Mira", "--video", "test-pattern"], &folder);
+    window.wait_until_shown();
+    window.screenshot("window-lobby", 100);
+
+    window.key("Return");
+    ana.wait("peer_connected", |_| true);
+    window.screenshot("window-call", 2_000);
+
+    window.key("c");
+    window.type_text("Hello from Mira");
+    window.key("Return");
+    ana.wait("chat", |event| event["text"] == "Hello from Mira");
+    window.screenshot("window-chat", 2_000);
+
+    // Out of the field, then out of the chat.
+    window.key("Escape");
+    window.key("Escape");
+    let toolbar = call_layout(Rect::from_min_size(pos2(0.0, 0.0), vec2(SIZE.0 as f32, SIZE.1 as f32)), false).toolbar;
+    window.click(toolbar.right_center() - vec2(20.0, 0.0));
+    ana.wait("peer_left", |_| true);
+    window.screenshot("window-left", 100);
+
+    window.close();
+}
+
+#[test]
+fn closing_the_window_leaves_the_call_and_four_fit_in_it() {
+    let server = Server::start();
+    let display = Display::open();
+    let peers = ["Ana", "Bo", "Chen"].map(|name| Peer::join(&server, name, &[]));
+    for peer in &peers {
+        peer.wait("joined", |_| true);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut window = display.parlor(&["join", &server.link(), "--name", "Mira", "--video", "test-pattern"], &folder);
+    window.wait_until_shown();
+    window.key("Return");
+    // Two others and Mira.
+    for peer in &peers {
+        (0..3).for_each(|_| peer.wait("peer_connected", |_| true));
+    }
+    window.screenshot("call-four", 4_000);
+    window.close();
+    for peer in &peers {
+        peer.wait("peer_left", |_| true);
+    }
+}
+
+struct Server {
+    runtime: tokio::runtime::Runtime,
+    server: Option<RunningServer>,
+    _state: tempfile::TempDir,
+    address: SocketAddr,
+}
+
+impl Server {
+    fn start() -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let config = ServerConfig {
+            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            state_dir: Some(state.path().to_owned()),
+            ..ServerConfig::default()
+        };
+        let server = runtime.block_on(parlor_signaling::serve(config)).unwrap();
+        let address = server.local_addr();
+        Self { runtime, server: Some(server), _state: state, address }
+    }
+
+    fn link(&self) -> String {
+        format!("http://{}/r/quiet-otter-71k2", self.address)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            self.runtime.block_on(server.shutdown());
+        }
+    }
+}
+
+/// A child that does not outlive the test.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A headless peer and what it says.
+struct Peer {
+    _process: Process,
+    events: Receiver<Value>,
+    name: String,
+}
+
+impl Peer {
+    fn join(server: &Server, name: &str, more: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
+        command.args(["join", &server.link(), "--name", name, "--headless", "--json"]);
+        command.args(["--video", "test-pattern", "--audio", "tone", "--duration", "300s"]).args(more);
+        let mut process = Process(command.stdout(Stdio::piped()).spawn().unwrap());
+        let lines = BufReader::new(process.0.stdout.take().unwrap()).lines();
+        let (sender, events) = channel();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let _ = sender.send(serde_json::from_str(&line).unwrap());
+            }
+        });
+        Self { _process: process, events, name: name.to_owned() }
+    }
+
+    fn wait(&self, event: &str, matches: impl Fn(&Value) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let Ok(said) = self.events.recv_timeout(left) else { panic!("{} never said {event}", self.name) };
+            if said["event"] == event && matches(&said) {
+                return;
+            }
+        }
+    }
+}
+
+/// A screen of its own.
+struct Display {
+    _server: Process,
+    name: String,
+}
+
+impl Display {
+    fn open() -> Self {
+        let mut command = Command::new("Xvfb");
+        let screen = format!("{}x{}x24", SIZE.0, SIZE.1);
+        command.args(["-displayfd", "1", "-screen", "0", &screen, "-nolisten", "tcp"]);
+        let spawned = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut server =
+            Process(spawned.expect("this test needs Xvfb, xdotool and ImageMagick: cargo xtask test installs them"));
+        let mut number = String::new();
+        BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut number).unwrap();
+        Self { _server: server, name: format!(":{}", number.trim()) }
+    }
+
+    fn parlor<'d>(&'d self, arguments: &[&str], folder: &tempfile::TempDir) -> Window<'d> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
+        command.args(arguments).args(["--audio", "tone", "--speaker", "none"]);
+        command.env("DISPLAY", &self.name).env_remove("WAYLAND_DISPLAY").env("LIBGL_ALWAYS_SOFTWARE", "1");
+        command.env("XDG_CONFIG_HOME", folder.path()).env("XDG_RUNTIME_DIR", folder.path());
+        Window { display: self, process: Process(command.spawn().unwrap()), id: String::new() }
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> Option<String> {
+        let output = Command::new(program).args(arguments).env("DISPLAY", &self.name).output().unwrap();
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+}
+
+struct Window<'d> {
+    display: &'d Display,
+    process: Process,
+    id: String,
+}
+
+impl Window<'_> {
+    fn wait_until_shown(&mut self) {
+        let found = wait_for("a window", || {
+            let ids = self.display.run("xdotool", &["search", "--onlyvisible", "--name", "^Parlor$"])?;
+            ids.lines().next().map(str::to_owned)
+        });
+        self.id = found;
+        // Without a window manager nobody else gives the keyboard to it.
+        self.display.run("xdotool", &["windowfocus", "--sync", &self.id]);
+    }
+
+    fn key(&self, key: &str) {
+        self.display.run("xdotool", &["key", key]).unwrap();
+    }
+
+    fn type_text(&self, text: &str) {
+        self.display.run("xdotool", &["type", "--delay", "30", text]).unwrap();
+    }
+
+    fn click(&self, at: egui::Pos2) {
+        let (x, y) = (format!("{:.0}", at.x), format!("{:.0}", at.y));
+        self.display.run("xdotool", &["mousemove", "--window", &self.id, &x, &y]).unwrap();
+        self.display.run("xdotool", &["click", "1"]).unwrap();
+    }
+
+    /// Looks until so many colours are on the screen: letters alone have about a hundred, pictures thousands.
+    fn screenshot(&self, name: &str, colors: usize) {
+        let folder = screenshots();
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(format!("{name}.png"));
+        let path = path.to_str().unwrap();
+        wait_for(name, || {
+            self.display.run("import", &["-window", &self.id, path])?;
+            let seen: usize = self.display.run("identify", &["-format", "%k", path])?.parse().ok()?;
+            (seen >= colors).then_some(())
+        });
+    }
+
+    /// As a window manager asks a window to close.
+    fn close(&mut self) {
+        self.display.run("xdotool", &["windowquit", &self.id]).unwrap();
+        let status = wait_for("the window's end", || self.process.0.try_wait().unwrap());
+        assert!(status.success(), "{status}");
+    }
+}
+
+fn screenshots() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "../target".into(), PathBuf::from);
+    target.join("screenshots")
+}
+
+/// X tells nobody when a window is there or has painted: asked again until it is so.
+fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < until, "{what} did not come");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
