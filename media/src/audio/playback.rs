@@ -22,6 +22,9 @@ const MAX_BACKLOG: Duration = Duration::from_millis(200);
 /// The speaker wakes the mixer; this is only for when it has fallen silent.
 const DEVICE_TIMEOUT: Duration = Duration::from_millis(100);
 
+/// Blocks mixed at a time, at most: more than the ring holds.
+const MAX_BLOCKS: usize = 10;
+
 /// Room for what the echo canceller has not looked at yet: 200 ms.
 pub(crate) const PLAYED_SAMPLES: usize = 20 * BLOCK;
 
@@ -236,8 +239,11 @@ impl Mixer {
         let rate = u64::from(ring.rate().max(1));
         let lasting = |samples: usize| Duration::from_nanos(samples as u64 * 1_000_000_000 / rate);
         let target = ring.target();
-        while ring.filled() < target {
+        for _ in 0..MAX_BLOCKS {
             let filled = ring.filled();
+            if filled >= target {
+                return;
+            }
             // As if it ran evenly: a block that fills the ring is mixed now, those before it were due earlier.
             let mixed = now.checked_sub(lasting(target - filled)).unwrap_or(now);
             let block = self.mix(shared, MixTime { mixed, heard: now + lasting(filled) + ring.latency() });
@@ -245,9 +251,6 @@ impl Mixer {
             let _ = self.played.push_partial_slice(&block);
             resampled.clear();
             resampler.process(&block, resampled);
-            if resampled.is_empty() {
-                continue;
-            }
             ring.write(resampled);
         }
     }
