@@ -163,7 +163,7 @@ impl Display {
     fn open() -> Self {
         let mut command = Command::new("Xvfb");
         let screen = format!("{}x{}x24", SIZE.0, SIZE.1);
-        command.args(["-displayfd", "1", "-screen", "0", &screen, "-nolisten", "tcp"]);
+        command.args(["-displayfd", "1", "-screen", "0", &screen, "-nolisten", "tcp", "-noreset"]);
         let spawned = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut server =
             Process(spawned.expect("this test needs Xvfb, xdotool and ImageMagick: cargo xtask test installs them"));

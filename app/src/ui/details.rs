@@ -23,8 +23,8 @@ pub fn details_ui(ui: &mut Ui, view: &DetailsView, commands: &mut Vec<UiCommand>
 fn volume_ui(ui: &mut Ui, view: &DetailsView, commands: &mut Vec<UiCommand>) {
     let caption = ui.label(RichText::new("Volume").font(theme::semibold(theme::SIZE_LABEL)).color(theme::MUTED));
     let mut percent = (view.volume * 100.0).round();
-    ui.spacing_mut().slider_width = ui.available_width() - 76.0;
-    let slider = Slider::new(&mut percent, 0.0..=200.0).step_by(5.0).suffix(" %");
+    ui.spacing_mut().slider_width = ui.available_width() - 100.0;
+    let slider = Slider::new(&mut percent, 0.0..=200.0).step_by(5.0).fixed_decimals(0).suffix(" %");
     if ui.add(slider).labelled_by(caption.id).changed() {
         commands.push(UiCommand::SetVolume(view.peer.clone(), percent / 100.0));
     }

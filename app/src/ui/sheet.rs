@@ -18,11 +18,12 @@ pub fn sheet_ui(ui: &mut Ui, salt: &str, title: &str, width: f32, contents: impl
         .inner_margin(Margin::same(padding));
     let response = Modal::new(Id::unique(salt)).frame(frame).backdrop_color(theme::scrim()).show(ui.ctx(), |ui| {
         ui.set_width(width - 2.0 * f32::from(padding));
-        let close = title_ui(ui, title);
-        ui.add_space(8.0);
-        let height = window.height() - 32.0 - 2.0 * f32::from(padding) - 48.0;
+        let height = window.height() - 32.0 - 2.0 * f32::from(padding);
         // The sheet's area starts small; without this the contents would be scrolled inside it.
         ui.set_max_height(height);
+        let close = title_ui(ui, title);
+        ui.add_space(8.0);
+        let height = height - 56.0;
         egui::ScrollArea::vertical().max_height(height).auto_shrink([false, true]).show(ui, contents);
         close
     });
