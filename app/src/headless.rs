@@ -1,6 +1,6 @@
 //! A peer without a window: it joins, reports what it sees and hears, and leaves.
 //!
-//! With `--json` standard output carries one JSON object a line ([`report::Line`]), without it lines for people.
+//! With `--json` standard output carries one JSON object a line, without it lines for people.
 
 mod command;
 mod device_watch;

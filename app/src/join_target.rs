@@ -3,8 +3,6 @@
 use parlor_engine::ServerAddress;
 use parlor_proto::{InvalidId, InvalidLink, RoomId, RoomLink};
 
-
-
 /// Where a call takes place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinTarget {
@@ -29,7 +27,9 @@ pub enum JoinTargetError {
     #[error("This is not a room's name: {0}.")]
     Room(InvalidId),
     /// A room's name, and nobody said on which server.
-    #[error("Which server is the room “{0}” on? Give a link, name the server with --server URL, or set `server` in config.toml.")]
+    #[error(
+        "Which server is the room “{0}” on? Give a link, name the server with --server URL, or set `server` in config.toml."
+    )]
     NoServer(RoomId),
     /// The server's address is not one.
     #[error("“{0}” is not a server's address; one looks like https://call.example.org or http://127.0.0.1:8080.")]
@@ -92,9 +92,9 @@ fn from_link(link: RoomLink) -> JoinTarget {
 
 fn is_this_machine(address: &str) -> bool {
     let host = address.trim_end_matches('/');
-    ["localhost", "127.0.0.1", "[::1]"].iter().any(|name| {
-        host.strip_prefix(name).is_some_and(|port| port.is_empty() || port.starts_with(':'))
-    })
+    ["localhost", "127.0.0.1", "[::1]"]
+        .iter()
+        .any(|name| host.strip_prefix(name).is_some_and(|port| port.is_empty() || port.starts_with(':')))
 }
 
 #[cfg(test)]
