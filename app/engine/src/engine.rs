@@ -49,9 +49,17 @@ struct Engine {
     deafened: bool,
     viewer: Viewer,
     publisher: Publisher,
+    /// What went wrong while doing what the session asked; told to it when all of it is done.
+    failures: Vec<Failure>,
     /// Sockets and connections that are open or closing.
     tasks: JoinSet<()>,
     end: Option<EndReason>,
+}
+
+/// Something that takes no more work.
+enum Failure {
+    Signaling,
+    Connection(ConnectionId, Generation),
 }
 
 /// Runs a call from joining to the last goodbye.
@@ -132,7 +140,7 @@ impl Engine {
             (Err(message), _) | (_, Err(message)) => return Err((publisher, message)),
         };
         let session = Session::new(config.policy.session.clone(), seed, Instant::now());
-        let wishes = Wishes { muted: false, camera_enabled: true };
+        let wishes = Wishes { muted: false, camera_enabled: media.video.is_enabled() };
         Ok(Self {
             config,
             viewer: Viewer::new(&media),
@@ -146,6 +154,7 @@ impl Engine {
             wishes,
             deafened: false,
             publisher,
+            failures: Vec::new(),
             tasks: JoinSet::new(),
             end: None,
         })
@@ -163,13 +172,35 @@ impl Engine {
     /// One input to the session, and everything that follows from it.
     fn handle(&mut self, input: impl FnOnce(&mut Session, Instant)) {
         input(&mut self.session, Instant::now());
+        self.drain();
+        while let Some(failure) = self.failures.pop() {
+            self.report(failure);
+            self.drain();
+        }
+        self.viewer.state_changed(Instant::now());
+    }
+
+    fn drain(&mut self) {
         while let Some(action) = self.session.poll_action() {
             self.perform(action);
         }
         while let Some(event) = self.session.poll_event() {
             self.notice(event);
         }
-        self.viewer.state_changed(Instant::now());
+    }
+
+    fn report(&mut self, failure: Failure) {
+        let now = Instant::now();
+        match failure {
+            Failure::Signaling => {
+                let reason = "The server stopped reading".to_owned();
+                self.session.handle_signaling(SignalingEvent::Closed { reason, retry_after_ms: None }, now);
+            }
+            Failure::Connection(connection, generation) => {
+                let event = ConnectionEvent::StateChanged(ConnectionState::Failed);
+                self.session.handle_connection(connection, generation, event, now);
+            }
+        }
     }
 
     fn notice(&mut self, event: Event) {
@@ -312,8 +343,7 @@ impl Engine {
     fn to_peer(&mut self, connection: ConnectionId, generation: Generation, command: PeerCommand) {
         if !self.peers.send(connection, generation, command) {
             warn!(%connection, "the connection hangs");
-            let event = ConnectionEvent::StateChanged(ConnectionState::Failed);
-            self.session.handle_connection(connection, generation, event, Instant::now());
+            self.failures.push(Failure::Connection(connection, generation));
         }
     }
 
@@ -334,9 +364,7 @@ impl Engine {
             Queued::Waiting | Queued::Ended => {}
             Queued::Overflow => {
                 self.signaling = None;
-                let reason = "The server stopped reading".to_owned();
-                let event = SignalingEvent::Closed { reason, retry_after_ms: None };
-                self.session.handle_signaling(event, Instant::now());
+                self.failures.push(Failure::Signaling);
             }
         }
     }

@@ -151,7 +151,7 @@ fn first_snapshot(media: &LocalMedia) -> Snapshot {
     Snapshot {
         room: Arc::new(room),
         muted: false,
-        camera_enabled: true,
+        camera_enabled: media.video.is_enabled(),
         deafened: false,
         microphone_status: media.audio.source_status(),
         camera_status: media.video.status(),

@@ -158,6 +158,8 @@ pub(crate) fn setting_engine(policy: &EnginePolicy, loopback: bool) -> SettingEn
         // Measured: waiting for better candidates costs 1.5 s of each connect.
         .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
         .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
+        // An ICE restart looks at the interfaces anew: the machine may have moved to another network.
+        .with_discard_local_candidates_during_ice_restart(true)
         .with_include_loopback_candidate(loopback)
         .with_sctp_max_receive_buffer_size(RECEIVE_BUFFER_BYTES)
         .build()

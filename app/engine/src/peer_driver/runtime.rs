@@ -149,3 +149,61 @@ impl AsyncUdpSocket for OrderlySocket {
         self.inner.max_gro_segments()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Waker;
+
+    use super::*;
+
+    /// A socket with a number of datagrams waiting.
+    #[derive(Debug)]
+    struct Waiting(AtomicUsize);
+
+    impl AsyncUdpSocket for Waiting {
+        fn local_addr(&self) -> io::Result<SocketAddr> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn poll_send(&self, _: &mut Context<'_>, _: &Transmit<'_>) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_recv(
+            &self,
+            _: &mut Context<'_>,
+            buffers: &mut [IoSliceMut<'_>],
+            _: &mut [RecvMeta],
+        ) -> Poll<io::Result<usize>> {
+            let waiting = self.0.load(Ordering::Relaxed);
+            let given = waiting.min(buffers.len());
+            self.0.store(waiting - given, Ordering::Relaxed);
+            if given == 0 { Poll::Pending } else { Poll::Ready(Ok(given)) }
+        }
+    }
+
+    /// What so many polls of two buffers give; 0 stands for "nothing there".
+    fn polls(socket: &OrderlySocket, count: usize) -> Vec<usize> {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut poll = || {
+            let (mut one, mut other) = ([0; 8], [0; 8]);
+            let mut buffers = [IoSliceMut::new(&mut one), IoSliceMut::new(&mut other)];
+            match socket.poll_recv(&mut context, &mut buffers, &mut [RecvMeta::default(); 2]) {
+                Poll::Ready(received) => received.unwrap(),
+                Poll::Pending => 0,
+            }
+        };
+        (0..count).map(|_| poll()).collect()
+    }
+
+    #[test]
+    fn datagrams_come_one_a_turn_until_the_connection_is_settled() {
+        let settled = Settled::default();
+        let inner = Arc::new(Waiting(AtomicUsize::new(7)));
+        let socket = OrderlySocket { inner, settled: settled.clone(), gave_one: AtomicBool::new(false) };
+        assert_eq!(polls(&socket, 5), [1, 0, 1, 0, 1]);
+        settled.set();
+        assert_eq!(polls(&socket, 3), [2, 2, 0]);
+    }
+}

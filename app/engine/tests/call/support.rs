@@ -95,6 +95,11 @@ impl Participant {
         self.until_peer(name, "media flows", |peer, _| peer.state == PeerState::Connected).await;
     }
 
+    /// Waits until the data channels work too, which takes a moment longer than media.
+    pub async fn until_talking(&self, name: &str) {
+        self.until_peer(name, "they told what their devices do", |peer, _| peer.media.is_some()).await;
+    }
+
     pub async fn until_seen_and_heard(&self, name: &str, tone_hz: f32) {
         self.until_peer(name, "the picture is decoded and the tone is heard", |_, media| {
             media.video.frames_decoded >= 30 && media.audio.tone_hz.is_some_and(|heard| (heard - tone_hz).abs() < 15.0)

@@ -39,7 +39,7 @@ async fn chat_reaches_everyone_with_its_sender() {
     let server = server().await;
     let ana = join(address(&server), "Ana", 440.0);
     let bo = join(address(&server), "Bo", 880.0);
-    tokio::join!(ana.until_connected("Bo"), bo.until_connected("Ana"));
+    tokio::join!(ana.until_talking("Bo"), bo.until_talking("Ana"));
     ana.call.send(CallCommand::SendChat("My train is about to enter a tunnel".to_owned())).unwrap();
     let notice = bo.notice("a line of chat", |notice| matches!(notice, Notice::ChatReceived { .. })).await;
     let Notice::ChatReceived { peer_id, name, text, sent_at_ms } = notice else { unreachable!() };
