@@ -26,7 +26,7 @@ fn a_call_is_joined_seen_written_in_and_left() {
     let ana = Peer::join(&server, "Ana", &["--say", "Hello from Ana"]);
     ana.wait("joined", |_| true);
     let folder = tempfile::tempdir().unwrap();
-    let mut window = display.parlor(&["join", &server.link(), "--name", "Mira", "--video", "test-pattern"], &folder);
+    let mut window = display.parlor(&["join", &server.link()], &folder);
     window.wait_until_shown();
     window.screenshot("window-lobby", 100);
 
@@ -35,9 +35,13 @@ fn a_call_is_joined_seen_written_in_and_left() {
     window.screenshot("window-call", 2_000);
 
     window.key("c");
+    // The ring around the chat's field: it has the keyboard.
+    window.wait_for_color(pos2(941.0, 758.0), "F0B357");
     window.type_text("Hello from Mira");
     window.key("Return");
     ana.wait("chat", |event| event["text"] == "Hello from Mira");
+    // A moment later, so that the window has painted it too.
+    ana.wait("stats", |_| true);
     window.screenshot("window-chat", 2_000);
 
     // Out of the field, then out of the chat.
@@ -60,18 +64,34 @@ fn closing_the_window_leaves_the_call_and_four_fit_in_it() {
         peer.wait("joined", |_| true);
     }
     let folder = tempfile::tempdir().unwrap();
-    let mut window = display.parlor(&["join", &server.link(), "--name", "Mira", "--video", "test-pattern"], &folder);
+    let mut window = display.parlor(&["join", &server.link()], &folder);
     window.wait_until_shown();
     window.key("Return");
     // Two others and Mira.
     for peer in &peers {
         (0..3).for_each(|_| peer.wait("peer_connected", |_| true));
     }
+    (0..3).for_each(|_| peers[0].wait("stats", |_| true));
     window.screenshot("call-four", 4_000);
     window.close();
     for peer in &peers {
         peer.wait("peer_left", |_| true);
     }
+}
+
+#[test]
+fn a_new_call_without_a_server_is_hosted_here_and_shows_its_link() {
+    let display = Display::open();
+    let folder = tempfile::tempdir().unwrap();
+    let mut window = display.parlor(&[], &folder);
+    window.wait_until_shown();
+    // The ring around the room's field: the lobby is there. Then the button right of Join.
+    window.wait_for_color(pos2(761.0, 368.0), "F0B357");
+    window.click(pos2(1_093.0, 431.0));
+    // The invitation's button, beside the self view.
+    window.wait_for_color(pos2(780.0, 396.0), "F0B357");
+    window.screenshot("window-hosting", 2_000);
+    window.close();
 }
 
 struct Server {
@@ -174,9 +194,14 @@ impl Display {
 
     fn parlor<'d>(&'d self, arguments: &[&str], folder: &tempfile::TempDir) -> Window<'d> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
-        command.args(arguments).args(["--audio", "tone", "--speaker", "none"]);
+        command.args(arguments);
+        for (name, value) in [("NAME", "Mira"), ("VIDEO", "test-pattern"), ("AUDIO", "tone"), ("SPEAKER", "none")] {
+            command.env(format!("PARLOR_{name}"), value);
+        }
         command.env("DISPLAY", &self.name).env_remove("WAYLAND_DISPLAY").env("LIBGL_ALWAYS_SOFTWARE", "1");
-        command.env("XDG_CONFIG_HOME", folder.path()).env("XDG_RUNTIME_DIR", folder.path());
+        for name in ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"] {
+            command.env(name, folder.path());
+        }
         Window { display: self, process: Process(command.spawn().unwrap()), id: String::new() }
     }
 
@@ -230,9 +255,19 @@ impl Window<'_> {
         });
     }
 
-    /// As a window manager asks a window to close.
+    /// Looks until a point has a colour.
+    fn wait_for_color(&self, at: egui::Pos2, color: &str) {
+        let format = format!("%[hex:p{{{:.0},{:.0}}}]", at.x, at.y);
+        wait_for(color, || {
+            let script = format!("import -window {} png:- | convert - -format '{format}' info:", self.id);
+            let seen = self.display.run("sh", &["-c", &script])?;
+            seen.starts_with(color).then_some(())
+        });
+    }
+
+    /// By its key: without a window manager nobody else asks a window to close.
     fn close(&mut self) {
-        self.display.run("xdotool", &["windowquit", &self.id]).unwrap();
+        self.key("ctrl+q");
         let status = wait_for("the window's end", || self.process.0.try_wait().unwrap());
         assert!(status.success(), "{status}");
     }

@@ -442,6 +442,9 @@ impl eframe::App for Window {
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
         let mut commands = Vec::new();
         let toast = self.toast();
+        if ui.input_mut(|input| input.consume_key(egui::Modifiers::COMMAND, egui::Key::Q)) {
+            self.ctx.send_viewport_cmd(ViewportCommand::Close);
+        }
         match &mut self.screen {
             Screen::Lobby | Screen::Hosting(_) => {
                 self.media.update_preview(&self.ctx);
