@@ -312,35 +312,35 @@ impl Engine {
                 }
             }
             Action::CreateOffer { connection, generation, operation, ice_restart } => {
-                self.to_peer(connection, generation, PeerCommand::CreateOffer { operation, ice_restart });
+                self.tell_peer(connection, generation, PeerCommand::CreateOffer { operation, ice_restart });
             }
             Action::AcceptOffer { connection, generation, operation, sdp, streams } => {
-                self.to_peer(connection, generation, PeerCommand::AcceptOffer { operation, sdp, streams });
+                self.tell_peer(connection, generation, PeerCommand::AcceptOffer { operation, sdp, streams });
             }
             Action::AcceptAnswer { connection, generation, operation, sdp, streams } => {
-                self.to_peer(connection, generation, PeerCommand::AcceptAnswer { operation, sdp, streams });
+                self.tell_peer(connection, generation, PeerCommand::AcceptAnswer { operation, sdp, streams });
             }
             Action::Rollback { connection, generation, operation } => {
-                self.to_peer(connection, generation, PeerCommand::Rollback { operation });
+                self.tell_peer(connection, generation, PeerCommand::Rollback { operation });
             }
             Action::AddCandidate { connection, generation, candidate } => {
-                self.to_peer(connection, generation, PeerCommand::AddCandidate(candidate));
+                self.tell_peer(connection, generation, PeerCommand::AddCandidate(candidate));
             }
             // The stack has no use for it: checks end by time.
             Action::EndOfCandidates { .. } => {}
             Action::SendControl { connection, generation, message } => {
                 let command = PeerCommand::Send(parlor_session::Channel::Control, message.encode());
-                self.to_peer(connection, generation, command);
+                self.tell_peer(connection, generation, command);
             }
             Action::SendChat { connection, generation, message } => {
                 let command = PeerCommand::Send(parlor_session::Channel::Chat, message.encode());
-                self.to_peer(connection, generation, command);
+                self.tell_peer(connection, generation, command);
             }
         }
     }
 
     /// A connection that does not take commands any more has failed; the session decides what follows.
-    fn to_peer(&mut self, connection: ConnectionId, generation: Generation, command: PeerCommand) {
+    fn tell_peer(&mut self, connection: ConnectionId, generation: Generation, command: PeerCommand) {
         if !self.peers.send(connection, generation, command) {
             warn!(%connection, "the connection hangs");
             self.failures.push(Failure::Connection(connection, generation));

@@ -110,7 +110,7 @@ mod tests {
     fn a_stalled_connection_holds_up_nobody() {
         let requests = Arc::new(AtomicUsize::new(0));
         let counted = requests.clone();
-        let fanout = Fanout::new(Box::new(move || drop(counted.fetch_add(1, Ordering::Relaxed))));
+        let fanout = Fanout::new(Box::new(move || _ = counted.fetch_add(1, Ordering::Relaxed)));
         let (stalled, healthy) = (Arc::new(Leg::default()), Arc::new(Leg::default()));
         for (id, leg) in [(1, &stalled), (2, &healthy)] {
             leg.queue().open();
@@ -133,7 +133,7 @@ mod tests {
     fn one_key_frame_is_asked_for_whoever_joins() {
         let requests = Arc::new(AtomicUsize::new(0));
         let counted = requests.clone();
-        let fanout = Fanout::new(Box::new(move || drop(counted.fetch_add(1, Ordering::Relaxed))));
+        let fanout = Fanout::new(Box::new(move || _ = counted.fetch_add(1, Ordering::Relaxed)));
         for id in 0..5 {
             let leg = Arc::new(Leg::default());
             leg.queue().open();

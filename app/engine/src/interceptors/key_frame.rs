@@ -54,7 +54,7 @@ mod tests {
     fn requests_for_our_picture_are_heard_and_others_are_not() {
         let count = Arc::new(AtomicUsize::new(0));
         let counted = count.clone();
-        let mut stage = KeyFrameRequests::new(7, Arc::new(move || drop(counted.fetch_add(1, Ordering::Relaxed))));
+        let mut stage = KeyFrameRequests::new(7, Arc::new(move || _ = counted.fetch_add(1, Ordering::Relaxed)));
         let mut belt = Belt::default();
         let now = Instant::now();
         let fir =

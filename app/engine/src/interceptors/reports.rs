@@ -235,7 +235,7 @@ mod tests {
         let start = Instant::now();
         let clock = MediaClock::start(start, Duration::from_secs(1_760_000_000));
         let heard = Arc::new(Heard(Mutex::default()));
-        let mut stage = Reports::new(clock.clone(), Arc::default(), Arc::default(), heard.clone());
+        let mut stage = Reports::new(clock, Arc::default(), Arc::default(), heard.clone());
         stage.bind_local(&video_stream(7, 8));
         Bench { stage, clock, heard, start }
     }

@@ -127,7 +127,7 @@ pub(crate) mod tests {
     }
 
     /// An RTCP packet at an instant.
-    pub(crate) fn rtcp_packet(now: Instant, packet: impl rtc::rtcp::Packet + Send + Sync + 'static) -> TaggedPacket {
+    pub(crate) fn rtcp_packet(now: Instant, packet: impl rtc::rtcp::Packet + 'static) -> TaggedPacket {
         tagged(now, Packet::Rtcp(vec![Box::new(packet)]))
     }
 

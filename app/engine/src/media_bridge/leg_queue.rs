@@ -320,7 +320,7 @@ pub(crate) mod tests {
     fn then_everything_until_the_next_key_frame() {
         let mut queue = open();
         queue.push_video(&frame(1, true, false));
-        (2..6).for_each(|number| drop(queue.push_video(&frame(number, false, false))));
+        (2..6).for_each(|number| _ = queue.push_video(&frame(number, false, false)));
         assert!(queue.wants_key_frame());
         assert!(!queue.push_video(&frame(6, false, false)));
         assert!(queue.push_video(&frame(7, true, false)));
@@ -332,7 +332,7 @@ pub(crate) mod tests {
     fn a_key_frame_replaces_what_waits_before_it() {
         let mut queue = open();
         queue.push_video(&frame(1, true, false));
-        (2..5).for_each(|number| drop(queue.push_video(&frame(number, false, false))));
+        (2..5).for_each(|number| _ = queue.push_video(&frame(number, false, false)));
         queue.push_video(&frame(5, true, false));
         assert_eq!(drain(&mut queue, Duration::ZERO), [5]);
     }
@@ -352,7 +352,7 @@ pub(crate) mod tests {
     #[test]
     fn old_sounds_make_room_for_new_ones() {
         let mut queue = open();
-        (0..30).for_each(|number| drop(queue.push_audio(&audio(number))));
+        (0..30).for_each(|number| _ = queue.push_audio(&audio(number)));
         let first = drain(&mut queue, Duration::ZERO)[0];
         assert_eq!(first, -5);
         assert_eq!(queue.stats().sounds_dropped, 5);

@@ -173,7 +173,7 @@ impl Connection {
 
     /// Creates an offer and sets it.
     pub(crate) async fn create_offer(&mut self, ice_restart: bool) -> Result<LocalDescription> {
-        let options = ice_restart.then(|| RTCOfferOptions { ice_restart, ..RTCOfferOptions::default() });
+        let options = ice_restart.then_some(RTCOfferOptions { ice_restart });
         let offer = self.peer_connection.create_offer(options).await?;
         self.peer_connection.set_local_description(offer).await?;
         self.local_description().await
