@@ -2,6 +2,7 @@
 //! `target/screenshots`.
 
 #![cfg(all(feature = "gui", target_os = "linux"))]
+#![allow(clippy::unwrap_used)]
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};

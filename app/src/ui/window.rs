@@ -391,20 +391,20 @@ impl Window {
             }
             UiCommand::SetMuted(muted) => {
                 self.lobby.muted = muted;
-                self.to_call(CallCommand::SetMuted(muted));
+                self.tell_call(CallCommand::SetMuted(muted));
             }
             UiCommand::SetCamera(on) => {
                 self.lobby.camera_off = !on;
-                self.to_call(CallCommand::SetCameraEnabled(on));
+                self.tell_call(CallCommand::SetCameraEnabled(on));
             }
-            UiCommand::SetDeafened(deafened) => self.to_call(CallCommand::SetDeafened(deafened)),
+            UiCommand::SetDeafened(deafened) => self.tell_call(CallCommand::SetDeafened(deafened)),
             UiCommand::SetChatOpen(open) => {
                 if let Screen::Call(in_call) = &mut self.screen {
                     in_call.chat_opened(open);
                 }
             }
-            UiCommand::SendChat(text) => self.to_call(CallCommand::SendChat(text)),
-            UiCommand::SetVolume(peer, volume) => self.to_call(CallCommand::SetVolume(peer, volume)),
+            UiCommand::SendChat(text) => self.tell_call(CallCommand::SendChat(text)),
+            UiCommand::SetVolume(peer, volume) => self.tell_call(CallCommand::SetVolume(peer, volume)),
         }
     }
 
@@ -420,13 +420,13 @@ impl Window {
             self.media.apply_preview(&self.lobby);
         } else {
             for command in self.media.take_changes() {
-                self.to_call(command);
+                self.tell_call(command);
             }
         }
         self.save();
     }
 
-    fn to_call(&mut self, command: CallCommand) {
+    fn tell_call(&mut self, command: CallCommand) {
         let Screen::Call(in_call) = &self.screen else { return };
         if in_call.call.send(command).is_err() {
             self.show(Note::warning("The call is busy; try again in a moment."));

@@ -1,7 +1,7 @@
 //! Every state of the window, as values: what the tests look at and the gallery shows.
 
 // The gallery shows pictures, the tests do without; each uses a part of this.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::large_enum_variant)]
 
 use std::time::Duration;
 

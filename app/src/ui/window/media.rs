@@ -41,8 +41,8 @@ impl Media {
     pub(super) fn new(ctx: &Context, config: &Config, prefill: &Prefill) -> Self {
         let clock = MediaClock::system();
         let processing = prefill.audio_processing.unwrap_or(config.audio_processing);
-        let audio = LocalAudio::new(LocalAudioConfig { processing, ..LocalAudioConfig::default() }, clock.clone());
-        let video = LocalVideo::new(LocalVideoConfig::default(), clock.clone());
+        let audio = LocalAudio::new(LocalAudioConfig { processing, ..LocalAudioConfig::default() }, clock);
+        let video = LocalVideo::new(LocalVideoConfig::default(), clock);
         let wake = || -> Arc<dyn Fn() + Send + Sync> {
             let ctx = ctx.clone();
             Arc::new(move || ctx.request_repaint())
