@@ -159,20 +159,21 @@ fn copy_below(disk: &Path, from: &Path, to: &Path) -> anyhow::Result<()> {
 fn boot(kernel: &Kernel, disk: &Path) -> anyhow::Result<String> {
     eprintln!("Starting the machine (software emulation, so slowly; a few minutes at most).");
     let image = kernel.root.join("boot").join(format!("vmlinuz-{}", kernel.version));
-    let console = Command::new("timeout")
-        .args(["600", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048"])
+    let log = disk.with_file_name("console.log");
+    let status = Command::new("timeout")
+        .args(["900", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048"])
         .args(["-nographic", "-no-reboot", "-nodefaults", "-serial", "mon:stdio", "-kernel"])
         .arg(image)
         .arg("-initrd")
         .arg(disk)
         .args(["-append", "console=ttyS0 panic=-1 quiet tsc=reliable"])
         .stdin(Stdio::null())
-        .output()
+        .stdout(fs::File::create(&log)?)
+        .status()
         .context("qemu could not be started")?;
-    let text = String::from_utf8_lossy(&console.stdout).into_owned();
-    fs::write(disk.with_file_name("console.log"), &text)?;
+    let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
     if !text.lines().any(|line| line.trim() == "END") {
-        bail!("the machine did not come to its end; the console's output is beside {}", disk.display());
+        bail!("the machine did not come to its end ({status}); its console's output is in {}", log.display());
     }
     Ok(text)
 }
