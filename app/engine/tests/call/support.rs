@@ -14,12 +14,12 @@ use parlor_signaling::{HubConfig, RunningServer, Secret, ServerConfig, Tls, serv
 use tokio::sync::{Mutex, MutexGuard};
 
 /// How long something that must happen may take on a slow machine. Nothing here depends on being quick.
-pub const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// One call at a time: the media of several would compete for two cores.
 static SERIAL: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
 
-pub async fn alone() -> MutexGuard<'static, ()> {
+pub(crate) async fn alone() -> MutexGuard<'static, ()> {
     // RUST_LOG shows what the engine says.
     let _already = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
@@ -28,7 +28,7 @@ pub async fn alone() -> MutexGuard<'static, ()> {
     SERIAL.lock().await
 }
 
-pub fn server_config(bind: SocketAddr) -> ServerConfig {
+pub(crate) fn server_config(bind: SocketAddr) -> ServerConfig {
     ServerConfig {
         bind,
         hub: HubConfig { ice_servers: Vec::new(), ..HubConfig::default() },
@@ -39,26 +39,25 @@ pub fn server_config(bind: SocketAddr) -> ServerConfig {
     }
 }
 
-pub async fn server() -> RunningServer {
+pub(crate) async fn server() -> RunningServer {
     serve(server_config(([127, 0, 0, 1], 0).into())).await.unwrap()
 }
 
-pub fn address(server: &RunningServer) -> ServerAddress {
+pub(crate) fn address(server: &RunningServer) -> ServerAddress {
     ServerAddress { websocket_url: format!("ws://{}/ws", server.local_addr()), fingerprint: server.fingerprint() }
 }
 
-pub struct Participant {
-    pub call: Call,
-    pub media: LocalMedia,
-    pub started: Instant,
+pub(crate) struct Participant {
+    pub(crate) call: Call,
+    pub(crate) started: Instant,
 }
 
 /// A call on a test pattern, and a tone of its own.
-pub fn join(server: ServerAddress, name: &str, tone_hz: f32) -> Participant {
+pub(crate) fn join(server: ServerAddress, name: &str, tone_hz: f32) -> Participant {
     join_with(server, name, tone_hz, EnginePolicy::default())
 }
 
-pub fn join_with(server: ServerAddress, name: &str, tone_hz: f32, policy: EnginePolicy) -> Participant {
+pub(crate) fn join_with(server: ServerAddress, name: &str, tone_hz: f32, policy: EnginePolicy) -> Participant {
     let clock = MediaClock::system();
     let video = LocalVideo::new(LocalVideoConfig::default(), clock);
     video.set_source(VideoSource::TestPattern { name: name.to_owned() });
@@ -67,13 +66,13 @@ pub fn join_with(server: ServerAddress, name: &str, tone_hz: f32, policy: Engine
     audio.set_sink(AudioSink::None);
     let media = LocalMedia { video: Arc::new(video), audio: Arc::new(audio), clock };
     let config = CallConfig { server, room: "quiet-otter".parse().unwrap(), name: name.parse().unwrap(), policy };
-    let call = Call::start(config, media.clone(), &tokio::runtime::Handle::current(), Arc::new(|| {}));
-    Participant { call, media, started: Instant::now() }
+    let call = Call::start(config, media, &tokio::runtime::Handle::current(), Arc::new(|| {}));
+    Participant { call, started: Instant::now() }
 }
 
 impl Participant {
     /// Waits until the call looks as wanted.
-    pub async fn until(&self, what: &str, wanted: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
+    pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
         let mut snapshots = self.call.subscribe();
         let waited = tokio::time::timeout(PATIENCE, snapshots.wait_for(|snapshot| wanted(snapshot))).await;
         match waited {
@@ -83,7 +82,7 @@ impl Participant {
     }
 
     /// Waits until the one other peer, or any of them, is as wanted.
-    pub async fn until_peer(&self, name: &str, what: &str, wanted: impl Fn(&PeerView, &PeerMediaView) -> bool) {
+    pub(crate) async fn until_peer(&self, name: &str, what: &str, wanted: impl Fn(&PeerView, &PeerMediaView) -> bool) {
         self.until(what, |snapshot| {
             peer(snapshot, name)
                 .is_some_and(|peer| snapshot.peers.get(&peer.peer_id).is_some_and(|media| wanted(peer, media)))
@@ -91,34 +90,34 @@ impl Participant {
         .await;
     }
 
-    pub async fn until_connected(&self, name: &str) {
+    pub(crate) async fn until_connected(&self, name: &str) {
         self.until_peer(name, "media flows", |peer, _| peer.state == PeerState::Connected).await;
     }
 
     /// Waits until the data channels work too, which takes a moment longer than media.
-    pub async fn until_talking(&self, name: &str) {
+    pub(crate) async fn until_talking(&self, name: &str) {
         self.until_peer(name, "they told what their devices do", |peer, _| peer.media.is_some()).await;
     }
 
-    pub async fn until_seen_and_heard(&self, name: &str, tone_hz: f32) {
+    pub(crate) async fn until_seen_and_heard(&self, name: &str, tone_hz: f32) {
         self.until_peer(name, "the picture is decoded and the tone is heard", |_, media| {
             media.video.frames_decoded >= 30 && media.audio.tone_hz.is_some_and(|heard| (heard - tone_hz).abs() < 15.0)
         })
         .await;
     }
 
-    pub fn media_of(&self, name: &str) -> PeerMediaView {
+    pub(crate) fn media_of(&self, name: &str) -> PeerMediaView {
         let snapshot = self.call.snapshot();
         let id = peer(&snapshot, name).map(|peer| peer.peer_id.clone()).unwrap();
         snapshot.peers[&id].clone()
     }
 
-    pub fn self_id(&self) -> PeerId {
+    pub(crate) fn self_id(&self) -> PeerId {
         self.call.snapshot().room.self_id.clone().unwrap()
     }
 
     /// Waits for a notice that is as wanted, and lets the others pass.
-    pub async fn notice(&self, what: &str, wanted: impl Fn(&Notice) -> bool) -> Notice {
+    pub(crate) async fn notice(&self, what: &str, wanted: impl Fn(&Notice) -> bool) -> Notice {
         let found = async {
             while let Some(notice) = self.call.next_notice().await {
                 if wanted(&notice) {
@@ -134,16 +133,16 @@ impl Participant {
     }
 
     /// Leaves, and waits until everything is closed.
-    pub async fn leave(self) {
+    pub(crate) async fn leave(self) {
         self.call.send(parlor_engine::CallCommand::Leave).unwrap();
         tokio::time::timeout(PATIENCE, self.call.finished()).await.unwrap();
     }
 }
 
-pub fn peer<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a PeerView> {
+pub(crate) fn peer<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a PeerView> {
     snapshot.room.peers.iter().find(|peer| peer.name.as_str() == name)
 }
 
-pub fn in_room(snapshot: &Snapshot) -> bool {
+pub(crate) fn in_room(snapshot: &Snapshot) -> bool {
     snapshot.room.phase == Phase::InRoom
 }
