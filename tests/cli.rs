@@ -1,5 +1,8 @@
 //! The command line: what it refuses and how, its exit codes, its help.
 
+// Helpers of tests are tests too.
+#![allow(clippy::unwrap_used)]
+
 use std::process::{Output, Stdio};
 
 use parlor_tests::peer::{parlor, settings_file};

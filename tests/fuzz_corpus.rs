@@ -1,6 +1,9 @@
 //! What the fuzzer knows already: each committed input, and some thousand seeded changes of it, through each parser of
 //! outside bytes. `cargo xtask fuzz` goes on from here for as long as one likes.
 
+// Helpers of tests are tests too.
+#![allow(clippy::unwrap_used)]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 

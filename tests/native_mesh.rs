@@ -1,5 +1,8 @@
 //! Three native peers in one room see, hear and read each other, and notice how each leaves.
 
+// Helpers of tests are tests too.
+#![allow(clippy::unwrap_used)]
+
 use std::time::Duration;
 
 use parlor_tests::peer::{number, of};

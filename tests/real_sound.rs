@@ -1,5 +1,8 @@
 //! Speech goes through a real sound server: from one peer's microphone, through a call, out of the other one's speaker.
 
+// Helpers of tests are tests too.
+#![allow(clippy::unwrap_used)]
+
 use std::process::Command;
 
 use parlor_tests::peer::{number, parlor};
