@@ -1,16 +1,31 @@
 // @ts-check
 /** Names of rooms and people, and links: pure functions that follow PROTOCOL.md "Values" and "Links". */
 
-const ADJECTIVES = ('amber autumn brave bright bronze calm candid clear clever copper coral cosy crisp dapper distant dusty '
-  + 'early easy fair fleet fond gentle gilded glad golden grand happy hazel honest humble ivory jolly '
-  + 'keen kind late light lively lucky mellow merry mild misty modest mossy noble olive patient plain '
-  + 'polite proud quick quiet rapid rosy sandy silver simple smooth snowy soft still sunny tidy warm').split(' ');
-const NOUNS = ('acorn alder anchor apple aspen badger barn beacon birch brook candle canyon cedar cello cherry clover '
-  + 'comet cove crane dune elm ember falcon fern finch fjord forest garden grove harbor heron hill '
-  + 'island kettle lagoon lake lantern lark linden maple meadow moon moor oak ocean orchard otter owl '
-  + 'pebble pine plum pond raven reef ridge river robin sparrow spruce stone summit swan willow wren').split(' ');
-/** Lower-case base32 without look-alikes (no l, o, 0, 1). */
-const DIGITS = 'abcdefghijkmnpqrstuvwxyz23456789';
+// The same words in the same order as in the native client, so that a room's name does not tell where it was made.
+/** 64 words, worth 6 bits. */
+const ADJECTIVES = [
+  'able', 'amber', 'bold', 'brave', 'breezy', 'bright', 'calm', 'candid',
+  'clear', 'clever', 'cosy', 'crisp', 'curious', 'daring', 'eager', 'early',
+  'easy', 'fair', 'fast', 'fine', 'fond', 'free', 'fresh', 'gentle',
+  'glad', 'golden', 'grand', 'green', 'happy', 'hearty', 'honest', 'jolly',
+  'keen', 'kind', 'light', 'lively', 'loyal', 'lucky', 'mellow', 'merry',
+  'mild', 'misty', 'neat', 'nimble', 'noble', 'patient', 'plain', 'polite',
+  'proud', 'quick', 'quiet', 'rapid', 'ready', 'rosy', 'shiny', 'silent',
+  'smart', 'snowy', 'sunny', 'swift', 'tidy', 'warm', 'wise', 'witty',
+];
+/** 64 words, worth 6 bits. */
+const ANIMALS = [
+  'badger', 'bear', 'beaver', 'bison', 'bobcat', 'camel', 'cat', 'crane',
+  'cricket', 'deer', 'dolphin', 'dove', 'duck', 'eagle', 'egret', 'elk',
+  'falcon', 'ferret', 'finch', 'fox', 'gecko', 'goose', 'hare', 'hawk',
+  'heron', 'horse', 'ibex', 'jackal', 'jay', 'kestrel', 'kiwi', 'koala',
+  'lark', 'lemur', 'linnet', 'lion', 'lizard', 'lynx', 'magpie', 'marten',
+  'mole', 'moose', 'mouse', 'newt', 'otter', 'owl', 'panda', 'pelican',
+  'pony', 'puffin', 'rabbit', 'raven', 'robin', 'salmon', 'seal', 'sparrow',
+  'stork', 'swan', 'tiger', 'toad', 'turtle', 'walrus', 'whale', 'wren',
+];
+/** Crockford's base32 in lower case: no i, l, o, u, which are misread or misheard. */
+const DIGITS = '0123456789abcdefghjkmnpqrstvwxyz';
 const DIGIT_COUNT = 8;
 
 /**
@@ -19,7 +34,7 @@ const DIGIT_COUNT = 8;
  */
 export function makeRoomId(bytes = crypto.getRandomValues(new Uint8Array(10))) {
   const digits = Array.from(bytes.slice(2, 2 + DIGIT_COUNT), (byte) => DIGITS[byte & 31]).join('');
-  return `${ADJECTIVES[bytes[0] & 63]}-${NOUNS[bytes[1] & 63]}-${digits.slice(0, 4)}-${digits.slice(4)}`;
+  return `${ADJECTIVES[bytes[0] & 63]}-${ANIMALS[bytes[1] & 63]}-${digits.slice(0, 4)}-${digits.slice(4)}`;
 }
 
 /**
