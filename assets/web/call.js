@@ -33,12 +33,17 @@ import { RateMeter, summarise } from './stats.js';
 /** Lines kept; the oldest go. */
 const LINES_MAX = 500;
 const TICK_MS = 1_000;
+/** After `rate_limited`: by then the server takes 100 messages more, enough for everybody's candidates. */
+const RESYNC_MIN_MS = 1_000;
+/** The longest wait a server may ask for. */
+const RESYNC_MAX_MS = 60_000;
 
 export class Call {
   /** @type {Map<string, Peer>} in the order they joined */ peers = new Map();
   /** @type {Line[]} */ lines = [];
   /** @type {'connecting'|'joined'|'ended'} */ state = 'connecting';
   /** @type {string|null} why it ended, in words; null when by the user's wish */ endedWhy = null;
+  /** @type {string|null} the code of that error */ endedCode = null;
   /** @type {string} */ selfId = '';
   /** @type {number|null} when the room was entered */ joinedAtMs = null;
   /** @type {MediaState} */ mediaState = { microphone: 'off', camera: 'off', microphone_reason: null, camera_reason: null };
@@ -47,6 +52,7 @@ export class Call {
   /** @type {RTCIceServer[]} */ #iceServers = [];
   /** @type {RTCCertificate|undefined} */ #certificate;
   /** @type {ReturnType<typeof setInterval>|undefined} */ #ticker;
+  /** Runs while signals are held back. @type {ReturnType<typeof setTimeout>|undefined} */ #resyncTimer;
   /** @type {Map<string, RateMeter>} */ #meters = new Map();
   #changeQueued = false;
   #lineCount = 0;
@@ -63,13 +69,13 @@ export class Call {
       onJoined: (message) => this.#handleJoined(message),
       onMessage: (message) => this.#handleMessage(message),
       onError: (error) => this.#handleError(error),
-      onFailed: (error) => this.#end(error.message),
+      onFailed: (error) => { this.endedCode = error.code; this.#end(error.message); },
     }, { random: config.random });
   }
 
   /** Enters the room. */
   async join() {
-    this.#ticker = setInterval(() => this.#tick(Date.now()), TICK_MS);
+    this.#ticker = setInterval(() => this.#tick(performance.now()), TICK_MS);
     try {
       // One certificate a call: one fingerprint for everybody.
       this.#certificate = await RTCPeerConnection.generateCertificate(/** @type {AlgorithmIdentifier} */ ({ name: 'ECDSA', namedCurve: 'P-256' }));
@@ -185,10 +191,12 @@ export class Call {
       certificate: this.#certificate,
       signal: (to, connection, signal) => this.signaling.signal(to, connection, signal),
       isSignalingUp: () => this.signaling.state === 'joined',
+      isHoldingSignals: () => this.#resyncTimer !== undefined,
       onChange: () => this.#changed(),
       onChat: (from, message) => this.#handleChat(from, message),
       onBye: (from) => this.#drop(from, `${from.name} left`),
-      now: () => Date.now(),
+      // Not the clock of the wall, which may be put right in the middle of a call.
+      now: () => performance.now(),
       random: this.config.random ?? Math.random,
     });
     this.peers.set(info.peer_id, peer);
@@ -263,8 +271,18 @@ export class Call {
   /** @param {ServerError} error */
   #handleError(error) {
     console.warn('server:', error.code, error.message);
+    if (error.code === 'rate_limited') { this.#resyncAfter(error.retry_after_ms ?? 0); return; }
     // `unknown_peer` is answered by the roster: away or left is on its way, and the offer is made again.
     if (error.code !== 'unknown_peer' && error.code !== 'going_away') this.handlers.onNotice(error.message);
+  }
+
+  /** What was sent too fast is lost: signals are held until the server takes them, then the lost ones come first. @param {number} waitMs */
+  #resyncAfter(waitMs) {
+    clearTimeout(this.#resyncTimer);
+    this.#resyncTimer = setTimeout(() => {
+      this.#resyncTimer = undefined;
+      for (const peer of this.peers.values()) peer.resync();
+    }, Math.min(Math.max(waitMs, RESYNC_MIN_MS), RESYNC_MAX_MS));
   }
 
   /** @param {string|null} why in words; null by the user's wish */
@@ -273,6 +291,7 @@ export class Call {
     this.state = 'ended';
     this.endedWhy = why;
     clearInterval(this.#ticker);
+    clearTimeout(this.#resyncTimer);
     for (const peer of this.peers.values()) peer.sendControl({ type: 'bye' });
     this.signaling.leave();
     for (const peer of this.peers.values()) peer.close();

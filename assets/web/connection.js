@@ -40,7 +40,7 @@ import { hasCommonVideoCodec, preferH264, sourcesByMid } from './sdp.js';
 export const OFFER_TIMEOUT_MS = 10_000;
 /** Operations waiting in the queue; a peer that sends faster than it can be served loses the rest. */
 const QUEUE_MAX = 256;
-/** Candidates that wait for their description. */
+/** Candidates that wait for their description, and our own that are kept to be sent again. */
 const HELD_CANDIDATES_MAX = 128;
 /** Bytes waiting in a data channel beyond which nothing more is put in. */
 const CHANNEL_BUFFER_MAX = 1_048_576;
@@ -54,6 +54,7 @@ export class Connection {
   /** @type {Promise<void>} */ #queue = Promise.resolve();
   /** @type {RTCIceCandidateInit[]} */ #heldRemote = [];
   /** @type {Signal[]} */ #heldLocal = [];
+  /** Our candidates of the current ICE credentials, and their end. @type {Signal[]} */ #localCandidates = [];
   /** @type {ReturnType<typeof setTimeout>|undefined} */ #offerTimer;
   /** @type {Map<string, string>} */ #remoteSources = new Map();
   /** @type {Map<ChannelLabel, RTCDataChannel>} */ #channels = new Map();
@@ -96,6 +97,9 @@ export class Connection {
   /** This side offered first and no answer ever came: such an offer may cross the other side's first one. */
   get isFreshOffer() { return this.config.offering && !this.#negotiated; }
 
+  /** An offer of this side waits for its answer. */
+  get isOffering() { return this.pc.signalingState === 'have-local-offer'; }
+
   /** Makes an offer as soon as it may be made. */
   negotiate() { this.#enqueue(() => this.#offer()); }
 
@@ -121,6 +125,14 @@ export class Connection {
   retryOffer() {
     this.#enqueue(async () => {
       if (this.pc.signalingState === 'have-local-offer') await this.#rollBackAndOffer();
+    });
+  }
+
+  /** Says again what was lost on the way: the offer that waits, and candidates while no media flows. */
+  resend() {
+    this.#enqueue(async () => {
+      if (this.isOffering) { this.#sendDescription('offer'); this.#armOfferTimer(); }
+      if (this.state !== 'connected') for (const signal of this.#localCandidates) this.handlers.onSignal(signal);
     });
   }
 
@@ -271,8 +283,19 @@ export class Connection {
     if (candidate && candidate.candidate === '') return; // the end of one section; the end of all is null
     /** @type {Signal} */
     const signal = candidate ? { kind: 'candidate', candidate: candidate.toJSON() } : { kind: 'end_of_candidates' };
+    this.#keepCandidate(signal);
     if (this.#descriptionSent) this.handlers.onSignal(signal);
     else if (this.#heldLocal.length < HELD_CANDIDATES_MAX) this.#heldLocal.push(signal);
+  }
+
+  /** @param {Signal} signal */
+  #keepCandidate(signal) {
+    const [first] = this.#localCandidates;
+    // An ICE restart makes the earlier ones worthless.
+    const isOfNewCredentials = signal.kind === 'candidate' && first?.kind === 'candidate'
+      && first.candidate.usernameFragment !== signal.candidate.usernameFragment;
+    if (isOfNewCredentials) this.#localCandidates = [];
+    if (this.#localCandidates.length < HELD_CANDIDATES_MAX) this.#localCandidates.push(signal);
   }
 
   /** @param {RTCIceCandidateInit} candidate */

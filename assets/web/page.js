@@ -8,7 +8,7 @@ import { SettingsStore } from './settings.js';
 import { CallView } from './ui/call_view.js';
 import { Ended } from './ui/ended.js';
 import { Lobby } from './ui/lobby.js';
-import { problemOnWire } from './words.js';
+import { endedTitle, problemOnWire } from './words.js';
 
 /** @typedef {Lobby|CallView|Ended} View */
 
@@ -93,7 +93,7 @@ class Page {
     if (call !== this.call) return;
     if (call.state !== 'ended') { if (this.view instanceof CallView) this.view.update(); return; }
     const ended = new Ended({
-      why: call.endedWhy ?? '', wasJoined: call.joinedAtMs !== null,
+      why: call.endedWhy ?? '', title: endedTitle(call.endedCode, call.joinedAtMs !== null),
       onRejoin: () => this.join(this.room, this.name), onLobby: () => this.showLobby(),
     });
     this.#endCall();

@@ -25,6 +25,7 @@ import { readChat, readControl } from './messages.js';
  * @property {RTCCertificate|undefined} certificate
  * @property {(to: string, connection: string, signal: Signal) => boolean} signal false when it could not be sent
  * @property {() => boolean} isSignalingUp
+ * @property {() => boolean} isHoldingSignals the server drops signals for now, so none is sent
  * @property {() => void} onChange
  * @property {(peer: Peer, message: ChatMessage) => void} onChat
  * @property {(peer: Peer) => void} onBye
@@ -49,6 +50,10 @@ const HELD_SIGNALS_MAX = 256;
 /** Connection ids, and signals of each, that wait for their offer. */
 const EARLY_CONNECTIONS_MAX = 4;
 const EARLY_SIGNALS_MAX = 64;
+/** How often a peer may replace the transport within `REPLACEMENT_WINDOW_MS`; later offers wait for their repetition. */
+export const REPLACEMENTS_MAX = 10;
+/** A transport costs sockets and a handshake; a peer that starts anew more often is broken. */
+export const REPLACEMENT_WINDOW_MS = 10_000;
 /** Chat ids remembered to drop repetitions. */
 const CHAT_IDS_MAX = 512;
 
@@ -72,11 +77,12 @@ export class Peer {
   /** False when no video codec is in common. */ hasCommonVideoCodec = true;
   /** Whether media has ever flowed. */ everConnected = false;
   /** ICE restarts since media last flowed. */ restarts = 0;
-  /** Malformed or too large messages. */ dropped = 0;
+  /** Messages that were malformed or too many. */ dropped = 0;
 
   /** @type {{connection: string, signal: Signal}[]} */ #held = [];
   /** @type {Map<string, Signal[]>} */ #early = new Map();
   /** @type {Set<string>} */ #chatIds = new Set();
+  /** When they replaced the transport; at most `REPLACEMENTS_MAX`. @type {number[]} */ #replacedAt = [];
   /** @type {number|null} */ #bothDeadSince = null;
   #nextRestartAt = 0;
   #transportSince;
@@ -112,9 +118,19 @@ export class Peer {
   #handleFreshOffer(connectionId, signal) {
     // Both have just offered fresh connections: the impolite one's stands.
     if (this.connection?.isFreshOffer && !this.isPolite) { this.connection.counters.glare += 1; return; }
+    if (!this.#mayReplace()) { this.dropped += 1; return; }
     const early = this.#early.get(connectionId) ?? [];
     this.#open(connectionId, false).handleSignal(signal);
     for (const candidate of early) this.connection?.handleSignal(candidate);
+  }
+
+  /** Whether they have not started anew too often. */
+  #mayReplace() {
+    const now = this.context.now();
+    this.#replacedAt = this.#replacedAt.filter((at) => at + REPLACEMENT_WINDOW_MS > now);
+    if (this.#replacedAt.length >= REPLACEMENTS_MAX) return false;
+    this.#replacedAt.push(now);
+    return true;
   }
 
   /** Candidates can overtake their offer. @param {string} connectionId @param {Signal} signal */
@@ -142,6 +158,14 @@ export class Peer {
   #handleBack() {
     this.flush();
     this.connection?.retryOffer();
+  }
+
+  /** The server dropped some of what was sent: what still matters is sent again. */
+  resync() {
+    // An offer that waits goes out with its candidates in it; nothing held may overtake it.
+    if (this.connection?.isOffering) this.#held = [];
+    this.flush();
+    this.connection?.resend();
   }
 
   /** Sends what could not be sent while signaling was down. */
@@ -204,7 +228,7 @@ export class Peer {
       iceServers: this.context.iceServers(), tracks: { ...this.context.tracks() }, certificate: this.context.certificate,
     }, {
       onSignal: (signal) => this.#signal(id, signal),
-      canSignal: () => this.#isSignalingAlive(),
+      canSignal: () => this.#isSignalingAlive() && !this.context.isHoldingSignals(),
       onTrack: (source, track) => { this.streams.set(source, new MediaStream([track])); this.context.onChange(); },
       onState: (state) => this.#handleState(state),
       onVideoCodec: (common) => this.#handleVideoCodec(common),
@@ -219,7 +243,8 @@ export class Peer {
 
   /** @param {string} connection @param {Signal} signal */
   #signal(connection, signal) {
-    if (this.#isSignalingAlive() && this.context.signal(this.id, connection, signal)) return;
+    const isOpen = this.#isSignalingAlive() && !this.context.isHoldingSignals();
+    if (isOpen && this.context.signal(this.id, connection, signal)) return;
     // A newer description replaces the one it was meant to follow.
     if (signal.kind === 'offer') this.#held = this.#held.filter((held) => held.signal.kind !== 'offer');
     this.#held.push({ connection, signal });

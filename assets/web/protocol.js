@@ -40,7 +40,7 @@
 /**
  * What a user of the client gets to know. `onFailed` is final; its error says why.
  * @typedef {object} SignalingHandlers
- * @property {(state: SignalingState) => void} onState
+ * @property {(state: SignalingState) => void} onState the state, or what stands in its way, is another
  * @property {(message: Joined) => void} onJoined
  * @property {(message: Exclude<ServerMessage, Joined|ServerError|{type: 'welcome'}>) => void} onMessage
  * @property {(error: ServerError) => void} onError
@@ -61,8 +61,20 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const PROBE_TIMEOUT_MS = 5_000;
 /** Not 1000 or 1001, which would leave the room. */
 const CLOSE_RECONNECTING = 3_001;
+/** A first `join` that took longer is given up: a user would have looked up by then. */
+export const FIRST_JOIN_TIMEOUT_MS = 15_000;
 /** Errors of a `join` that another try would not mend. */
-const FATAL_JOIN_ERRORS = new Set(['invalid_room', 'invalid_name', 'room_full', 'too_many_rooms', 'already_joined', 'unsupported_version']);
+const FATAL_JOIN_ERRORS = new Set(['invalid_room', 'invalid_name', 'unsupported_version']);
+/** These end a first `join` only. A member's call lives without the server, and there may be room again later. */
+const FATAL_FIRST_JOIN_ERRORS = new Set(['room_full', 'too_many_rooms', 'server_full', 'already_joined']);
+/** The join was put off, not refused. */
+const PUT_OFF_ERRORS = new Set(['rate_limited', 'internal']);
+/** What stands in the way when no socket opens, or none stays open. @type {ServerError} */
+const UNREACHABLE = { type: 'error', code: 'unreachable', message: 'The server can’t be reached.' };
+/** How a first join is given up when the server itself said nothing. @type {ServerError} */
+const NEVER_REACHED = {
+  ...UNREACHABLE, message: 'The server did not answer within 15 seconds. Check the link and your network, then try again.',
+};
 
 /**
  * How long to wait before the nth try, in milliseconds.
@@ -134,6 +146,9 @@ export class SignalingClient {
   /** @type {number|null} */ #retryAfterMs = null;
   /** @type {ReturnType<typeof setTimeout>|undefined} */ #timer;
   /** @type {ReturnType<typeof setTimeout>|undefined} */ #probeTimer;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */ #giveUpTimer;
+  /** @type {ServerError|null} */ #problem = null;
+  /** The server's words to the current attempt. @type {ServerError|null} */ #refusal = null;
   #attempt = 0;
   #room = '';
   #name = '';
@@ -152,11 +167,15 @@ export class SignalingClient {
   /** Where the membership stands. */
   get state() { return this.#state; }
 
+  /** Why the last attempt came to nothing; null before the first one has failed, and while all is well. */
+  get problem() { return this.#problem; }
+
   /** Enters the room; the answer is `onJoined` or `onFailed`. @param {string} room @param {string} name */
   join(room, name) {
     this.#room = room;
     this.#name = name;
     this.#attempt = 0;
+    this.#giveUpTimer = setTimeout(() => this.#giveUp(), FIRST_JOIN_TIMEOUT_MS);
     this.#setState('connecting');
     this.#open();
   }
@@ -173,6 +192,7 @@ export class SignalingClient {
   /** Leaves the room and closes the socket with 1000. Safe in `pagehide`. */
   leave() {
     this.#clearTimers();
+    clearTimeout(this.#giveUpTimer);
     const socket = this.#socket;
     this.#socket = null;
     this.#resumeToken = null;
@@ -238,8 +258,10 @@ export class SignalingClient {
   /** @param {Joined} message */
   #handleJoined(message) {
     clearTimeout(this.#timer);
+    clearTimeout(this.#giveUpTimer);
     this.#attempt = 0;
     this.#retryAfterMs = null;
+    this.#refusal = null;
     this.#room = message.room;
     this.#resumeToken = message.resume_token;
     this.#setState('joined');
@@ -251,10 +273,12 @@ export class SignalingClient {
     if (typeof error.retry_after_ms === 'number') this.#retryAfterMs = error.retry_after_ms;
     if (error.code === 'replaced') { this.#fail(error); return; }
     if (this.#state === 'joined') { this.handlers.onError(error); return; }
-    if (FATAL_JOIN_ERRORS.has(error.code)) { this.#fail(error); return; }
+    const isMember = this.#resumeToken !== null;
+    const mayComeBack = FATAL_FIRST_JOIN_ERRORS.has(error.code);
+    if (FATAL_JOIN_ERRORS.has(error.code) || (mayComeBack && !isMember)) { this.#fail(error); return; }
+    // Come back with a new socket, when the server said.
+    if (mayComeBack || PUT_OFF_ERRORS.has(error.code)) { this.#refusal = error; this.#abandon(); return; }
     this.handlers.onError(error);
-    // The join was put off, not refused: come back with a new socket when the server said.
-    if (error.code === 'rate_limited' || error.code === 'internal') this.#abandon();
   }
 
   /** @param {number} code */
@@ -263,7 +287,8 @@ export class SignalingClient {
     this.#clearTimers();
     if (code === 4000) { this.#fail({ type: 'error', code: 'unsupported_version', message: 'This page and the server are of different versions. Reload the page.' }); return; }
     if (code === 4002) { this.#fail({ type: 'error', code: 'replaced', message: 'The call was taken over by another connection.' }); return; }
-    this.#setState(this.#resumeToken === null ? 'connecting' : 'reconnecting');
+    this.#setState(this.#resumeToken === null ? 'connecting' : 'reconnecting', this.#refusal ?? UNREACHABLE);
+    this.#refusal = null;
     const delay = reconnectDelayMs(this.#attempt++, this.random(), this.#retryAfterMs);
     this.#retryAfterMs = null;
     this.#timer = setTimeout(() => this.#open(), delay);
@@ -279,6 +304,11 @@ export class SignalingClient {
     this.#handleClose(CLOSE_RECONNECTING);
   }
 
+  #giveUp() {
+    if (this.#resumeToken !== null) return;
+    this.#fail(this.#problem && this.#problem !== UNREACHABLE ? this.#problem : NEVER_REACHED);
+  }
+
   /** @param {ServerError} error */
   #fail(error) {
     this.leave();
@@ -291,10 +321,11 @@ export class SignalingClient {
     this.#probeTimer = undefined;
   }
 
-  /** @param {SignalingState} state */
-  #setState(state) {
-    if (this.#state === state) return;
+  /** @param {SignalingState} state @param {ServerError|null} [problem] */
+  #setState(state, problem = null) {
+    if (this.#state === state && this.#problem === problem) return;
     this.#state = state;
+    this.#problem = problem;
     this.handlers.onState(state);
   }
 }

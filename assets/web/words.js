@@ -116,6 +116,24 @@ function listInWords(names) {
   return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 }
 
+/**
+ * What stands between the page and the server in words, or null when nothing does.
+ * @param {{code: string, message: string}|null} problem @param {number} others people in the call beside oneself
+ */
+export function signalingInWords(problem, others) {
+  if (!problem) return null;
+  const isUnreachable = problem.code === 'unreachable';
+  const what = isUnreachable ? 'The server can’t be reached; trying again.' : `${problem.message} Trying again.`;
+  if (others === 0) return what;
+  return `${what} The call goes on${isUnreachable ? ', but nobody new can join' : ''}.`;
+}
+
+/** What is above the reason a call ended for. @param {string|null} code @param {boolean} wasJoined */
+export function endedTitle(code, wasJoined) {
+  if (code === 'unreachable') return 'The server can’t be reached';
+  return wasJoined ? 'The call ended' : 'You could not join';
+}
+
 /** A call's length. @param {number} seconds */
 export function durationInWords(seconds) {
   const pad = (/** @type {number} */ value) => String(value).padStart(2, '0');

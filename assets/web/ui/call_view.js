@@ -2,7 +2,7 @@
 /** The call: tiles, the row of controls below, the chat beside. Shows what the call's state is; decides nothing. */
 
 import { LevelMeter, SPEAKING_DBFS } from '../levels.js';
-import { cameraMark, connectionInWords, durationInWords, microphoneMark, peopleInWords, problemsInWords } from '../words.js';
+import { cameraMark, connectionInWords, durationInWords, microphoneMark, peopleInWords, problemsInWords, signalingInWords } from '../words.js';
 import { ChatPanel } from './chat.js';
 import { openDetails, openSettings } from './dialogs.js';
 import { h, icon, IconButton, setShown, setText } from './dom.js';
@@ -233,10 +233,9 @@ export class CallView {
     setText(this.count, String(count));
     this.people.setAttribute('aria-label', peopleInWords(count));
     const isJoined = call.state === 'joined';
-    setShown(this.banner, call.signaling.state === 'reconnecting' || (call.signaling.state === 'connecting' && isJoined));
-    setText(this.banner, call.peers.size > 0
-      ? 'The server can’t be reached; trying again. The call goes on, but nobody new can join.'
-      : 'The server can’t be reached; trying again.');
+    const problem = signalingInWords(call.signaling.problem, call.peers.size);
+    setShown(this.banner, problem !== null);
+    if (problem) setText(this.banner, problem);
     setShown(this.alone, call.peers.size === 0);
     setShown(this.grid, call.peers.size > 0 || NARROW.matches);
     setText(this.aloneWords, isJoined ? 'Waiting for others…' : 'Joining…');
