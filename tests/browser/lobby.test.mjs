@@ -15,7 +15,7 @@ test('a new call gets a readable random room, which stands in the address', () =
   assert.equal(await page.getByLabel('Your name').inputValue(), 'Ana');
   await page.getByRole('button', { name: 'New call' }).click();
   await until(page, () => globalThis.parlor?.state === 'joined', null, 'joined');
-  assert.match(page.url(), /\/r\/[a-z]+-[a-z]+-[a-z2-9]{4}-[a-z2-9]{4}$/);
+  assert.match(page.url(), /\/r\/[a-z]+-[a-z]+-[0-9a-z]{4}-[0-9a-z]{4}$/);
   await page.reload();
   await page.getByRole('heading', { name: 'Who’s in?' }).waitFor();
   assert.equal(await page.getByLabel('Your name').inputValue(), 'Ana', 'the name is remembered');
@@ -179,7 +179,7 @@ test('a refused join says why and offers another try', () => withPages(async (op
   await late.getByText(/full/).waitFor();
   await screenshot(late, 'ended');
   await crowd.evaluate(() => globalThis.crowd[0].leave());
-  await late.getByRole('button', { name: 'Try again' }).click();
+  await late.getByRole('button', { name: 'Rejoin' }).click();
   await until(late, () => globalThis.parlor?.state === 'joined', null, 'joined at the second try');
 }));
 
@@ -197,3 +197,28 @@ test('a server with its own certificate puts the fingerprint into links', async 
     await waitForFrames(ana, 'Bo', 5);
   });
 });
+
+test('a server that can’t be reached is told at once in words, and given up after 15 s', () => withPages(async (open) => {
+  let server = await startServer();
+  try {
+    const page = await open();
+    await page.clock.install();
+    await openLobby(page, server, { room: freshRoom(), name: 'Ana' });
+    await server.stop('SIGKILL');
+    await page.getByRole('button', { name: 'Join', exact: true }).click();
+    await page.getByRole('heading', { name: 'Joining…' }).waitFor();
+    await page.getByText('The server can’t be reached; trying again.', { exact: true }).waitFor();
+    await page.clock.runFor(13_000);
+    assert.equal(await page.evaluate(() => globalThis.parlor.state), 'connecting', 'not before its time');
+    await page.clock.runFor(3_000);
+    await page.getByRole('heading', { name: 'The server can’t be reached' }).waitFor();
+    await page.getByText('The server did not answer within 15 seconds. Check the link and your network, then try again.').waitFor();
+    server = await startServer({ port: server.port });
+    await page.getByRole('button', { name: 'Rejoin' }).click();
+    await until(page, () => globalThis.parlor?.state === 'joined', null, 'joined');
+    await page.clock.runFor(16_000);
+    assert.equal(await page.evaluate(() => globalThis.parlor?.state), 'joined', 'a call that began is not given up');
+  } finally {
+    await server.stop();
+  }
+}));

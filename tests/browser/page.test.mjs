@@ -228,3 +228,19 @@ test('without a video codec in common the sound goes on and both tiles say why',
   await waitForSound(ana, 'Bo');
   await waitForSound(bo, 'Ana');
 }));
+
+test('the chat is in the order of arrival, whatever clock the sender has', () => withPages(async (open) => {
+  const [ana, bo] = await callOf(open, ['Ana', 'Bo']);
+  const setClock = (ms) => bo.evaluate((now) => { Date.now = () => now; }, ms);
+  await setClock(Date.UTC(2100, 0));
+  await sendChat(bo, 'one');
+  await waitForChat(ana, 'Bo', 'one');
+  await sendChat(ana, 'two');
+  await waitForChat(bo, 'Ana', 'two');
+  await setClock(Date.UTC(1980, 0));
+  await sendChat(bo, 'three');
+  await waitForChat(ana, 'Bo', 'three');
+  for (const page of [ana, bo]) {
+    assert.deepEqual(await page.getByRole('log').locator('.chat-text').allTextContents(), ['one', 'two', 'three']);
+  }
+}));

@@ -284,3 +284,75 @@ test('without the server nobody is dropped while media lives, and after 15 s onc
     await server.stop();
   }
 }));
+
+test('a room that filled up meanwhile costs no living call, and takes its member back once there is room', () => withPages(async (open) => {
+  const state = temporaryFolder();
+  const args = ['--room-capacity', '2'];
+  let server = await startServer({ stateDir: state.folder, args });
+  try {
+    const room = freshRoom();
+    const [ana, bo, chen] = [await open(), await open(), await open()];
+    for (const [page, name] of [[ana, 'Ana'], [bo, 'Bo']]) await joinRoom(page, server, { room, name });
+    await waitForPeer(ana, 'Bo');
+    const before = await ana.evaluate(onlyPeer);
+    // Ana's socket opens only after the room has filled.
+    await ana.evaluate(() => {
+      const RealWebSocket = globalThis.WebSocket;
+      globalThis.WebSocket = class extends RealWebSocket { constructor() { super('ws://127.0.0.1:9/ws'); } };
+      globalThis.letBack = () => { globalThis.WebSocket = RealWebSocket; };
+    });
+    await server.stop('SIGKILL');
+    await until(ana, () => globalThis.parlor.signaling.state === 'reconnecting', null, 'the server is gone');
+    server = await startServer({ stateDir: state.folder, port: server.port, args });
+    await until(bo, () => globalThis.parlor.signaling.state === 'joined', null, 'Bo is back');
+    await joinRoom(chen, server, { room, name: 'Chen' });
+    await ana.evaluate(() => globalThis.letBack());
+    await ana.getByText('This room is full (2 people). Trying again. The call goes on.').waitFor();
+    await waitForFrames(ana, 'Bo', 10);
+    await waitForFrames(bo, 'Ana', 10);
+    await talk(ana, bo);
+    assert.equal((await ana.evaluate(onlyPeer)).connection, before.connection);
+    await chen.getByRole('button', { name: 'Leave' }).click();
+    await until(ana, () => globalThis.parlor.signaling.state === 'joined', null, 'Ana is back');
+    const after = await ana.evaluate(onlyPeer);
+    assert.deepEqual([after.selfId, after.id, after.connection], [before.selfId, before.id, before.connection]);
+    await ana.getByText('This room is full').waitFor({ state: 'hidden' });
+  } finally {
+    await server.stop();
+    state.remove();
+  }
+}));
+
+test('an offer and candidates that were sent too fast are sent again', () => withPages(async (open) => {
+  const room = freshRoom();
+  const ana = await open({
+    init: `{
+      const send = WebSocket.prototype.send;
+      globalThis.limited = 0;
+      globalThis.flooded = false;
+      WebSocket.prototype.send = function (text) {
+        // More than the server takes at once, right before the first offer.
+        if (!flooded && text.includes('"offer"')) {
+          globalThis.flooded = true;
+          this.addEventListener('message', ({ data }) => { if (data.includes('"rate_limited"')) globalThis.limited += 1; });
+          const { to } = JSON.parse(text);
+          const noise = JSON.stringify({ type: 'signal', to, connection: 'noise', signal: { kind: 'end_of_candidates' } });
+          for (let index = 0; index < 2000; index += 1) send.call(this, noise);
+        }
+        send.call(this, text);
+      };
+    }`,
+  });
+  const bo = await open();
+  await joinRoom(ana, shared.server, { room, name: 'Ana' });
+  await joinRoom(bo, shared.server, { room, name: 'Bo' });
+  await until(ana, () => globalThis.flooded && globalThis.parlor.peers.size === 1, null, 'the first offer is made');
+  const first = await ana.evaluate(() => [...globalThis.parlor.peers.values()][0].connection.id);
+  await waitForPeer(ana, 'Bo');
+  await waitForPeer(bo, 'Ana');
+  const after = await ana.evaluate(onlyPeer);
+  assert.ok(await ana.evaluate(() => globalThis.limited) > 0, 'the server dropped something');
+  assert.deepEqual([after.connection, after.counters.rollbacks], [first, 0], 'the same offer arrived in the end, long before it counts as unanswered');
+  await waitForFrames(bo, 'Ana', 5);
+  await talk(ana, bo);
+}));

@@ -1,6 +1,7 @@
 /** The page's pure parts, run in the page's own engine. */
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { launchBrowser, newPage, startServer } from './lib.mjs';
 
@@ -45,7 +46,29 @@ test('names are refused as the server would refuse them', async () => {
 test('generated rooms are valid, readable and never the same', async () => {
   const rooms = await results('/rooms.js', 'makeRoomId', Array.from({ length: 500 }, () => []));
   assert.equal(new Set(rooms).size, 500);
-  for (const room of rooms) assert.match(room, /^[a-z]+-[a-z]+-[a-z2-9]{4}-[a-z2-9]{4}$/);
+  for (const room of rooms) assert.match(room, /^[a-z]+-[a-z]+-[0-9a-z]{4}-[0-9a-z]{4}$/);
+});
+
+test('rooms are named as the native client names them', async () => {
+  const read = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+  const [script, rust] = [read('assets/web/rooms.js'), read('signaling/proto/src/room_name.rs')];
+  /** The words between the brackets of a list. */
+  const words = (source, name) => {
+    const [, list] = new RegExp(`const ${name}\\b[^=]*= \\[([^\\]]*)\\];`).exec(source) ?? assert.fail(`no list of ${name}`);
+    return [...list.matchAll(/["']([a-z]+)["']/g)].map(([, word]) => word);
+  };
+  const digits = (source) => /const DIGITS[^=]*= b?["']([0-9a-z]+)["'];/.exec(source)?.[1] ?? assert.fail('no digits');
+  for (const name of ['ADJECTIVES', 'ANIMALS']) {
+    assert.equal(new Set(words(rust, name)).size, 64);
+    assert.deepEqual(words(script, name), words(rust, name));
+  }
+  assert.equal(digits(rust).length, 32);
+  assert.equal(digits(script), digits(rust));
+  const ends = await page.evaluate(async () => {
+    const { makeRoomId } = await import('/rooms.js');
+    return [makeRoomId(new Uint8Array(10)), makeRoomId(new Uint8Array(10).fill(255))];
+  });
+  for (const end of ends) assert.ok(rust.includes(`"${end}"`), `${end} is among the native examples`);
 });
 
 test('a link carries the fingerprint it came with, or the server’s', async () => {
@@ -183,4 +206,42 @@ test('ICE servers that a connection would refuse are left out', async () => {
     { urls: ['stun:stun.example.org:3478'] }, { urls: ['turn:turn.example.org?transport=tcp'], username: 'u', credential: 'c' }, { urls: ['stun:[::1]:3478'] },
   ]);
   await page.evaluate((iceServers) => new RTCPeerConnection({ iceServers }).close(), usable);
+});
+
+test('a peer may replace the transport ten times in ten seconds, and no more', async () => {
+  const seen = await page.evaluate(async () => {
+    const { Peer, REPLACEMENTS_MAX, REPLACEMENT_WINDOW_MS } = await import('/peer.js');
+    const { RTCPeerConnection: Real } = globalThis;
+    let made = 0;
+    globalThis.RTCPeerConnection = class extends Real { constructor(...config) { super(...config); made += 1; } };
+    let now = 5_000;
+    const peer = new Peer({ peer_id: 'b', name: 'Bo', away: false }, {
+      selfId: 'a', iceServers: () => [], tracks: () => ({ microphone: null, camera: null }), certificate: undefined,
+      mediaState: () => ({ microphone: 'off', camera: 'off', microphone_reason: null, camera_reason: null }),
+      signal: () => true, isSignalingUp: () => true, isHoldingSignals: () => false, onChange() {}, onChat() {}, onBye() {}, now: () => now, random: () => 0.5,
+    });
+    const offer = (id) => { peer.handleSignal(id, { kind: 'offer', sdp: 'v=0', streams: [] }); return [peer.connection.id, made, peer.dropped]; };
+    const steps = [];
+    for (let index = 0; index < REPLACEMENTS_MAX + 5; index += 1) steps.push(offer(`c${index}`));
+    // An offer on the transport that stands makes none.
+    steps.push(offer('c9'));
+    now += REPLACEMENT_WINDOW_MS - 1;
+    steps.push(offer('early'));
+    now += 1;
+    steps.push(offer('later'));
+    peer.close();
+    globalThis.RTCPeerConnection = Real;
+    return steps;
+  });
+  assert.deepEqual(seen[9], ['c9', 10, 0]);
+  assert.deepEqual(seen.slice(10, 15), [1, 2, 3, 4, 5].map((dropped) => ['c9', 10, dropped]));
+  assert.deepEqual(seen.slice(15), [['c9', 10, 5], ['c9', 10, 6], ['later', 11, 6]]);
+});
+
+test('what stands between the page and the server is said in words', async () => {
+  const full = { code: 'room_full', message: 'This room is full (2 people).' };
+  assert.deepEqual(await results('/words.js', 'signalingInWords', [[null, 3], [{ code: 'unreachable', message: '' }, 0], [{ code: 'unreachable', message: '' }, 1], [full, 0], [full, 1]]), [
+    null, 'The server can’t be reached; trying again.', 'The server can’t be reached; trying again. The call goes on, but nobody new can join.',
+    'This room is full (2 people). Trying again.', 'This room is full (2 people). Trying again. The call goes on.',
+  ]);
 });
