@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use parlor_proto::IceServer;
 use rtc::crypto::SignatureScheme;
+use rtc::ice::mdns::MulticastDnsMode;
+use rtc::mdns::MulticastSocket;
 use rtc::peer_connection::certificate::CertificateParams;
 use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_RTX};
 use rtc::rtp_transceiver::rtp_sender::{
@@ -153,6 +155,7 @@ pub(crate) fn configuration(certificate: RTCCertificate, ice_servers: Vec<IceSer
 pub(crate) fn setting_engine(policy: &EnginePolicy, loopback: bool) -> SettingEngine {
     let [disconnected, failed, keep_alive] = policy.ice_timeouts;
     SettingEngineBuilder::new()
+        .with_multicast_dns_mode(multicast_dns_mode())
         .with_ice_timeouts(Some(disconnected), Some(failed), Some(keep_alive))
         .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(CHECKS_MAX))
         // Measured: waiting for better candidates costs 1.5 s of each connect.
@@ -163,6 +166,18 @@ pub(crate) fn setting_engine(policy: &EnginePolicy, loopback: bool) -> SettingEn
         .with_include_loopback_candidate(loopback)
         .with_sctp_max_receive_buffer_size(RECEIVE_BUFFER_BYTES)
         .build()
+}
+
+/// Browsers hide their addresses behind `.local` names, which multicast DNS resolves. Where the machine has no interface
+/// for multicast, its socket can't be opened, and the stack would then refuse to make any connection.
+fn multicast_dns_mode() -> MulticastDnsMode {
+    match MulticastSocket::new().into_std() {
+        Ok(_) => MulticastDnsMode::QueryOnly,
+        Err(error) => {
+            tracing::debug!(%error, "there is no multicast here: .local candidates are not resolved");
+            MulticastDnsMode::Disabled
+        }
+    }
 }
 
 /// Where to listen: every interface the machine has, and loopback where it has no other.

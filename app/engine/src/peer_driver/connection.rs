@@ -31,7 +31,7 @@ use webrtc::rtp_transceiver::RtpSender;
 use webrtc::runtime::default_runtime;
 
 use super::configuration::{self, BindAddresses};
-use super::description::has_h264;
+use super::description::{DtlsRole, has_h264};
 use super::handler::{Handler, STACK_EVENTS, StackEvent};
 use super::runtime::{OrderlyRuntime, Settled};
 use super::{Codecs, PathStats, PeerSetup, PeerShared, Reporter};
@@ -77,6 +77,7 @@ pub(crate) struct Connection {
     remote_streams: Arc<Mutex<BTreeMap<String, Source>>>,
     early_candidates: Vec<RTCIceCandidateInit>,
     has_remote_description: bool,
+    dtls_role: DtlsRole,
     /// Readers of tracks and channels, and the writer; they end with the connection.
     tasks: JoinSet<()>,
 }
@@ -122,6 +123,7 @@ impl Connection {
             remote_streams: Arc::default(),
             early_candidates: Vec::new(),
             has_remote_description: false,
+            dtls_role: DtlsRole::default(),
             tasks,
         })
     }
@@ -189,12 +191,16 @@ impl Connection {
         let answer = self.peer_connection.create_answer(None).await?;
         self.peer_connection.set_local_description(answer).await?;
         self.read_parameters().await;
-        self.local_description().await
+        let LocalDescription { sdp, streams } = self.local_description().await?;
+        Ok(LocalDescription { sdp: self.dtls_role.keep(sdp), streams })
     }
 
     /// Sets a remote answer.
     pub(crate) async fn accept_answer(&mut self, sdp: String, streams: Vec<StreamDescription>) -> Result<()> {
+        let mut dtls_role = self.dtls_role;
+        dtls_role.follow(&sdp);
         self.set_remote(RTCSessionDescription::answer(sdp)?, streams).await?;
+        self.dtls_role = dtls_role;
         self.read_parameters().await;
         Ok(())
     }

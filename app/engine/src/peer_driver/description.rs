@@ -1,4 +1,4 @@
-//! What a session description says about the picture.
+//! What a session description says about the picture, and about who opens the DTLS association.
 
 /// Whether the description has a video section that is not rejected and knows H.264.
 ///
@@ -22,9 +22,70 @@ fn is_h264_map(line: &str) -> bool {
     map.is_some_and(|(_, codec)| codec.trim().to_ascii_uppercase().starts_with("H264/90000"))
 }
 
+/// Who opened the DTLS association, as our `a=setup` says it.
+///
+/// An answer to a later offer keeps the role of the association that is there (RFC 8842 §5.3). The stack answers every
+/// offer with `active`, which Chromium refuses where we are passive: "Failed to set SSL role".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DtlsRole(Option<Setup>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Setup {
+    Active,
+    Passive,
+}
+
+impl DtlsRole {
+    /// Learns our role from the other side's answer, where it is not settled yet.
+    pub(crate) fn follow(&mut self, remote_answer: &str) {
+        let ours = setup(remote_answer).map(|theirs| match theirs {
+            Setup::Active => Setup::Passive,
+            Setup::Passive => Setup::Active,
+        });
+        self.0 = self.0.or(ours);
+    }
+
+    /// Our answer with the settled role in it; the first answer settles it.
+    pub(crate) fn keep(&mut self, answer: String) -> String {
+        let Some(said) = setup(&answer) else { return answer };
+        match *self.0.get_or_insert(said) {
+            settled if settled == said => answer,
+            Setup::Active => answer.replace("a=setup:passive", "a=setup:active"),
+            Setup::Passive => answer.replace("a=setup:active", "a=setup:passive"),
+        }
+    }
+}
+
+/// The first `a=setup` line (RFC 4145 §4) that says a role.
+fn setup(sdp: &str) -> Option<Setup> {
+    sdp.lines().find_map(|line| match line.strip_prefix("a=setup:")?.trim() {
+        "active" => Some(Setup::Active),
+        "passive" => Some(Setup::Passive),
+        _ => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_later_answer_keeps_the_dtls_role() {
+        let active = "m=audio 9 X 111\r\na=setup:active\r\n".to_owned();
+        let passive = "m=audio 9 X 111\r\na=setup:passive\r\n".to_owned();
+
+        let mut offerer = DtlsRole::default();
+        offerer.follow(&active);
+        assert_eq!(offerer.keep(active.clone()), passive);
+        offerer.follow(&passive);
+        assert_eq!(offerer.keep(active.clone()), passive);
+
+        let mut answerer = DtlsRole::default();
+        assert_eq!(answerer.keep(active.clone()), active);
+        answerer.follow(&active);
+        assert_eq!(answerer.keep(active.clone()), active);
+        assert_eq!(answerer.keep("no role".to_owned()), "no role");
+    }
 
     #[test]
     fn h264_in_a_video_section_is_a_common_codec() {
