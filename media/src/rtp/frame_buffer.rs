@@ -3,7 +3,8 @@
 //! Packets may come late, twice, out of order, or never. A picture is handed out only when it is whole and the one it
 //! refers to was handed out before. When a packet is missing, the buffer waits for its retransmission; when that does
 //! not come in time, everything up to the next key frame is dropped and one is asked for. A key frame that is whole
-//! never waits for what lies before it.
+//! never waits for what lies before it, and of an incomplete picture to which no other refers only that is dropped,
+//! where its packets show that nothing else is missing.
 //!
 //! Pure: `now` is an argument. After each `insert` drain [`FrameBuffer::poll_frame`] and
 //! [`FrameBuffer::poll_key_frame_request`], then ask [`FrameBuffer::poll_timeout`] when to come again.
@@ -67,6 +68,8 @@ enum Step {
     Drop(Why),
     /// A later key frame is whole: go there.
     JumpTo(u64),
+    /// What is missing will not come, and no other picture refers to it; the next one begins here.
+    Skip(u64),
     /// What is missing will not come.
     Broken,
     Wait(Option<Instant>),
@@ -147,6 +150,11 @@ impl FrameBuffer {
                     self.need_key_frame(now);
                 }
                 Step::JumpTo(sequence) => self.jump_to(sequence),
+                Step::Skip(sequence) => {
+                    self.drop_group(&front, Why::Incomplete);
+                    self.advance(sequence);
+                    self.gap = None;
+                }
                 Step::Broken => self.need_key_frame(now),
                 Step::Wait(deadline) => {
                     self.deadline = deadline;
@@ -261,7 +269,10 @@ impl FrameBuffer {
         };
         self.gap = Some((missing, since));
         let deadline = since + self.wait();
-        if now >= deadline { Step::Broken } else { Step::Wait(Some(deadline)) }
+        if now < deadline {
+            return Step::Wait(Some(deadline));
+        }
+        front.end_if_lost_alone(next).map_or(Step::Broken, Step::Skip)
     }
 
     fn step_to_key_frame(&mut self, front: &Group, now: Instant) -> Step {

@@ -90,6 +90,12 @@ fn next_start_code(data: &[u8], from: usize) -> Option<(usize, usize)> {
     Some((found, found + 3))
 }
 
+/// Whether no other picture refers to this one: all its slices have a `nal_ref_idc` of 0 (H.264 §7.4.1).
+pub fn is_discardable(data: &Bytes) -> bool {
+    let mut slices = nal_units(data).filter(|nal| matches!(nal[0] & TYPE_MASK, SLICE..=IDR)).peekable();
+    slices.peek().is_some() && slices.all(|nal| nal[0] & NRI_MASK == 0)
+}
+
 /// Sends parameter sets in one packet where they fit (RFC 6184 §5.7.1).
 fn aggregate(packets: &mut Vec<Bytes>, sets: &mut Vec<Bytes>, max_payload: usize) {
     let total: usize = 1 + sets.iter().map(|set| 2 + set.len()).sum::<usize>();
@@ -144,6 +150,10 @@ pub struct PayloadInfo {
     pub idr: bool,
     /// It holds a part of a picture that refers to others.
     pub delta: bool,
+    /// It holds a part of a picture to which no other refers.
+    pub discardable: bool,
+    /// It is a fragment, and not the last one.
+    pub continues: bool,
 }
 
 impl PayloadInfo {
@@ -163,7 +173,7 @@ impl PayloadInfo {
     fn of_fragment(payload: &[u8]) -> Self {
         let Some(&header) = payload.get(1) else { return Self::default() };
         let kind = header & TYPE_MASK;
-        let info = Self::of_kind(kind);
+        let info = Self { continues: header & FU_END == 0, ..Self::of_header(payload[0] & NRI_MASK | kind) };
         if header & FU_START == 0 {
             return Self { starts_picture: false, starts_with_sps: false, ..info };
         }
@@ -174,17 +184,20 @@ impl PayloadInfo {
     fn of_nal(nal: &[u8], header: usize) -> Self {
         let Some(&first) = nal.first() else { return Self::default() };
         let kind = first & TYPE_MASK;
-        let info = Self::of_kind(kind);
+        let info = Self::of_header(first);
         let first_slice = matches!(kind, SLICE | IDR) && first_macroblock_is_zero(nal.get(header));
         Self { starts_picture: info.starts_picture || first_slice, ..info }
     }
 
-    fn of_kind(kind: u8) -> Self {
+    fn of_header(header: u8) -> Self {
+        let kind = header & TYPE_MASK;
         Self {
             starts_picture: matches!(kind, SPS | ACCESS_UNIT_DELIMITER),
             starts_with_sps: kind == SPS,
             idr: kind == IDR,
             delta: kind == SLICE,
+            discardable: kind == SLICE && header & NRI_MASK == 0,
+            continues: false,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use openh264::OpenH264API;
 use openh264::encoder::{
     BitRate, Encoder, EncoderConfig, FrameRate, FrameType, IntraFramePeriod, Level, Profile, RateControlMode,
@@ -9,16 +10,20 @@ use openh264::encoder::{
 };
 use openh264::formats::YUVSource;
 use openh264_sys2::{
-    ENCODER_OPTION, ENCODER_OPTION_BITRATE, ENCODER_OPTION_MAX_BITRATE, LAYER_NUM, SBitrateInfo, SPATIAL_LAYER_0,
-    SPATIAL_LAYER_ALL,
+    ENCODER_OPTION, ENCODER_OPTION_BITRATE, ENCODER_OPTION_MAX_BITRATE, ENCODER_OPTION_SVC_ENCODE_PARAM_EXT, LAYER_NUM,
+    SBitrateInfo, SEncParamExt, SPATIAL_LAYER_0, SPATIAL_LAYER_ALL,
 };
 use thiserror::Error;
 
 use super::codec::VideoCodec;
 use crate::frame::{EncodedFrame, Layer, VideoFrame};
+use crate::rtp::h264::is_discardable;
 
 /// What level 3.1 allows (H.264 table A-1); the encoder would raise the level for more.
 const MAX_BITRATE_BPS: u32 = 14_000_000;
+
+/// Every second picture is one that no other refers to: a connection that carries too little goes without those.
+const TEMPORAL_LAYERS: i32 = 2;
 
 /// The rate control makes nothing of less.
 const MIN_BITRATE_BPS: u32 = 10_000;
@@ -145,6 +150,7 @@ impl H264Encoder {
             self.size = Some(size);
             self.applied_bps = Some(bitrate_bps);
             self.maximum_raised = false;
+            self.set_temporal_layers(&source, at_ms)?;
         } else {
             self.apply_bitrate(bitrate_bps);
         }
@@ -158,20 +164,49 @@ impl H264Encoder {
             FrameType::I | FrameType::P | FrameType::IPMixed => false,
             FrameType::Skip | FrameType::Invalid => return Ok(None),
         };
-        let data = stream.to_vec();
+        let data = Bytes::from(stream.to_vec());
         if data.is_empty() {
             return Ok(None);
         }
+        // The bit stream itself says it, so this cannot disagree with what a receiver sees.
+        let discardable = !is_key && is_discardable(&data);
         Ok(Some(EncodedFrame {
             layer: Layer(0),
-            temporal_id: 0,
+            temporal_id: u8::from(discardable),
             key: is_key,
-            discardable: false,
+            discardable,
             captured_at: frame.captured_at,
             width: frame.width,
             height: frame.height,
-            data: data.into(),
+            data,
         }))
+    }
+
+    /// Makes a new encoder use two temporal layers; the picture that follows is a key frame.
+    ///
+    /// The library sets up one layer with the first picture, and only then takes other parameters: that picture is
+    /// encoded in vain. A library that refuses goes on with one layer, and nothing is discardable.
+    #[allow(unsafe_code)]
+    fn set_temporal_layers(&mut self, source: &Source<'_>, at_ms: u64) -> Result<(), EncodeError> {
+        let timestamp = openh264::Timestamp::from_millis(at_ms);
+        self.encoder.encode_at(source, timestamp).map_err(codec_error)?;
+        let mut parameters = SEncParamExt::default();
+        let option = ENCODER_OPTION_SVC_ENCODE_PARAM_EXT;
+        // SAFETY: the encoder is initialised, since it has encoded a picture; for this option it writes one
+        // `SEncParamExt` through the pointer before the call returns.
+        let read = unsafe { self.encoder.raw_api().get_option(option, (&raw mut parameters).cast()) };
+        parameters.iTemporalLayerNum = TEMPORAL_LAYERS;
+        // SAFETY: as above; it reads one `SEncParamExt`, its own but for the layers, and keeps no pointer. The wrapper
+        // relies on the size and the format of pictures only, which stay.
+        let written = match read {
+            0 => unsafe { self.encoder.raw_api().set_option(option, (&raw mut parameters).cast()) },
+            refused => refused,
+        };
+        if written != 0 {
+            tracing::warn!(result = written, "the encoder refused temporal layers");
+        }
+        self.encoder.force_intra_frame();
+        Ok(())
     }
 
     /// Lets the encoder run at another rate; it must have encoded a picture, which is when it is initialised.

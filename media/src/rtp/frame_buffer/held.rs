@@ -15,6 +15,9 @@ pub(super) struct Held {
     bytes: usize,
     /// How many of them may belong to a key frame.
     key_packets: usize,
+    /// Packets looked at to find out what pictures they make.
+    #[cfg(test)]
+    pub(super) looks: std::cell::Cell<u64>,
 }
 
 #[derive(Debug)]
@@ -55,6 +58,12 @@ pub(super) struct Group {
     /// What any packet shows.
     pub(super) idr: bool,
     pub(super) delta: bool,
+    /// Whether no other picture refers to it, as far as its packets show.
+    pub(super) discardable: bool,
+    /// Whether `last` is a fragment that is not the last one.
+    is_open: bool,
+    /// The first packet of a later picture, where that surely begins one.
+    following: Option<u64>,
     pub(super) arrived_first: Instant,
     pub(super) arrived_last: Instant,
 }
@@ -63,6 +72,22 @@ impl Group {
     /// Whether nothing is missing from `first` to the end.
     pub(super) fn is_whole(&self) -> bool {
         self.end_known && self.has_content && self.first_missing == self.last + 1
+    }
+
+    /// Where the next picture begins if this one, to which no other refers, and nothing else is incomplete.
+    ///
+    /// `next` is where a picture must begin. `None` where others may be missing too, or this one may be a reference.
+    pub(super) fn end_if_lost_alone(&self, next: u64) -> Option<u64> {
+        let begins = self.first == next || (self.first == next + 1 && !self.starts_picture);
+        if !self.discardable || !begins {
+            return None;
+        }
+        match self.following {
+            _ if self.end_known => Some(self.last + 1),
+            // The one missing packet holds the rest of the fragments.
+            Some(following) if self.is_open && following == self.last + 2 => Some(following),
+            Some(_) | None => None,
+        }
     }
 }
 
@@ -144,13 +169,19 @@ impl Held {
             return None;
         }
         let mut previous: Option<(u64, &Packet)> = None;
+        // Each picture is looked at once: one that consists of nothing but beginnings would take a square of the time.
+        let mut was_looked_at = false;
         for (&number, packet) in self.packets.range(sequence..) {
+            was_looked_at &= previous.is_some_and(|(_, last)| !last.marker && last.timestamp == packet.timestamp);
             let at_boundary = previous.is_some_and(|(before, last)| {
                 before + 1 == number && (last.marker || last.timestamp != packet.timestamp)
             });
             let begins = packet.info.starts_with_sps || packet.info.idr && packet.info.starts_picture && at_boundary;
-            if number > sequence && begins && self.group_at(number).is_some_and(|group| group.is_whole() && group.idr) {
-                return Some(number);
+            if number > sequence && begins && !was_looked_at {
+                was_looked_at = true;
+                if self.group_at(number).is_some_and(|group| group.is_whole() && group.idr) {
+                    return Some(number);
+                }
             }
             previous = Some((number, packet));
         }
@@ -173,13 +204,20 @@ impl Held {
             starts_with_sps: start.info.starts_with_sps,
             idr: false,
             delta: false,
+            discardable: false,
+            is_open: false,
+            following: None,
             arrived_first: start.arrived,
             arrived_last: start.arrived,
         };
+        let mut is_reference = false;
         for (&number, packet) in self.packets.range(first..) {
+            #[cfg(test)]
+            self.looks.set(self.looks.get() + 1);
             if packet.timestamp != group.timestamp {
                 group.is_over = true;
                 group.end_known = number == group.last + 1;
+                group.following = Some(number).filter(|_| packet.info.starts_picture);
                 return Some(group);
             }
             if number == group.first_missing {
@@ -190,6 +228,10 @@ impl Held {
             group.has_content |= !packet.payload.is_empty();
             group.idr |= packet.info.idr;
             group.delta |= packet.info.delta;
+            is_reference |= packet.info.idr || packet.info.starts_with_sps;
+            is_reference |= packet.info.delta && !packet.info.discardable;
+            group.discardable = !is_reference && (group.discardable || packet.info.discardable);
+            group.is_open = packet.info.continues;
             group.arrived_first = group.arrived_first.min(packet.arrived);
             group.arrived_last = group.arrived_last.max(packet.arrived);
             if packet.marker {

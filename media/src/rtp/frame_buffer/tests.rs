@@ -39,6 +39,15 @@ impl Scene {
             .collect()
     }
 
+    /// The packets of the next picture, fragments of one slice to which no other picture refers.
+    fn discardable(&mut self) -> Vec<RtpPacket> {
+        let mut packets = self.picture(false);
+        for (packet, header) in packets.iter_mut().zip([0x81, 0x01, 0x41]) {
+            packet.payload = Bytes::from(vec![0x1c, header, 0x88]);
+        }
+        packets
+    }
+
     fn insert(&mut self, packets: &[RtpPacket]) {
         for packet in packets {
             self.buffer.insert(packet.clone(), self.now);
@@ -323,4 +332,58 @@ fn one_stray_number_is_ignored_and_two_in_a_row_begin_anew() {
     scene.insert(&restarted[..2]);
     let key = scene.send(true);
     assert_eq!(scene.poll(), [key]);
+}
+
+#[test]
+fn a_lost_part_of_a_picture_to_which_none_refers_costs_that_picture_only() {
+    for lost in 0..3 {
+        let mut scene = Scene::running();
+        let mut partly = scene.discardable();
+        partly.remove(lost);
+        scene.insert(&partly);
+        let next = scene.send(false);
+        assert_eq!(scene.poll(), [], "a retransmission may come");
+        scene.pass(MS(100));
+        assert_eq!(scene.poll(), [next], "without packet {lost}");
+        assert!(!scene.asks());
+        let stats = scene.buffer.stats();
+        assert_eq!((stats.frames_dropped_incomplete, stats.packets_missing), (1, 1));
+        let after = scene.send(false);
+        assert_eq!(scene.poll(), [after]);
+    }
+}
+
+#[test]
+fn where_a_reference_may_be_lost_too_a_key_frame_is_asked_for() {
+    for lost in [0..1, 0..2, 2..4, 1..4, 3..6] {
+        let mut scene = Scene::running();
+        let discardable = scene.discardable();
+        let mut packets: Vec<_> = discardable.into_iter().chain(scene.picture(false)).collect();
+        // Of the three of the one and the three of the other; the first case loses a packet of the reference.
+        let lost = if lost == (0..1) { 4..5 } else { lost };
+        packets.drain(lost.clone());
+        scene.insert(&packets);
+        scene.send(false);
+        scene.poll();
+        scene.pass(MS(100));
+        scene.poll();
+        assert!(scene.asks(), "without {lost:?}");
+    }
+}
+
+#[test]
+fn a_picture_of_nothing_but_beginnings_takes_no_square_of_the_time() {
+    let mut scene = Scene::running();
+    let packets = 1_000_u64;
+    let lost = scene.picture(false);
+    scene.insert(&lost[1..]);
+    for _ in 0..packets {
+        let mut beginning = scene.picture(true).remove(0);
+        scene.sequence_number = beginning.sequence_number;
+        beginning.timestamp = lost[0].timestamp + 3_000;
+        scene.insert(&[beginning]);
+        scene.poll();
+    }
+    let looks = scene.buffer.held.looks.get();
+    assert!(looks <= packets * (packets + 10), "{looks} looks");
 }

@@ -104,6 +104,50 @@ fn a_new_size_begins_with_a_key_frame_and_keeps_the_rate() {
     assert!(rate < 360_000.0, "{rate:.0} bps");
 }
 
+/// One layer for each picture; `None` where one was left out.
+fn layers(encoder: &mut VideoEncoder, camera: &mut Camera, pictures: usize) -> Vec<Option<u8>> {
+    (0..pictures)
+        .map(|_| {
+            let encoded = encoder.encode(&camera.take(), false).unwrap()?;
+            assert_eq!(encoded.discardable, encoded.temporal_id > 0);
+            Some(encoded.temporal_id)
+        })
+        .collect()
+}
+
+#[test]
+fn every_second_picture_is_one_that_no_other_refers_to() {
+    let (mut encoder, mut camera) = (encoder(600_000), Camera::new(false));
+    assert_eq!(layers(&mut encoder, &mut camera, 8), [0, 1, 0, 1, 0, 1, 0, 1].map(Some));
+    assert!(encoder.encode(&camera.take(), true).unwrap().unwrap().key);
+    assert_eq!(layers(&mut encoder, &mut camera, 4), [1, 0, 1, 0].map(Some));
+    encoder.set_bitrate_bps(200_000);
+    let after = layers(&mut encoder, &mut camera, 60);
+    let discardable = after.iter().filter(|layer| **layer == Some(1)).count();
+    assert!(discardable >= 20, "{after:?}");
+}
+
+#[test]
+fn what_remains_without_the_discardable_pictures_can_be_decoded() {
+    let (mut encoder, mut camera) = (encoder(300_000), Camera::new(false));
+    let mut decoder = crate::video::decoder::VideoDecoder::new(VideoCodec::H264).unwrap();
+    let (mut kept, mut bytes, mut all_bytes) = (0, 0, 0);
+    for _ in 0..90 {
+        let Some(encoded) = encoder.encode(&camera.take(), false).unwrap() else { continue };
+        all_bytes += encoded.data.len();
+        if encoded.discardable {
+            continue;
+        }
+        kept += 1;
+        bytes += encoded.data.len();
+        assert!(decoder.decode(&encoded.data, Instant::now()).unwrap().is_some());
+    }
+    let share = bytes as f64 / all_bytes as f64;
+    println!("{kept} of 90 kept, {share:.2} of the bytes");
+    assert_eq!(kept, 45);
+    assert!(share < 0.8, "{share}");
+}
+
 #[test]
 fn unsuitable_pictures_are_refused() {
     let mut encoder = encoder(600_000);
