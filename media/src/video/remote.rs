@@ -61,8 +61,10 @@ struct Inbox {
     packets: Vec<(RtpPacket, Instant)>,
     rtt: Duration,
     same_boot: bool,
-    /// The picture was taken away: the time until the next one is no freeze.
-    paused: bool,
+    /// The peer says that it sends no picture: none is shown.
+    hidden: bool,
+    /// That has begun: what is there is taken away, and the time until the next one is no freeze.
+    hides: bool,
     /// Packets were dropped since the queue was full.
     overflowed: bool,
     packets_dropped: u64,
@@ -126,10 +128,14 @@ impl RemoteVideo {
         self.shared.frames.subscribe()
     }
 
-    /// Takes the picture away, as when the peer turns its camera off; the time until the next one is no freeze.
-    pub fn clear(&self) {
-        self.shared.frames.clear();
-        lock(&self.shared.inbox).paused = true;
+    /// The peer says that its camera is off, or that its picture is held back: the picture is taken away, and the time
+    /// until the next one is no freeze. What was still on its way is decoded, but not shown.
+    pub fn set_hidden(&self, hidden: bool) {
+        let mut inbox = lock(&self.shared.inbox);
+        if std::mem::replace(&mut inbox.hidden, hidden) != hidden && hidden {
+            inbox.hides = true;
+            self.shared.arrived.notify_one();
+        }
     }
 
     /// What happened so far.

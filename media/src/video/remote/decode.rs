@@ -33,12 +33,12 @@ fn wait(shared: &Shared, deadline: Option<Instant>) -> Option<Inbox> {
             return None;
         }
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if !inbox.packets.is_empty() || left == Some(Duration::ZERO) {
+        if !inbox.packets.is_empty() || inbox.hides || left == Some(Duration::ZERO) {
             let packets = std::mem::take(&mut inbox.packets);
             let overflowed = std::mem::take(&mut inbox.overflowed);
-            let paused = std::mem::take(&mut inbox.paused);
-            let (rtt, same_boot) = (inbox.rtt, inbox.same_boot);
-            return Some(Inbox { packets, overflowed, paused, rtt, same_boot, ..Inbox::default() });
+            let hides = std::mem::take(&mut inbox.hides);
+            let (rtt, same_boot, hidden) = (inbox.rtt, inbox.same_boot, inbox.hidden);
+            return Some(Inbox { packets, overflowed, hides, hidden, rtt, same_boot, ..Inbox::default() });
         }
         inbox = match left {
             None => shared.arrived.wait(inbox).unwrap_or_else(PoisonError::into_inner),
@@ -54,6 +54,7 @@ struct Worker {
     freezes: FreezeMeter,
     latency: LatencyMeter,
     same_boot: bool,
+    hidden: bool,
     /// What only this thread counts; the rest is the buffer's.
     stats: RemoteVideoStats,
 }
@@ -67,6 +68,7 @@ impl Worker {
             freezes: FreezeMeter::default(),
             latency: LatencyMeter::default(),
             same_boot: false,
+            hidden: false,
             stats: RemoteVideoStats::default(),
         }
     }
@@ -75,8 +77,10 @@ impl Worker {
         self.same_boot = inbox.same_boot;
         self.buffer.set_rtt(inbox.rtt);
         let now = Instant::now();
-        if inbox.paused {
+        self.hidden = inbox.hidden;
+        if inbox.hides {
             self.freezes.pause();
+            shared.frames.clear();
         }
         if inbox.overflowed {
             self.flush(now);
@@ -168,6 +172,9 @@ impl Worker {
     }
 
     fn show(&mut self, shared: &Shared, mut picture: VideoFrame) {
+        if self.hidden {
+            return;
+        }
         let shown_at = Instant::now();
         picture.captured_at = shown_at;
         (self.stats.width, self.stats.height) = (picture.width, picture.height);

@@ -205,3 +205,28 @@ fn a_full_queue_is_emptied_and_its_pictures_are_counted() {
     inbox.drop_all();
     assert_eq!((inbox.packets.len(), inbox.packets_dropped, inbox.frames_dropped), (0, 10, 3));
 }
+
+#[test]
+fn a_hidden_picture_goes_away_stays_away_and_is_no_freeze() {
+    let (_local, encoded) = camera(MediaClock::system());
+    let mut peer = Peer::new(MediaClock::system());
+    let mut pictures = peer.video.frames();
+    for _ in 0..5 {
+        peer.send(&encoded.recv_timeout(LONG).unwrap());
+        assert!(pictures.wait(LONG).is_some());
+    }
+    peer.video.set_hidden(true);
+    let before = stats_when(&peer.video, |stats| stats.frames_decoded >= 5);
+    // What was under way when the camera was turned off.
+    peer.send(&encoded.recv_timeout(LONG).unwrap());
+    let hidden = stats_when(&peer.video, |stats| stats.frames_decoded > before.frames_decoded);
+    assert_eq!(hidden.frames_shown, before.frames_shown);
+    assert!(pictures.peek().is_none());
+    // Ten pictures long nothing comes, which would be a freeze.
+    let kept: Vec<_> = (0..10).map(|_| encoded.recv_timeout(LONG).unwrap()).collect();
+    peer.video.set_hidden(false);
+    kept.iter().for_each(|frame| peer.send(frame));
+    assert!(pictures.wait(LONG).is_some());
+    let after = stats_when(&peer.video, |stats| stats.frames_shown > before.frames_shown);
+    assert_eq!((after.freezes, after.frozen_ms), (0, 0));
+}
