@@ -94,11 +94,31 @@ struct Orders {
     stop: bool,
 }
 
-/// What the encoder thread looks at for each picture.
+/// Who gets the encoded pictures. Locked for a moment only, never over an encoding.
+#[derive(Default)]
 struct Encoding {
     sink: Option<FrameSink>,
-    /// The sink has seen nothing yet: what it gets first must be a key frame.
-    fresh: bool,
+    /// Counts sinks: each begins with a key frame, and gets nothing that was begun for the one before.
+    generation: u64,
+}
+
+impl Encoding {
+    fn start(&mut self, sink: FrameSink) -> Option<FrameSink> {
+        self.generation += 1;
+        self.sink.replace(sink)
+    }
+
+    /// For whom the next picture is encoded, if for anybody.
+    fn current(&self) -> Option<u64> {
+        self.sink.is_some().then_some(self.generation)
+    }
+
+    /// Gives a picture to the sink for which it was encoded, if that is still there.
+    fn hand_over(&mut self, generation: u64, frame: Arc<PacketizedFrame>) {
+        if let Some(sink) = self.sink.as_mut().filter(|_| self.generation == generation) {
+            sink(frame);
+        }
+    }
 }
 
 impl LocalVideo {
@@ -128,7 +148,7 @@ impl LocalVideo {
             status: Mutex::new(SourceStatus::Off),
             on_status: Mutex::new(None),
             frames,
-            encoding: Mutex::new(Encoding { sink: None, fresh: false }),
+            encoding: Mutex::default(),
             counters,
         });
         let (for_camera, for_encoder) = (shared.clone(), shared.clone());
@@ -185,10 +205,11 @@ impl LocalVideo {
 
     /// Encodes from the next picture on, which becomes a key frame, and gives the packets to `sink`.
     pub fn start_encoding(&self, sink: FrameSink) {
-        *lock(&self.shared.encoding) = Encoding { sink: Some(sink), fresh: true };
+        let earlier = lock(&self.shared.encoding).start(sink);
+        drop(earlier);
     }
 
-    /// Stops encoding; when this returns, the sink is gone and is not called any more.
+    /// Stops encoding; when this returns, the sink is gone and is not called any more. Waits for no encoding.
     pub fn stop_encoding(&self) {
         let sink = lock(&self.shared.encoding).sink.take();
         drop(sink);

@@ -18,21 +18,18 @@ pub(super) fn run(shared: &Shared, mut frames: latest::Receiver<VideoFrame>) {
     let mut encoder: Option<VideoEncoder> = None;
     let mut key_frames = KeyFrameLimiter::default();
     let mut missed = frames.missed();
+    let mut generation = None;
     loop {
         let Some(frame) = frames.wait(Duration::MAX) else { return };
-        // The sink is locked over the encoding too, so that `stop_encoding` returns only when all is over.
-        let mut encoding = lock(&shared.encoding);
         let overwritten = frames.missed() - missed;
         missed = frames.missed();
-        if std::mem::take(&mut encoding.fresh) {
-            // A new encoder begins with a key frame.
+        let present = lock(&shared.encoding).current();
+        if present != generation {
+            // A new encoder begins with a key frame. Without a sink its memory is free.
             encoder = None;
+            generation = present;
         }
-        let Some(sink) = &mut encoding.sink else {
-            // Whoever starts again gets a fresh encoder, and the memory is free meanwhile.
-            encoder = None;
-            continue;
-        };
+        let Some(generation) = generation else { continue };
         shared.counters.frames_overwritten.fetch_add(overwritten, Ordering::Relaxed);
         if shared.counters.key_frame_wanted.swap(false, Ordering::AcqRel) {
             key_frames.request();
@@ -41,7 +38,8 @@ pub(super) fn run(shared: &Shared, mut frames: latest::Receiver<VideoFrame>) {
             Ok(Some(encoded)) => {
                 let rtp_timestamp = shared.clock.rtp_timestamp(encoded.captured_at, VIDEO_CLOCK_RATE);
                 let packetized = h264::packetize(&encoded, rtp_timestamp, shared.config.max_payload);
-                sink(Arc::new(packetized));
+                // Not locked while encoding, so that nobody who starts or stops waits for that.
+                lock(&shared.encoding).hand_over(generation, Arc::new(packetized));
             }
             Ok(None) => count(&shared.counters.frames_skipped),
             Err(error) => {

@@ -211,3 +211,39 @@ fn a_camera_that_was_never_there_is_missing_and_not_replaced_by_another() {
     desk.plug("usb", true);
     wait_for(&video, is_live("usb"));
 }
+
+#[test]
+fn a_sink_gets_nothing_that_was_begun_for_another_and_nobody_waits_for_an_encoding() {
+    let (sender, receiver) = mpsc::channel();
+    let sink = |name: &'static str| -> FrameSink {
+        let sender = sender.clone();
+        Box::new(move |frame| sender.send((name, frame.rtp_timestamp)).unwrap())
+    };
+    let frame = |rtp_timestamp| {
+        let encoded = crate::frame::EncodedFrame {
+            layer: crate::frame::Layer(0),
+            temporal_id: 0,
+            key: true,
+            discardable: false,
+            captured_at: Instant::now(),
+            width: 16,
+            height: 16,
+            data: bytes::Bytes::from_static(&[0, 0, 1, 0x65, 1]),
+        };
+        Arc::new(crate::rtp::h264::packetize(&encoded, rtp_timestamp, 1_200))
+    };
+    let encoding = Mutex::new(Encoding::default());
+    assert_eq!(lock(&encoding).current(), None);
+    lock(&encoding).start(sink("first"));
+    let first = lock(&encoding).current().unwrap();
+    // An encoding for the first is under way; all of this happens meanwhile, in the same thread: no lock is held.
+    lock(&encoding).hand_over(first, frame(1));
+    lock(&encoding).start(sink("second"));
+    lock(&encoding).hand_over(first, frame(2));
+    let second = lock(&encoding).current().unwrap();
+    lock(&encoding).hand_over(second, frame(3));
+    lock(&encoding).sink = None;
+    assert_eq!(lock(&encoding).current(), None);
+    lock(&encoding).hand_over(second, frame(4));
+    assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [("first", 1), ("second", 3)]);
+}
