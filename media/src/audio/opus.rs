@@ -163,6 +163,49 @@ mod tests {
     }
 
     #[test]
+    fn most_of_what_is_lost_of_speech_is_recovered_from_the_next_packet() {
+        use crate::rtp::jitter_buffer::{JitterBuffer, JitterBufferConfig, Next};
+        use crate::rtp::packet::RtpPacket;
+        use std::time::Instant;
+
+        let packets = encode(&speech::near_end(), 0.1, false);
+        let mut buffer = JitterBuffer::new(JitterBufferConfig::default());
+        let mut decoder = Decoder::new().unwrap();
+        let mut now = Instant::now();
+        // How many samples are played already of what the buffer gave last.
+        let mut ahead = 0;
+        for (n, payload) in packets.iter().enumerate() {
+            let payload = payload.clone().unwrap();
+            if n % 10 != 7 {
+                let (sequence_number, timestamp) = (n as u16, n as u32 * 960);
+                let (payload_type, ssrc, marker) = (111, 7, false);
+                let payload = payload.into();
+                buffer.insert(&RtpPacket { sequence_number, timestamp, marker, payload_type, ssrc, payload }, now);
+            }
+            now += FRAME;
+            while ahead < 960 {
+                let mut out = [0.0; MAX_SAMPLES as usize];
+                ahead += match buffer.next(now + FRAME * ahead / 960) {
+                    Next::Play { payload, samples, .. } => {
+                        assert_eq!(decoder.decode(&payload, &mut out).unwrap(), samples as usize);
+                        samples
+                    }
+                    Next::Recover { following, samples, .. } => {
+                        decoder.recover(&following, &mut out[..samples as usize]).unwrap();
+                        samples
+                    }
+                    Next::Conceal { samples } | Next::Pause { samples } => samples,
+                };
+            }
+            ahead -= 960;
+        }
+        let stats = buffer.stats();
+        println!("{} lost, {} recovered, {} samples made up", stats.lost, stats.fec_recovered, stats.concealed_samples);
+        assert!(stats.lost >= 20, "{stats:?}");
+        assert!(stats.fec_recovered * 10 >= stats.lost * 6, "{stats:?}");
+    }
+
+    #[test]
     fn the_copy_is_nearer_to_what_was_said_than_what_is_made_up() {
         let speech = speech::near_end();
         let packets = encode(&speech, 0.2, false);
