@@ -145,6 +145,7 @@ fn first_snapshot(media: &LocalMedia) -> Snapshot {
         name: None,
         peers: Vec::new(),
         chat: Vec::new(),
+        chat_total: 0,
         media: MediaState::default(),
         limits: None,
     };

@@ -30,6 +30,7 @@ pub(crate) enum ChatError {
 #[derive(Debug, Default)]
 pub(crate) struct Chat {
     lines: VecDeque<ChatLine>,
+    total: u64,
     sent: u64,
 }
 
@@ -39,6 +40,12 @@ impl Chat {
             self.lines.pop_front();
         }
         self.lines.push_back(line);
+        self.total += 1;
+    }
+
+    /// Lines there have been, those that went included.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
     }
 
     pub(crate) fn lines(&self) -> Vec<ChatLine> {
@@ -190,5 +197,6 @@ mod tests {
             chat.add(ChatLine { author: crate::Author::You, text: "x".into(), at_ms, unreached: vec![] });
         }
         assert_eq!((chat.lines().len(), chat.lines()[0].at_ms), (LINES_MAX, 100));
+        assert_eq!(chat.total(), 600);
     }
 }

@@ -151,6 +151,7 @@ impl Session {
             name: name.cloned(),
             peers: self.mesh.views(),
             chat: self.chat.lines(),
+            chat_total: self.chat.total(),
             media: self.media,
             limits: self.membership.member().map(|member| member.limits.clone()),
         }

@@ -19,6 +19,8 @@ pub struct RoomView {
     pub peers: Vec<PeerView>,
     /// The last 500 lines, oldest first.
     pub chat: Vec<ChatLine>,
+    /// How many lines there have been, those no longer in `chat` included. Lines stand in the order of their arrival.
+    pub chat_total: u64,
     /// What our own microphone and camera do.
     pub media: MediaState,
     /// What the server allows, once it said so.
@@ -100,7 +102,7 @@ pub struct ChatLine {
     pub author: Author,
     /// What.
     pub text: String,
-    /// The writer's Unix time, in milliseconds.
+    /// The writer's Unix time, in milliseconds; their clock may be wrong.
     pub at_ms: u64,
     /// Who was not connected when it was sent, and did not get it.
     pub unreached: Vec<DisplayName>,
