@@ -123,9 +123,26 @@ impl Line {
             Self::Stats(_) => return None,
             Self::Summary(figures) => summary_text(figures),
         };
-        // What others wrote must not steer the terminal.
-        Some(text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect())
+        Some(for_terminal(&text))
     }
+}
+
+/// What others wrote must neither steer the terminal nor look like a line of ours: what goes on after a line's end is
+/// indented, and control characters and those that turn the direction of writing are replaced.
+fn for_terminal(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => safe.push_str("\n    "),
+            // Unicode UAX #9 §2, and the separators that some terminals take for a line's end.
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                safe.push('\u{fffd}');
+            }
+            c if c.is_control() => safe.push('\u{fffd}'),
+            c => safe.push(c),
+        }
+    }
+    safe
 }
 
 fn of_peer(event: &str, (peer_id, name): &Who, mut rest: Value) -> Value {
@@ -244,6 +261,8 @@ mod tests {
     fn lines_for_people_cannot_steer_the_terminal() {
         let chat = Line::Chat { who: bo(), text: "\u{1b}[2Jgone\r".into(), sent_at_ms: 0 };
         assert_eq!(chat.to_text().unwrap(), "Bo: \u{fffd}[2Jgone\u{fffd}");
+        let chat = Line::Chat { who: bo(), text: "hi\nAna left.\u{2028}\u{202e}Bo".into(), sent_at_ms: 0 };
+        assert_eq!(chat.to_text().unwrap(), "Bo: hi\n    Ana left.\u{fffd}\u{fffd}Bo");
     }
 
     #[test]
