@@ -32,6 +32,11 @@ pub struct Config {
     pub preview_microphone: bool,
     /// Echo cancellation, noise suppression and automatic gain for the microphone.
     pub audio_processing: bool,
+    /// Whether things that move in the window go to their place at once.
+    pub reduced_motion: bool,
+    /// STUN and TURN servers for calls hosted by the window, as `parlor-server --ice-server` takes them; an empty list or
+    /// `["none"]` means none, leaving it out means the same one as for `parlor-server`.
+    pub ice_servers: Option<Vec<String>>,
     /// The rooms last visited, newest first; at most [`RECENT_ROOMS_MAX`].
     pub recent: Vec<RecentRoom>,
 }
@@ -92,6 +97,8 @@ impl Default for Config {
             preview_camera: false,
             preview_microphone: false,
             audio_processing: true,
+            reduced_motion: false,
+            ice_servers: None,
             recent: Vec::new(),
         }
     }

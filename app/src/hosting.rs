@@ -6,7 +6,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 use parlor_proto::{Fingerprint, RoomId, RoomLink};
-use parlor_signaling::{RunningServer, ServerConfig, StartError, Tls};
+use parlor_signaling::{
+    HubConfig, InvalidIceServer, RunningServer, ServerConfig, StartError, Tls, is_link_local, parse_ice_server,
+};
 use tokio::runtime::Handle;
 
 /// Links keep working between runs where the port stays the same, so this one is tried first; 443's usual stand-in.
@@ -21,19 +23,53 @@ pub struct Hosted {
     reach: String,
 }
 
-/// Starts a server on all interfaces; its tasks run on `runtime`.
+/// Why no room can be opened on this computer.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The server does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The settings name something that is no STUN or TURN server.
+    #[error("“{text}” in `ice_servers` of config.toml is not understood: {reason}")]
+    IceServer {
+        /// What the settings say.
+        text: String,
+        /// What is wrong with it.
+        reason: InvalidIceServer,
+    },
+}
+
+/// Starts a server on all interfaces; its tasks run on `runtime`. `ice_servers` is what the settings say.
 ///
 /// Not to be called from a task of a runtime, which it would block for some milliseconds.
 ///
 /// # Errors
-/// When there is no port or no certificate to be had, in words.
-pub fn host(runtime: &Handle) -> Result<Hosted, StartError> {
-    let config = |port| ServerConfig {
-        bind: SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
-        tls: Tls::SelfSigned,
-        ..ServerConfig::default()
-    };
-    host_with(runtime, config(PREFERRED_PORT)).or_else(|_| host_with(runtime, config(0)))
+/// When there is no port or no certificate to be had, or the settings are wrong, in words.
+pub fn host(runtime: &Handle, ice_servers: Option<&[String]>) -> Result<Hosted, HostError> {
+    let config = hosting_config(ice_servers)?;
+    let at = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    Ok(host_at(runtime, &config, [at(PREFERRED_PORT), at(0)])?)
+}
+
+/// Takes the second address when another program has the first. What else goes wrong would do so again.
+fn host_at(runtime: &Handle, config: &ServerConfig, [first, second]: [SocketAddr; 2]) -> Result<Hosted, StartError> {
+    let config = |bind| ServerConfig { bind, ..config.clone() };
+    match host_with(runtime, config(first)) {
+        Err(StartError::AddressInUse { .. }) => host_with(runtime, config(second)),
+        hosted => hosted,
+    }
+}
+
+fn hosting_config(ice_servers: Option<&[String]>) -> Result<ServerConfig, HostError> {
+    let mut config = ServerConfig { tls: Tls::SelfSigned, ..ServerConfig::default() };
+    if let Some(texts) = ice_servers {
+        let parse = |text: &String| {
+            parse_ice_server(text).map_err(|reason| HostError::IceServer { text: text.clone(), reason })
+        };
+        let ice_servers = texts.iter().filter(|text| *text != "none").map(parse).collect::<Result<_, _>>()?;
+        config.hub = HubConfig { ice_servers, ..config.hub };
+    }
+    Ok(config)
 }
 
 fn host_with(runtime: &Handle, config: ServerConfig) -> Result<Hosted, StartError> {
@@ -114,13 +150,14 @@ fn reach_in_words(address: IpAddr) -> String {
 
 /// RFC 1918, RFC 6598 (shared by a provider's customers), RFC 4193, and link-local addresses.
 fn is_private(address: IpAddr) -> bool {
-    match address {
+    let private = match address {
         IpAddr::V4(address) => {
             let [first, second, ..] = address.octets();
-            address.is_private() || address.is_link_local() || (first == 100 && second & 0xc0 == 64)
+            address.is_private() || (first == 100 && second & 0xc0 == 64)
         }
-        IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local(),
-    }
+        IpAddr::V6(address) => address.is_unique_local(),
+    };
+    private || is_link_local(&address)
 }
 
 #[cfg(test)]
@@ -137,12 +174,36 @@ mod tests {
             state_dir: Some(folder.path().to_owned()),
             ..ServerConfig::default()
         };
-        let hosted = host_with(runtime.handle(), config).unwrap();
+        let hosted = host_with(runtime.handle(), config.clone()).unwrap();
         let link = hosted.link(&"tea".parse().unwrap());
         assert!(link.to_string().starts_with("https://127.0.0.1:"), "{link}");
         assert!(link.fingerprint.is_some());
         assert!(hosted.reach().contains("this computer"), "{}", hosted.reach());
-        hosted.shutdown();
+
+        let taken = hosted.address;
+        let second = host_at(runtime.handle(), &config, [taken, config.bind]).unwrap();
+        assert_ne!(second.address, taken, "another program has the first address");
+        drop((hosted, second));
+
+        let file = folder.path().join("file");
+        std::fs::write(&file, "no folder").unwrap();
+        let broken = ServerConfig { state_dir: Some(file), ..config };
+        assert!(host_at(runtime.handle(), &broken, [broken.bind; 2]).is_err(), "no other port helps there");
+    }
+
+    #[test]
+    fn the_settings_name_the_ice_servers_of_hosted_calls() {
+        let urls = |texts: Option<&[&str]>| -> Result<Vec<String>, HostError> {
+            let texts: Option<Vec<String>> = texts.map(|texts| texts.iter().map(|&text| text.to_owned()).collect());
+            let servers = hosting_config(texts.as_deref())?.hub.ice_servers;
+            Ok(servers.into_iter().flat_map(|server| server.urls).collect())
+        };
+        assert_eq!(urls(None).unwrap(), [parlor_signaling::DEFAULT_ICE_SERVER]);
+        assert!(urls(Some(&[])).unwrap().is_empty());
+        assert!(urls(Some(&["none"])).unwrap().is_empty());
+        assert_eq!(urls(Some(&["stun:a.example:3478"])).unwrap(), ["stun:a.example:3478"]);
+        let error = urls(Some(&["a.example"])).unwrap_err().to_string();
+        assert!(error.contains("“a.example”") && error.contains("stun:"), "{error}");
     }
 
     #[test]

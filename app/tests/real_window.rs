@@ -19,12 +19,14 @@ use serde_json::Value;
 /// What a software renderer on a busy machine may take for any one step.
 const PATIENCE: Duration = Duration::from_secs(60);
 const SIZE: (u32, u32) = (1280, 800);
+/// The button of the question before leaving what one hosts.
+const LEAVE_ANYWAY: egui::Pos2 = pos2(740.0, 470.0);
 
 #[test]
 fn a_call_is_joined_seen_written_in_and_left() {
     let server = Server::start();
     let display = Display::open();
-    let ana = Peer::join(&server, "Ana", &["--say", "Hello from Ana"]);
+    let ana = Peer::join(&server.link(), "Ana", &["--say", "Hello from Ana"]);
     ana.wait("joined", |_| true);
     let folder = tempfile::tempdir().unwrap();
     let mut window = display.parlor(&["join", &server.link()], &folder);
@@ -60,7 +62,7 @@ fn a_call_is_joined_seen_written_in_and_left() {
 fn closing_the_window_leaves_the_call_and_four_fit_in_it() {
     let server = Server::start();
     let display = Display::open();
-    let peers = ["Ana", "Bo", "Chen"].map(|name| Peer::join(&server, name, &[]));
+    let peers = ["Ana", "Bo", "Chen"].map(|name| Peer::join(&server.link(), name, &[]));
     for peer in &peers {
         peer.wait("joined", |_| true);
     }
@@ -81,9 +83,12 @@ fn closing_the_window_leaves_the_call_and_four_fit_in_it() {
 }
 
 #[test]
-fn a_new_call_without_a_server_is_hosted_here_and_shows_its_link() {
+fn a_call_hosted_by_the_window_is_joined_by_its_link_and_closing_it_is_asked_about() {
     let display = Display::open();
     let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("parlor/config.toml");
+    std::fs::create_dir_all(config.parent().unwrap()).unwrap();
+    std::fs::write(&config, "name = \"Kept\"\nice_servers = []\n").unwrap();
     let mut window = display.parlor(&[], &folder);
     window.wait_until_shown();
     // The ring around the room's field: the lobby is there. Then the button right of Join.
@@ -92,7 +97,24 @@ fn a_new_call_without_a_server_is_hosted_here_and_shows_its_link() {
     // The invitation's button, beside the self view.
     window.wait_for_color(pos2(780.0, 396.0), "F0B357");
     window.screenshot("window-hosting", 2_000);
-    window.close();
+
+    let link = window.wait_for_link();
+    assert!(link.starts_with("https://") && link.contains("#fp="), "{link}");
+    let ana = Peer::join(&link, "Ana", &[]);
+    ana.wait("peer_connected", |event| event["name"] == "Mira");
+    ana.wait("stats", |event| event["peers"][0]["frames_decoded"].as_u64() > Some(0));
+    window.screenshot("window-hosted", 4_000);
+
+    window.key("ctrl+q");
+    // "Leave anyway".
+    window.wait_for_color(LEAVE_ANYWAY - vec2(80.0, 0.0), "E5564C");
+    window.screenshot("window-hosted-closing", 100);
+    assert!(window.process.0.try_wait().unwrap().is_none(), "it waits for an answer");
+    window.click(LEAVE_ANYWAY);
+    window.wait_for_end();
+    ana.wait("peer_left", |_| true);
+    let kept = std::fs::read_to_string(&config).unwrap();
+    assert!(kept.contains("name = \"Kept\""), "the name was given for this run only: {kept}");
 }
 
 struct Server {
@@ -147,9 +169,9 @@ struct Peer {
 }
 
 impl Peer {
-    fn join(server: &Server, name: &str, more: &[&str]) -> Self {
+    fn join(link: &str, name: &str, more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
-        command.args(["join", &server.link(), "--name", name, "--headless", "--json"]);
+        command.args(["join", link, "--name", name, "--headless", "--json"]);
         command.args(["--video", "test-pattern", "--audio", "tone", "--duration", "300s"]).args(more);
         let mut process = Process(command.stdout(Stdio::piped()).spawn().unwrap());
         let lines = BufReader::new(process.0.stdout.take().unwrap()).lines();
@@ -203,7 +225,18 @@ impl Display {
         for name in ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"] {
             command.env(name, folder.path());
         }
-        Window { display: self, process: Process(command.spawn().unwrap()), id: String::new() }
+        // What it logs says where a hosted call is.
+        command.env("RUST_LOG", "warn,parlor=info").env("NO_COLOR", "1").stderr(Stdio::piped());
+        let mut process = Process(command.spawn().unwrap());
+        let lines = BufReader::new(process.0.stderr.take().unwrap()).lines();
+        let (sender, log) = channel();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                eprintln!("{line}");
+                let _ = sender.send(line);
+            }
+        });
+        Window { display: self, process, log, id: String::new() }
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Option<String> {
@@ -215,6 +248,7 @@ impl Display {
 struct Window<'d> {
     display: &'d Display,
     process: Process,
+    log: Receiver<String>,
     id: String,
 }
 
@@ -269,6 +303,22 @@ impl Window<'_> {
     /// By its key: without a window manager nobody else asks a window to close.
     fn close(&mut self) {
         self.key("ctrl+q");
+        self.wait_for_end();
+    }
+
+    /// The link to the call it hosts.
+    fn wait_for_link(&self) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let Ok(line) = self.log.recv_timeout(left) else { panic!("no link was logged") };
+            if let Some((_, link)) = line.split_once("link=") {
+                return link.split_whitespace().next().unwrap().to_owned();
+            }
+        }
+    }
+
+    fn wait_for_end(&mut self) {
         let status = wait_for("the window's end", || self.process.0.try_wait().unwrap());
         assert!(status.success(), "{status}");
     }

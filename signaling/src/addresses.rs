@@ -16,7 +16,8 @@ pub(crate) fn local_addresses() -> Vec<IpAddr> {
     addresses
 }
 
-fn is_link_local(address: &IpAddr) -> bool {
+/// Whether an address is good on one link only (RFC 3927; RFC 4291 §2.5.6).
+pub fn is_link_local(address: &IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_link_local(),
         IpAddr::V6(address) => address.is_unicast_link_local(),

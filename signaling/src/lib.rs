@@ -21,6 +21,7 @@ mod tls;
 mod token;
 mod web;
 
+pub use addresses::is_link_local;
 pub use config::{
     DEFAULT_ICE_SERVER, InvalidIceServer, Secret, ServerConfig, SocketConfig, Tls, default_state_dir, parse_ice_server,
 };

@@ -3,8 +3,9 @@
 use parlor_engine::{EndReason, Notice, PeerMediaView, Snapshot};
 use parlor_media::{AudioDeviceError, CameraError, DeviceReason, SourceStatus};
 use parlor_proto::{CameraState, ErrorCode, MicrophoneState, PeerId, Reason, SuspendReason};
-use parlor_session::{Author, MediaState, PeerLeftReason, PeerState, PeerView, Phase, RoomView};
+use parlor_session::{Author, MediaState, PeerLeftReason, PeerState, PeerView, Phase};
 
+use super::chat_log::{ChatLog, Entry, Said};
 use super::rates::Rates;
 use super::view::{
     CallView, ChatLineView, DetailsView, DeviceView, DevicesView, EndedView, Note, Picture, TileId, TileView,
@@ -25,8 +26,8 @@ pub struct Around<'a> {
     pub reach: Option<&'a str>,
     /// Chat lines not yet seen.
     pub unread: usize,
-    /// Remarks for the chat, each with its Unix time in milliseconds.
-    pub remarks: &'a [(u64, String)],
+    /// What was written, and remarks.
+    pub chat: &'a ChatLog,
     /// Whose Details are open, and what flows.
     pub details: Option<(&'a PeerId, Option<Rates>)>,
     /// Devices to choose from.
@@ -48,7 +49,7 @@ pub fn call_view(snapshot: &Snapshot, around: Around<'_>) -> CallView {
         deafened: snapshot.deafened,
         link: around.link.to_owned(),
         reach: around.reach.map(str::to_owned),
-        chat: chat(room, around.remarks, around.local),
+        chat: chat(around.chat, around.local),
         unread: around.unread,
         joining: matches!(room.phase, Phase::Idle | Phase::Joining),
         banner: banner(&room.phase),
@@ -59,7 +60,8 @@ pub fn call_view(snapshot: &Snapshot, around: Around<'_>) -> CallView {
     }
 }
 
-fn banner(phase: &Phase) -> Option<Note> {
+/// Trouble with the server, in words.
+pub fn banner(phase: &Phase) -> Option<Note> {
     match phase {
         Phase::Reconnecting => Some(Note::warning("Server out of reach; the call goes on. Trying again…")),
         Phase::Idle | Phase::Joining | Phase::InRoom | Phase::Ended(_) => None,
@@ -86,7 +88,8 @@ fn video_held_back(peer: &PeerView) -> bool {
     peer.their_video_suspended.is_some() || peer.common_video_codec == Some(false)
 }
 
-fn camera_note(media: &MediaState) -> Option<String> {
+/// Why they are not seen, when that is their wish or their trouble.
+pub fn camera_note(media: &MediaState) -> Option<String> {
     match media.camera {
         CameraState::On => None,
         CameraState::Off => Some(media.camera_reason.map_or("camera off", |reason| camera_words(reason)).to_owned()),
@@ -115,7 +118,7 @@ fn microphone_words(reason: Reason) -> &'static str {
 }
 
 /// The connection in words; when it is well, why they are not heard, if that is not their wish.
-fn peer_state(peer: &PeerView) -> Option<Note> {
+pub fn peer_state(peer: &PeerView) -> Option<Note> {
     match peer.state {
         PeerState::Connecting if peer.slow_to_connect => {
             Some(Note::warning("Can’t be reached directly; trying another way"))
@@ -190,25 +193,24 @@ pub fn camera_problem(status: &SourceStatus<CameraError>) -> Option<String> {
     }
 }
 
-/// What was written and what happened, in the order of time.
-fn chat(room: &RoomView, remarks: &[(u64, String)], local: &dyn Fn(i64) -> i64) -> Vec<ChatLineView> {
-    let time = |at_ms: u64| clock_words(local(i64::try_from(at_ms / 1_000).unwrap_or(0)));
-    let mut lines: Vec<(u64, ChatLineView)> = Vec::with_capacity(room.chat.len() + remarks.len());
-    for line in &room.chat {
-        let author = match &line.author {
-            Author::You => Some("You".to_owned()),
-            Author::Peer { name, .. } => Some(name.as_str().to_owned()),
-            Author::Note => None,
-        };
-        let unreached = line.unreached.iter().map(|name| name.as_str().to_owned()).collect();
-        lines.push((line.at_ms, ChatLineView { author, time: time(line.at_ms), text: line.text.clone(), unreached }));
-    }
-    for (at_ms, text) in remarks {
-        let line = ChatLineView { author: None, time: time(*at_ms), text: text.clone(), unreached: Vec::new() };
-        lines.push((*at_ms, line));
-    }
-    lines.sort_by_key(|(at_ms, _)| *at_ms);
-    lines.into_iter().map(|(_, line)| line).collect()
+/// What was written and what happened, in the order in which it came here.
+fn chat(log: &ChatLog, local: &dyn Fn(i64) -> i64) -> Vec<ChatLineView> {
+    let line = |entry: &Entry| {
+        let time = clock_words(local(i64::try_from(entry.at_ms / 1_000).unwrap_or(0)));
+        match &entry.what {
+            Said::Remark(text) => ChatLineView { author: None, time, text: text.clone(), unreached: Vec::new() },
+            Said::Line(line) => {
+                let author = match &line.author {
+                    Author::You => Some("You".to_owned()),
+                    Author::Peer { name, .. } => Some(name.as_str().to_owned()),
+                    Author::Note => None,
+                };
+                let unreached = line.unreached.iter().map(|name| name.as_str().to_owned()).collect();
+                ChatLineView { author, time, text: line.text.clone(), unreached }
+            }
+        }
+    };
+    log.entries().map(line).collect()
 }
 
 fn details(snapshot: &Snapshot, peer: &PeerId, rates: Option<Rates>) -> Option<DetailsView> {
@@ -266,6 +268,11 @@ pub fn ended_view(reason: &EndReason) -> Option<EndedView> {
         EndReason::Refused { code: ErrorCode::RoomFull, message } => {
             ("This room is full", format!("{} Ask someone to leave, or start another call.", sentence(message)), true)
         }
+        // Trying the same again can't help.
+        EndReason::Refused {
+            code: ErrorCode::UnsupportedVersion | ErrorCode::InvalidRoom | ErrorCode::InvalidName,
+            message,
+        } => ("You could not join", sentence(message), false),
         EndReason::Refused { message, .. } => ("You could not join", sentence(message), true),
         EndReason::Replaced => {
             ("The call goes on elsewhere", "You joined it again from another window.".to_owned(), true)
@@ -318,3 +325,6 @@ pub fn tell(notice: &Notice, early: bool, name: impl Fn(&PeerId) -> String) -> T
         | Notice::Ended { .. } => Told::Nothing,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,8 @@ pub enum Sheet {
     Details(parlor_proto::PeerId),
     /// "Leave the call you host?"
     Leave,
+    /// The same, asked because the window was to be closed.
+    Quit,
 }
 
 /// What is typed and open in the call.
@@ -103,7 +105,6 @@ fn tiles_ui(ui: &mut Ui, layout: &CallLayout, view: &CallView, state: &mut CallS
 
 /// A tile that is given another place goes there in a moment; without motion at once.
 fn slide(ui: &Ui, tile: &TileView, to: Rect) -> Rect {
-    let time = ui.style().animation_time;
     let id = ui.make_persistent_id(("slide", &tile.id));
     // Only the place within an unchanged window is animated: resizing must not lag behind the pointer.
     let size = ui.max_rect().size();
@@ -112,7 +113,7 @@ fn slide(ui: &Ui, tile: &TileView, to: Rect) -> Rect {
         data.insert_temp(id, size);
         old != Some(size)
     });
-    let time = if resized || time <= 0.0 { 0.0 } else { theme::MOTION_SECS };
+    let time = if resized || theme::is_motion_reduced(ui.style()) { 0.0 } else { theme::MOTION_SECS };
     let follow = |salt: &str, value: f32| ui.ctx().animate_value_with_time(id.with(salt), value, time);
     let min = egui::pos2(follow("x", to.min.x), follow("y", to.min.y));
     Rect::from_min_size(min, vec2(follow("w", to.width()), follow("h", to.height())))
@@ -204,7 +205,8 @@ fn sheets_ui(ui: &mut Ui, view: &CallView, state: &mut CallState, commands: &mut
         None => return,
         Some(Sheet::Settings) => settings_ui(ui, &view.devices, None, commands),
         Some(Sheet::Details(_)) => view.details.as_ref().is_some_and(|details| details_ui(ui, details, commands)),
-        Some(Sheet::Leave) => leave_ui(ui, commands),
+        Some(Sheet::Leave) => leave_ui(ui, UiCommand::Leave, commands),
+        Some(Sheet::Quit) => leave_ui(ui, UiCommand::Quit, commands),
     };
     if close {
         state.sheet = None;

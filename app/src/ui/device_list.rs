@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use parlor_media::audio::{AudioDeviceInfo, microphones, speakers};
 use parlor_media::cameras;
 
-use super::view::{DeviceOption, PickerView};
+use super::view::DeviceOption;
 
 /// What was found last.
 #[derive(Default)]
@@ -46,16 +46,6 @@ impl DeviceList {
             Some(Err(TryRecvError::Disconnected)) => self.answer = None,
             Some(Err(TryRecvError::Empty)) | None => {}
         }
-    }
-}
-
-/// A list to choose from: the system's default first, when there is anything at all.
-pub fn picker(options: &[DeviceOption], selected: Option<&str>) -> PickerView {
-    let default = DeviceOption { id: None, name: "System default".to_owned() };
-    let first = (!options.is_empty()).then_some(default);
-    PickerView {
-        options: first.into_iter().chain(options.iter().cloned()).collect(),
-        selected: selected.map(str::to_owned),
     }
 }
 

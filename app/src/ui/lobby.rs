@@ -47,7 +47,7 @@ const COLUMN_GAP: f32 = 60.0;
 pub fn lobby_ui(ui: &mut Ui, view: &LobbyView, state: &mut LobbyState, commands: &mut Vec<UiCommand>) {
     let area = ui.max_rect();
     ui.painter().rect_filled(area, 0, theme::BG);
-    let header = header_ui(ui, area, state);
+    let header = header_ui(ui, area, state, commands);
     let body = Rect::from_min_max(pos2(area.left() + 16.0, header.bottom()), area.right_bottom() - vec2(16.0, 16.0));
     if area.width() >= TWO_COLUMNS_FROM {
         let width = (PREVIEW_WIDTH + COLUMN_GAP + FORM_WIDTH).min(body.width() - 32.0);
@@ -68,7 +68,7 @@ pub fn lobby_ui(ui: &mut Ui, view: &LobbyView, state: &mut LobbyState, commands:
     }
 }
 
-fn header_ui(ui: &mut Ui, area: Rect, state: &mut LobbyState) -> Rect {
+fn header_ui(ui: &mut Ui, area: Rect, state: &mut LobbyState, commands: &mut Vec<UiCommand>) -> Rect {
     let (side, height) = if area.width() >= 640.0 { (40.0, 96.0) } else { (16.0, 64.0) };
     let header = Rect::from_min_size(area.min, vec2(area.width(), height));
     let font = theme::semibold(theme::SIZE_TITLE);
@@ -77,6 +77,7 @@ fn header_ui(ui: &mut Ui, area: Rect, state: &mut LobbyState) -> Rect {
     let rect = Rect::from_center_size(at, vec2(theme::ROUND, theme::ROUND));
     if IconButton::new(Icon::Settings, "Settings").put(ui, rect).clicked() {
         state.settings_open = true;
+        commands.push(UiCommand::RefreshDevices);
     }
     header
 }

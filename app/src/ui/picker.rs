@@ -10,22 +10,35 @@ use super::theme;
 use super::view::PickerView;
 use super::widgets::{one_line, paint_focus};
 
-/// Draws the closed list, as wide as told, and opens it below when pressed. Answers what was chosen, if anything was:
-/// the inner `None` is the system's default.
-pub fn picker_ui(ui: &mut Ui, label: &str, nothing: &str, width: f32, view: &PickerView) -> Option<Option<String>> {
+/// What was done with a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Picked {
+    /// It was opened: what it shows should be new.
+    Opened,
+    /// This was chosen; `None` is the system's default.
+    Device(Option<String>),
+}
+
+/// Draws the closed list, as wide as told, and opens it below when pressed. An empty one can be pressed too: then there
+/// may be something to show soon.
+pub fn picker_ui(ui: &mut Ui, label: &str, nothing: &str, width: f32, view: &PickerView) -> Option<Picked> {
     let response = closed_ui(ui, label, &selected_name(view, nothing), width, !view.options.is_empty());
-    let mut chosen = None;
+    let is_open = Popup::is_id_open(ui.ctx(), Popup::default_response_id(&response));
+    let mut picked = (response.clicked() && !is_open).then_some(Picked::Opened);
+    if view.options.is_empty() {
+        return picked;
+    }
     Popup::menu(&response).width(width).accessible_name(label).gap(4.0).show(|ui| {
         ui.spacing_mut().item_spacing.y = 0.0;
         egui::ScrollArea::vertical().max_height(280.0).show(ui, |ui| {
             for option in &view.options {
                 if option_ui(ui, &option.name, option.id == view.selected).clicked() {
-                    chosen = Some(option.id.clone());
+                    picked = Some(Picked::Device(option.id.clone()));
                 }
             }
         });
     });
-    chosen
+    picked
 }
 
 fn selected_name(view: &PickerView, nothing: &str) -> String {
@@ -38,23 +51,22 @@ fn selected_name(view: &PickerView, nothing: &str) -> String {
     }
 }
 
-fn closed_ui(ui: &mut Ui, label: &str, selected: &str, width: f32, enabled: bool) -> Response {
+fn closed_ui(ui: &mut Ui, label: &str, selected: &str, width: f32, filled: bool) -> Response {
     let (_, rect) = ui.allocate_space(vec2(width, theme::FIELD_HEIGHT));
-    let sense = if enabled { Sense::click() } else { Sense::hover() };
-    let response = ui.interact(rect, ui.make_persistent_id(("picker", label)), sense);
+    let response = ui.interact(rect, ui.make_persistent_id(("picker", label)), Sense::click());
     let spoken = format!("{label}: {selected}");
-    response.widget_info(|| WidgetInfo::labeled(Role::ComboBox, enabled, &spoken));
-    let fill = if response.hovered() && enabled { theme::SURFACE } else { theme::BG };
+    response.widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, &spoken));
+    let fill = if response.hovered() { theme::SURFACE } else { theme::BG };
     ui.painter().rect(rect, theme::RADIUS_FIELD, fill, Stroke::new(1.0, theme::LINE), StrokeKind::Inside);
-    let color = if enabled { theme::TEXT } else { theme::MUTED };
+    let color = if filled { theme::TEXT } else { theme::MUTED };
     let galley = one_line(ui.painter(), selected, theme::regular(theme::SIZE_BODY), color, rect.width() - 52.0);
     ui.painter().galley(pos2(rect.left() + 14.0, rect.center().y - galley.size().y / 2.0), galley, color);
-    if enabled {
+    if filled {
         let place = Rect::from_center_size(pos2(rect.right() - 22.0, rect.center().y), Vec2::splat(16.0));
         icons::paint(ui.painter(), Icon::ChevronDown, place, 16.0, theme::MUTED);
     }
     paint_focus(ui.painter(), &response, rect, theme::RADIUS_FIELD);
-    response.on_hover_text(label)
+    response.on_hover_text(if filled { label } else { "Look again" })
 }
 
 fn option_ui(ui: &mut Ui, name: &str, selected: bool) -> Response {

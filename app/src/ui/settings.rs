@@ -1,9 +1,9 @@
-//! The settings sheet: devices and sound, and in the lobby the server too.
+//! The settings sheet: devices, sound and motion, and in the lobby the server too.
 
 use egui::{RichText, Ui, vec2};
 
 use super::icons::Icon;
-use super::picker::picker_ui;
+use super::picker::{Picked, picker_ui};
 use super::sheet::sheet_ui;
 use super::theme;
 use super::view::{DevicesView, UiCommand};
@@ -43,6 +43,10 @@ pub fn settings_ui(
         if toggle(ui, devices.audio_processing, text).clicked() {
             commands.push(UiCommand::SetAudioProcessing(!devices.audio_processing));
         }
+        let still = theme::is_motion_reduced(ui.style());
+        if toggle(ui, still, "Reduce motion").clicked() {
+            commands.push(UiCommand::SetReducedMotion(!still));
+        }
     })
 }
 
@@ -61,18 +65,23 @@ fn caption(ui: &mut Ui, text: &str) {
     ui.add_space(-2.0);
 }
 
+fn asked(picked: Picked, select: fn(Option<String>) -> UiCommand) -> UiCommand {
+    match picked {
+        Picked::Opened => UiCommand::RefreshDevices,
+        Picked::Device(id) => select(id),
+    }
+}
+
 /// The list of cameras.
 pub fn camera_picker_ui(ui: &mut Ui, devices: &DevicesView, width: f32, commands: &mut Vec<UiCommand>) {
-    if let Some(id) = picker_ui(ui, "Camera", "No camera found", width, &devices.cameras) {
-        commands.push(UiCommand::SelectCamera(id));
-    }
+    let picked = picker_ui(ui, "Camera", "No camera found", width, &devices.cameras);
+    commands.extend(picked.map(|picked| asked(picked, UiCommand::SelectCamera)));
 }
 
 /// The list of microphones.
 pub fn microphone_picker_ui(ui: &mut Ui, devices: &DevicesView, width: f32, commands: &mut Vec<UiCommand>) {
-    if let Some(id) = picker_ui(ui, "Microphone", "No microphone found", width, &devices.microphones) {
-        commands.push(UiCommand::SelectMicrophone(id));
-    }
+    let picked = picker_ui(ui, "Microphone", "No microphone found", width, &devices.microphones);
+    commands.extend(picked.map(|picked| asked(picked, UiCommand::SelectMicrophone)));
 }
 
 /// The list of speakers and the sound to try one with.
@@ -82,9 +91,8 @@ pub fn speaker_row_ui(ui: &mut Ui, devices: &DevicesView, commands: &mut Vec<UiC
         let test = "Test sound";
         let test_width = text_button_width(ui.painter(), true, test);
         let width = ui.available_width() - test_width - theme::GAP;
-        if let Some(id) = picker_ui(ui, "Speaker", "No speaker found", width, &devices.speakers) {
-            commands.push(UiCommand::SelectSpeaker(id));
-        }
+        let picked = picker_ui(ui, "Speaker", "No speaker found", width, &devices.speakers);
+        commands.extend(picked.map(|picked| asked(picked, UiCommand::SelectSpeaker)));
         if text_button(ui, vec2(test_width, theme::FIELD_HEIGHT), Some(Icon::Volume), test, Look::Plain).clicked() {
             commands.push(UiCommand::TestSound);
         }

@@ -119,6 +119,20 @@ pub fn apply(ctx: &egui::Context) {
     ctx.all_styles_mut(style);
 }
 
+/// Whether what moves goes there slowly enough to follow, or at once, for those whom motion makes unwell.
+pub fn set_motion_reduced(ctx: &egui::Context, reduced: bool) {
+    ctx.all_styles_mut(|style| {
+        style.animation_time = if reduced { 0.0 } else { MOTION_SECS };
+        style.scroll_animation =
+            if reduced { egui::style::ScrollAnimation::none() } else { egui::style::ScrollAnimation::default() };
+    });
+}
+
+/// Whether things that move go there at once.
+pub fn is_motion_reduced(style: &egui::Style) -> bool {
+    style.animation_time <= 0.0
+}
+
 fn fonts() -> FontDefinitions {
     let mut fonts = FontDefinitions::empty();
     let regular: &[u8] = include_bytes!("../../../assets/fonts/Inter-Regular.otf");

@@ -79,7 +79,13 @@ fn paint_initial(ui: &Ui, tile: Rect, name: &str) {
 }
 
 fn paint_speaking(ui: &Ui, rect: Rect, radius: CornerRadius, id: egui::Id, speaking: bool) {
-    let time = if speaking { theme::SPEAKING_IN_SECS } else { theme::SPEAKING_OUT_SECS };
+    let time = if theme::is_motion_reduced(ui.style()) {
+        0.0
+    } else if speaking {
+        theme::SPEAKING_IN_SECS
+    } else {
+        theme::SPEAKING_OUT_SECS
+    };
     let strength = ui.ctx().animate_bool_with_time(id.with("speaking"), speaking, time);
     if strength > 0.0 {
         let stroke = Stroke::new(theme::SPEAKING_WIDTH, theme::OK.gamma_multiply(strength));

@@ -247,6 +247,8 @@ pub enum UiCommand {
     SelectSpeaker(Option<String>),
     /// Echo cancellation, noise suppression and gain.
     SetAudioProcessing(bool),
+    /// Things that move go to their place at once, or not.
+    SetReducedMotion(bool),
     /// Play a sound.
     TestSound,
     /// Look for devices again.
@@ -267,6 +269,8 @@ pub enum UiCommand {
     CopyLink,
     /// Leave the call (asked already, where asking was needed).
     Leave,
+    /// Leave the call and close the window (asked already).
+    Quit,
     /// How loud someone is, 0 to 2.
     SetVolume(PeerId, f32),
     /// The window fills the screen, or not.

@@ -1,28 +1,27 @@
 //! The running window: its screens, and the commands of its user carried out.
 
 mod in_call;
+mod joining;
 mod media;
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use egui::{Context, ViewportCommand};
-use parlor_engine::{Call, CallCommand, CallConfig, EndReason, EnginePolicy, ServerAddress};
-use parlor_proto::{DisplayName, RoomId, RoomLink};
-use parlor_signaling::StartError;
+use parlor_engine::{CallCommand, EndReason, ServerAddress};
+use parlor_proto::{RoomId, RoomLink};
 use tokio::runtime::Runtime;
 
 use super::adapter::ended_view;
 use super::call::call_ui;
+use super::chosen::GivenText;
 use super::ended::ended_ui;
 use super::lobby::{LobbyState, lobby_ui};
 use super::view::{EndedView, LobbyView, Note, RecentView, UiCommand};
 use super::words::day_words;
 use super::{WindowOptions, theme};
-use crate::config::{Config, RecentRoom};
-use crate::hosting::{self, Hosted};
-use crate::join_target::{self, JoinTargetError};
+use crate::config::Config;
+use crate::hosting::{HostError, Hosted};
 use in_call::InCall;
 use media::Media;
 
@@ -43,7 +42,7 @@ pub(crate) struct Place {
 enum Screen {
     Lobby,
     /// A room is being opened on this computer.
-    Hosting(Receiver<Result<Hosted, StartError>>),
+    Hosting(Receiver<Result<Hosted, HostError>>),
     Call(Box<InCall>),
     Ended(EndedView),
 }
@@ -53,8 +52,8 @@ pub(crate) struct Window {
     runtime: Runtime,
     ctx: Context,
     config: Config,
-    /// The command line's server, for this run.
-    server: Option<String>,
+    given_name: GivenText,
+    given_server: GivenText,
     media: Media,
     lobby: LobbyState,
     problem: Option<String>,
@@ -66,6 +65,8 @@ pub(crate) struct Window {
     waiting: Option<Place>,
     toast: Option<(Note, f64)>,
     join_now: bool,
+    /// The user was asked about closing, or need not be.
+    quitting: bool,
 }
 
 impl Window {
@@ -74,16 +75,20 @@ impl Window {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let WindowOptions { config, prefill } = options;
         let media = Media::new(ctx, &config, &prefill);
+        theme::set_motion_reduced(ctx, config.reduced_motion);
+        let given_name = GivenText::new(prefill.name, config.name.clone());
+        let given_server = GivenText::new(prefill.server, config.server.clone().unwrap_or_default());
         let lobby = LobbyState {
-            name: prefill.name.unwrap_or_else(|| config.name.clone()),
+            name: given_name.start().to_owned(),
             room: prefill.room_or_link.unwrap_or_default(),
-            server: config.server.clone().unwrap_or_default(),
+            server: given_server.start().to_owned(),
             ..LobbyState::default()
         };
         let mut window = Self {
             runtime,
             ctx: ctx.clone(),
-            server: prefill.server,
+            given_name,
+            given_server,
             media,
             lobby,
             problem: None,
@@ -94,6 +99,7 @@ impl Window {
             waiting: None,
             toast: None,
             join_now: prefill.join_now,
+            quitting: false,
             config,
         };
         window.media.refresh_devices();
@@ -102,129 +108,11 @@ impl Window {
         Ok(window)
     }
 
-    fn server(&self) -> Option<&str> {
-        let typed = self.lobby.server.trim();
-        self.server.as_deref().or((!typed.is_empty()).then_some(typed))
-    }
-
-    fn name(&mut self) -> Option<DisplayName> {
-        match self.lobby.name.parse() {
-            Ok(name) => Some(name),
-            Err(_) if self.lobby.name.trim().is_empty() => {
-                self.lobby.name_problem = Some("Type your name first.".to_owned());
-                None
-            }
-            Err(error) => {
-                self.lobby.name_problem = Some(format!("This can’t be shown as a name: {error}."));
-                None
-            }
-        }
-    }
-
-    fn join_typed(&mut self) {
-        self.problem = None;
-        if self.name().is_none() {
-            return;
-        }
-        match join_target::parse(&self.lobby.room, self.server()) {
-            Ok(target) => {
-                self.go(Place { server: target.server, room: target.room, link: target.link });
-            }
-            Err(JoinTargetError::NoServer(room)) => {
-                let words = format!("Which server is “{room}” on? Paste a link, or name the server in the settings.");
-                self.lobby.room_problem = Some(words);
-            }
-            Err(error @ JoinTargetError::Server(_)) => {
-                self.lobby.server_problem = Some(error.to_string());
-                self.lobby.settings_open = true;
-            }
-            Err(error) => self.lobby.room_problem = Some(error.to_string()),
-        }
-    }
-
-    fn new_call(&mut self) {
-        self.problem = None;
-        if self.name().is_none() {
-            return;
-        }
-        let room =
-            RoomId::from_random(std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), SystemTime::now()));
-        let Some(server) = self.server() else { return self.host() };
-        match join_target::on_server(room, server) {
-            Ok(link) => self.go(Place { server: (&link).into(), room: link.room.clone(), link: Some(link) }),
-            Err(error) => {
-                self.lobby.server_problem = Some(error.to_string());
-                self.lobby.settings_open = true;
-            }
-        }
-    }
-
-    /// Opens a server on a thread of its own: making a certificate and binding take a moment.
-    fn host(&mut self) {
-        let (sender, receiver) = sync_channel(1);
-        let (runtime, ctx) = (self.runtime.handle().clone(), self.ctx.clone());
-        let start = move || {
-            // Nobody waits any more when the window is closing.
-            let _ = sender.send(hosting::host(&runtime));
-            ctx.request_repaint();
-        };
-        match std::thread::Builder::new().name("hosting".to_owned()).spawn(start) {
-            Ok(_) => self.screen = Screen::Hosting(receiver),
-            Err(error) => self.problem = Some(format!("A room can’t be opened on this computer: {error}.")),
-        }
-    }
-
-    fn hosted(&mut self, hosted: Hosted) {
-        let room =
-            RoomId::from_random(std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), SystemTime::now()));
-        let link = hosted.link(&room);
-        self.hosted = Some(hosted);
-        self.screen = Screen::Lobby;
-        self.go(Place { server: (&link).into(), room, link: Some(link) });
-    }
-
-    /// Joins, as soon as an earlier call has let go of the devices.
-    fn go(&mut self, place: Place) {
-        if self.closing.is_some() {
-            self.waiting = Some(place);
-            return;
-        }
-        let Some(name) = self.name() else { return };
-        self.keep(&place);
-        self.media.open_for_call(&self.lobby, name.as_str());
-        let config = CallConfig {
-            server: place.server.clone(),
-            room: place.room.clone(),
-            name,
-            policy: EnginePolicy::default(),
-        };
-        let ctx = self.ctx.clone();
-        let wake = Arc::new(move || ctx.request_repaint());
-        let call = Call::start(config, self.media.local(), self.runtime.handle(), wake);
-        // The queue is empty: neither can be refused.
-        let _ = call.send(CallCommand::SetMuted(self.lobby.muted));
-        let _ = call.send(CallCommand::SetCameraEnabled(!self.lobby.camera_off));
-        self.screen = Screen::Call(Box::new(InCall::new(call)));
-        self.place = Some(place);
-    }
-
-    fn keep(&mut self, place: &Place) {
-        self.config.name = self.lobby.name.trim().to_owned();
-        // A room hosted here is gone after the call: nothing to come back to.
-        if let (Some(link), None) = (&place.link, &self.hosted) {
-            let visited = RecentRoom {
-                room: place.room.as_str().to_owned(),
-                link: link.to_string(),
-                at_unix_seconds: unix_time().as_secs(),
-            };
-            self.config.remember(visited);
-        }
-        self.save();
-    }
-
+    /// Keeps the settings; what the command line gave holds for this run only.
     fn save(&mut self) {
-        let typed = self.lobby.server.trim();
-        self.config.server = (!typed.is_empty()).then(|| typed.to_owned());
+        self.config.name = self.given_name.to_keep(&self.lobby.name).to_owned();
+        let server = self.given_server.to_keep(&self.lobby.server);
+        self.config.server = (!server.is_empty()).then(|| server.to_owned());
         if let Err(error) = self.config.save() {
             tracing::warn!("settings are not kept: {error}");
         }
@@ -277,11 +165,6 @@ impl Window {
         self.poll_call();
     }
 
-    fn hosting_failed(&mut self, why: &str) {
-        self.screen = Screen::Lobby;
-        self.problem = Some(format!("A room can’t be opened on this computer: {}.", why.trim_end_matches('.')));
-    }
-
     fn poll_call(&mut self) {
         let Screen::Call(in_call) = &mut self.screen else { return };
         let toast = in_call.poll(unix_time());
@@ -332,7 +215,7 @@ impl Window {
             camera_problem: self.media.camera_problem(),
             level: self.media.level(),
             microphone_problem: self.media.microphone_problem(),
-            devices: self.media.devices(&self.config),
+            devices: self.media.devices(),
             recent: recent.collect(),
             problem: self.problem.clone(),
             busy,
@@ -364,12 +247,14 @@ impl Window {
                 self.media.set_processing(on);
                 self.save();
             }
+            UiCommand::SetReducedMotion(reduced) => {
+                self.config.reduced_motion = reduced;
+                theme::set_motion_reduced(&self.ctx, reduced);
+                self.save();
+            }
             UiCommand::TestSound => self.media.test_sound(),
             UiCommand::RefreshDevices => self.media.refresh_devices(),
-            UiCommand::SaveNames => {
-                (self.problem, self.lobby.server_problem) = (None, None);
-                self.config.name = self.lobby.name.trim().to_owned();
-            }
+            UiCommand::SaveNames => (self.problem, self.lobby.server_problem) = (None, None),
             UiCommand::CopyLink => {
                 if let Some(link) = self.place.as_ref().and_then(|place| place.link.as_ref()) {
                     self.ctx.copy_text(link.to_string());
@@ -382,6 +267,12 @@ impl Window {
                 self.screen = Screen::Lobby;
                 self.hosted = None;
                 self.lobby.focused = false;
+                self.media.refresh_devices();
+            }
+            // Ending the window ends the call.
+            UiCommand::Quit => {
+                self.quitting = true;
+                self.ctx.send_viewport_cmd(ViewportCommand::Close);
             }
             UiCommand::Rejoin => {
                 self.screen = Screen::Lobby;
@@ -412,10 +303,11 @@ impl Window {
         &mut self,
         field: fn(&mut Config) -> &mut Option<String>,
         id: Option<String>,
-        choose: fn(&mut Media, Option<String>),
+        choose: fn(&mut Media, Option<String>) -> bool,
     ) {
-        *field(&mut self.config) = id.clone();
-        choose(&mut self.media, id);
+        if choose(&mut self.media, id.clone()) {
+            *field(&mut self.config) = id;
+        }
         if !matches!(self.screen, Screen::Call(_)) {
             self.media.apply_preview(&self.lobby);
         } else {
@@ -424,6 +316,14 @@ impl Window {
             }
         }
         self.save();
+    }
+
+    /// Whether closing has to wait for an answer: others are in a call that ends for newcomers with this window.
+    fn asks_before_closing(&mut self) -> bool {
+        match &mut self.screen {
+            Screen::Call(in_call) if !self.quitting => in_call.asks_before_closing(self.hosted.is_some()),
+            Screen::Lobby | Screen::Hosting(_) | Screen::Call(_) | Screen::Ended(_) => false,
+        }
     }
 
     fn tell_call(&mut self, command: CallCommand) {
@@ -435,8 +335,12 @@ impl Window {
 }
 
 impl eframe::App for Window {
-    fn logic(&mut self, _ctx: &Context, _frame: &mut eframe::Frame) {
+    fn logic(&mut self, ctx: &Context, _frame: &mut eframe::Frame) {
         self.poll();
+        if ctx.input(|input| input.viewport().close_requested()) && self.asks_before_closing() {
+            ctx.send_viewport_cmd(ViewportCommand::CancelClose);
+            ctx.send_viewport_cmd(ViewportCommand::Focus);
+        }
     }
 
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
@@ -461,7 +365,7 @@ impl eframe::App for Window {
                     ctx: &self.ctx,
                     place: self.place.as_ref(),
                     reach: self.hosted.as_ref().map(Hosted::reach),
-                    devices: self.media.devices(&self.config),
+                    devices: self.media.devices(),
                     your_picture: self.media.picture(),
                 });
                 call_ui(ui, &view, &mut in_call.state, toast.as_ref(), &mut commands);

@@ -126,6 +126,19 @@ fn leaving_what_one_hosts_is_asked_about() {
 }
 
 #[test]
+fn closing_the_window_that_hosts_is_asked_about_too() {
+    let mut harness = open("call-one");
+    state(&mut harness).1.sheet = Some(Sheet::Quit);
+    harness.run();
+    harness.get_by_label_contains("nobody new can join");
+    assert_eq!(press(&mut harness, "Stay"), []);
+    assert_eq!(state(&mut harness).1.sheet, None);
+    state(&mut harness).1.sheet = Some(Sheet::Quit);
+    harness.run();
+    assert_eq!(press(&mut harness, "Leave anyway"), [UiCommand::Quit]);
+}
+
+#[test]
 fn a_name_opens_volume_and_details() {
     let mut harness = open("call-one");
     press(&mut harness, "Ana: volume and details");

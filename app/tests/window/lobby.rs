@@ -51,8 +51,8 @@ fn whoever_was_here_before_begins_with_the_room() {
 #[test]
 fn what_went_wrong_stands_where_it_did() {
     let harness = open("lobby-problems");
-    harness.get_by_label_contains("Another program is using the camera");
-    harness.get_by_label_contains("No microphone was found");
+    harness.get_by_label_contains("in use by another program");
+    harness.get_by_label_contains("There is no microphone");
     harness.get_by_label_contains("can’t be reached");
     harness.get_by_label_contains("letters a–z");
 }
@@ -101,6 +101,7 @@ fn devices_are_chosen_from_lists() {
         harness.state_mut().commands.clear();
         harness.get_by_role_and_label(Role::ComboBox, list).click();
         harness.run();
+        assert_eq!(std::mem::take(&mut harness.state_mut().commands), [UiCommand::RefreshDevices]);
         harness.get_by_role_and_label(Role::ListBoxOption, device).click();
         harness.run();
         assert_eq!(harness.state().commands, [command]);
@@ -112,9 +113,12 @@ fn devices_are_chosen_from_lists() {
 fn without_devices_the_lists_say_so() {
     let (mut view, state) = lobby();
     view.devices = Default::default();
-    let harness = bench(Screen::Lobby(view, state), [1280.0, 800.0]);
+    let mut harness = bench(Screen::Lobby(view, state), [1280.0, 800.0]);
     for label in ["Camera: No camera found", "Microphone: No microphone found", "Speaker: No speaker found"] {
-        harness.get_by_role_and_label(Role::ComboBox, label);
+        harness.state_mut().commands.clear();
+        harness.get_by_role_and_label(Role::ComboBox, label).click();
+        harness.run();
+        assert_eq!(harness.state().commands, [UiCommand::RefreshDevices], "something may have been plugged in");
     }
 }
 
@@ -129,17 +133,22 @@ fn the_meter_tells_its_level() {
 #[test]
 fn the_settings_hold_the_server_and_the_sound_processing() {
     let mut harness = open("lobby");
-    press(&mut harness, "Settings");
+    assert_eq!(press(&mut harness, "Settings"), [UiCommand::RefreshDevices]);
     assert!(state(&harness).settings_open);
     field(&harness, "Server").click();
     harness.run();
     field(&harness, "Server").type_text("https://a.example");
     harness.run();
     assert_eq!(state(&harness).server, "https://a.example");
-    harness.state_mut().commands.clear();
-    harness.get_by_role(Role::CheckBox).click();
+    // Without a window nothing moves, unless told so.
+    theme::set_motion_reduced(&harness.ctx, false);
     harness.run();
-    assert_eq!(harness.state().commands, [UiCommand::SetAudioProcessing(false)]);
+    harness.state_mut().commands.clear();
+    harness.get_by_role_and_label(Role::CheckBox, "Reduce echo and noise, even out loudness").click();
+    harness.run();
+    harness.get_by_role_and_label(Role::CheckBox, "Reduce motion").click();
+    harness.run();
+    assert_eq!(harness.state().commands, [UiCommand::SetAudioProcessing(false), UiCommand::SetReducedMotion(true)]);
     press(&mut harness, "Close");
     assert!(!state(&harness).settings_open);
 }

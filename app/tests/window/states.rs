@@ -43,10 +43,10 @@ fn a_window_with_nothing_moving_asks_for_no_frame() {
 #[test]
 fn trouble_is_said_in_words_on_the_tile_and_in_the_header() {
     let harness = open("call-states");
-    for words in ["Reconnecting…", "camera off", "Ana’s connection is too slow for video; sound only"] {
+    for words in ["Reconnecting…", "camera off", "Connection too slow for video; sound only"] {
         harness.get_by_label(words);
     }
-    harness.get_by_label_contains("The server can’t be reached");
+    harness.get_by_label_contains("Server out of reach; the call goes on.");
     harness.get_by_label("Chen: camera off");
     harness.get_by_label("5 people");
     harness.get_by_label("12:47");
@@ -63,10 +63,30 @@ fn nine_people_all_have_a_tile_on_a_small_screen() {
 #[test]
 fn after_a_call_it_says_why_and_what_to_do() {
     let mut harness = open("ended");
-    harness.get_by_label("The call ended");
+    harness.get_by_label("This room is full");
+    harness.get_by_label_contains("Ask someone to leave");
     assert_eq!(press(&mut harness, "Rejoin"), [UiCommand::Rejoin]);
     assert_eq!(press(&mut harness, "Back to the lobby"), [UiCommand::BackToLobby]);
     assert!(open("ended-final").query_by_label("Rejoin").is_none());
+}
+
+#[test]
+fn with_reduced_motion_a_tile_is_in_its_new_place_at_once() {
+    let place_after_one_frame = |reduced: bool| {
+        let mut harness = open("call-one");
+        theme::set_motion_reduced(&harness.ctx, reduced);
+        if let Screen::Call(view, ..) = &mut harness.state_mut().screen {
+            **view = super::window_fixtures::call(3);
+        }
+        harness.step();
+        let first = harness.get_by_label("Ana").rect();
+        harness.run();
+        (first, harness.get_by_label("Ana").rect())
+    };
+    let (first, last) = place_after_one_frame(true);
+    assert_eq!(first, last);
+    let (first, last) = place_after_one_frame(false);
+    assert_ne!(first, last, "with motion one can follow it");
 }
 
 #[test]

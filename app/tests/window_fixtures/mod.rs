@@ -6,13 +6,17 @@
 use std::time::Duration;
 
 use egui::{Color32, ColorImage, Context, TextureHandle, TextureOptions, vec2};
+use parlor::ui::adapter;
 use parlor::ui::call::{CallState, Sheet};
 use parlor::ui::lobby::LobbyState;
 use parlor::ui::view::{
     CallView, ChatLineView, DetailsView, DeviceOption, DeviceView, DevicesView, EndedView, LobbyView, Note, PickerView,
     Picture, RecentView, TileId, TileView,
 };
-use parlor_proto::PeerId;
+use parlor_engine::EndReason;
+use parlor_media::{AudioDeviceError, CameraError, SourceStatus};
+use parlor_proto::{CameraState, ErrorCode, MicrophoneState, PeerId, SuspendReason};
+use parlor_session::{MediaState, PeerState, PeerView, Phase, Presence};
 
 /// Names of people in the fixtures.
 pub const NAMES: [&str; 9] =
@@ -31,6 +35,29 @@ pub enum Screen {
 /// Somebody's id.
 pub fn peer(index: usize) -> PeerId {
     PeerId::from_random(index as u128 + 1)
+}
+
+/// Somebody as the session knows them, connected and well.
+pub fn peer_view(index: usize) -> PeerView {
+    PeerView {
+        peer_id: peer(index),
+        name: NAMES[index % NAMES.len()].parse().expect("a name"),
+        state: PeerState::Connected,
+        presence: Presence::Here,
+        media: Some(media(CameraState::On)),
+        connection: None,
+        same_boot: false,
+        their_video_suspended: None,
+        our_video_suspended: None,
+        common_video_codec: Some(true),
+        slow_to_connect: false,
+        messages_dropped: 0,
+    }
+}
+
+/// A microphone that is on, and a camera.
+pub fn media(camera: CameraState) -> MediaState {
+    MediaState { microphone: MicrophoneState::On, camera, microphone_reason: None, camera_reason: None }
 }
 
 /// Somebody with the camera off and nothing else to say.
@@ -182,20 +209,20 @@ pub fn screen(name: &str, pictures: &[Picture]) -> Screen {
         "lobby" | "lobby-preview" | "lobby-problems" | "lobby-busy" | "lobby-settings" | "lobby-new" => {
             lobby_screen(name, pictures)
         }
-        "ended" => Screen::Ended(EndedView {
-            title: "The call ended".to_owned(),
-            reason: "The server could not be reached for a while, and nobody was left to talk to directly. Rejoin to \
-                     try again."
-                .to_owned(),
-            can_rejoin: true,
+        "ended" => ended(&EndReason::Refused {
+            code: ErrorCode::RoomFull,
+            message: "8 people are in this room, and it takes no more.".to_owned(),
         }),
-        "ended-final" => Screen::Ended(EndedView {
-            title: "This room is full".to_owned(),
-            reason: "8 people are in it, and it takes no more. Ask someone to leave, or start another call.".to_owned(),
-            can_rejoin: false,
+        "ended-final" => ended(&EndReason::Refused {
+            code: ErrorCode::UnsupportedVersion,
+            message: "This server speaks another version of the protocol.".to_owned(),
         }),
         _ => call_screen(name, pictures),
     }
+}
+
+fn ended(reason: &EndReason) -> Screen {
+    Screen::Ended(adapter::ended_view(reason).expect("not the user's wish"))
 }
 
 fn lobby_screen(name: &str, pictures: &[Picture]) -> Screen {
@@ -208,10 +235,9 @@ fn lobby_screen(name: &str, pictures: &[Picture]) -> Screen {
         }
         "lobby-problems" => {
             view.preview = true;
-            view.camera_problem =
-                Some("Another program is using the camera. Close it there, or choose another.".to_owned());
-            view.microphone_problem =
-                Some("No microphone was found. Others will see that you can’t be heard.".to_owned());
+            view.camera_problem = camera_busy();
+            let none = AudioDeviceError::NoDevice { kind: "microphone" };
+            view.microphone_problem = adapter::sound_problem(&SourceStatus::Failed(none));
             view.problem = Some(
                 "The server at calls.example.org can’t be reached. Check the address and your network.".to_owned(),
             );
@@ -265,7 +291,7 @@ fn call_screen(name: &str, pictures: &[Picture]) -> Screen {
             view.you.muted = true;
             view.deafened = true;
             view.speaking_while_muted = true;
-            view.camera.problem = Some("Another program is using the camera.".to_owned());
+            view.camera.problem = camera_busy();
             view.unread = 12;
         }
         "call-full" => state.alone = Some(TileId::Peer(peer(0))),
@@ -287,14 +313,18 @@ fn call_screen(name: &str, pictures: &[Picture]) -> Screen {
 fn states(view: &mut CallView) {
     view.others[1].muted = true;
     view.others[2].picture = None;
-    view.others[2].camera_note = Some("camera off".to_owned());
-    view.others[3].state = Some(Note::warning("Reconnecting…"));
-    view.others[0].state = Some(Note::warning("Ana’s connection is too slow for video; sound only"));
+    view.others[2].camera_note = adapter::camera_note(&media(CameraState::Off));
+    view.others[3].state = adapter::peer_state(&PeerView { state: PeerState::Reconnecting, ..peer_view(3) });
+    let too_slow = PeerView { their_video_suspended: Some(SuspendReason::Bandwidth), ..peer_view(0) };
+    view.others[0].state = adapter::peer_state(&too_slow);
     view.you.muted = true;
     view.microphone.on = false;
     view.unread = 2;
-    view.banner =
-        Some(Note::warning("The server can’t be reached. The call goes on; nobody new can join until it is back."));
+    view.banner = adapter::banner(&Phase::Reconnecting);
+}
+
+fn camera_busy() -> Option<String> {
+    adapter::camera_problem(&SourceStatus::Failed(CameraError::Busy))
 }
 
 /// Pictures of nobody: a wall, a head, shoulders, in the colours of a few evenings.

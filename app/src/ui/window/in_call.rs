@@ -1,6 +1,6 @@
 //! A call in the window: what it shows beside the snapshot, and what it was told.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use egui::Context;
@@ -11,12 +11,12 @@ use parlor_session::Phase;
 use super::{Place, local_seconds};
 use crate::ui::adapter::{Around, Told, call_view, tell};
 use crate::ui::call::{CallState, Sheet};
+use crate::ui::chat_log::ChatLog;
+use crate::ui::leave;
 use crate::ui::rates::{Counters, RateMeter, Rates};
 use crate::ui::video_texture::VideoTexture;
 use crate::ui::view::{CallView, DevicesView, Note, Picture, TileId};
 
-/// Remarks kept for the chat; the oldest go first.
-const REMARKS_MAX: usize = 100;
 /// Whoever is announced this soon after joining was there before.
 const EARLY: Duration = Duration::from_secs(1);
 
@@ -25,7 +25,7 @@ pub(super) struct InCall {
     pub(super) call: Call,
     pub(super) state: CallState,
     unread: usize,
-    remarks: VecDeque<(u64, String)>,
+    chat: ChatLog,
     textures: BTreeMap<PeerId, VideoTexture>,
     measured: Option<(PeerId, RateMeter)>,
 }
@@ -45,7 +45,7 @@ impl InCall {
             call,
             state: CallState::default(),
             unread: 0,
-            remarks: VecDeque::new(),
+            chat: ChatLog::default(),
             textures: BTreeMap::new(),
             measured: None,
         }
@@ -54,26 +54,33 @@ impl InCall {
     /// Takes what there is to tell. Answers the last thing worth showing for a moment.
     pub(super) fn poll(&mut self, now_unix: Duration) -> Option<Note> {
         let snapshot = self.call.snapshot();
+        let now_ms = u64::try_from(now_unix.as_millis()).unwrap_or(u64::MAX);
         let mut toast = None;
         while let Some(notice) = self.call.poll_notice() {
             match tell(&notice, snapshot.elapsed < EARLY, |peer| name_of(&snapshot, peer)) {
                 Told::Remark(text) => {
-                    self.remark(now_unix, text.clone());
+                    self.chat.remark(text.clone(), now_ms);
                     toast = Some(Note::quiet(text));
                 }
                 Told::Toast(note) => toast = Some(note),
-                Told::Chat if !self.state.chat_open => self.unread += 1,
-                Told::Chat | Told::Nothing => {}
+                Told::Chat => {
+                    self.unread += usize::from(!self.state.chat_open);
+                    self.chat.take_through_next_of_others(&snapshot.room, now_ms);
+                }
+                Told::Nothing => {}
             }
         }
+        self.chat.take(&snapshot.room, now_ms);
         toast
     }
 
-    fn remark(&mut self, now_unix: Duration, text: String) {
-        if self.remarks.len() == REMARKS_MAX {
-            self.remarks.pop_front();
+    /// The window is to be closed. Answers whether the user is asked first, since others depend on it.
+    pub(super) fn asks_before_closing(&mut self, hosting: bool) -> bool {
+        let asks = leave::asks(hosting, self.call.snapshot().room.peers.len());
+        if asks {
+            self.state.sheet = Some(Sheet::Quit);
         }
-        self.remarks.push_back((u64::try_from(now_unix.as_millis()).unwrap_or(u64::MAX), text));
+        asks
     }
 
     pub(super) fn chat_opened(&mut self, open: bool) {
@@ -99,7 +106,6 @@ impl InCall {
             TileId::You => around.your_picture,
             TileId::Peer(peer) => textures.get(peer).and_then(VideoTexture::picture),
         };
-        let remarks: Vec<_> = self.remarks.iter().cloned().collect();
         let link = around.place.and_then(|place| place.link.as_ref()).map(ToString::to_string).unwrap_or_default();
         call_view(
             &snapshot,
@@ -110,7 +116,7 @@ impl InCall {
                 room: around.place.map_or("", |place| place.room.as_str()),
                 reach: around.reach,
                 unread: self.unread,
-                remarks: &remarks,
+                chat: &self.chat,
                 details: self.measured.as_ref().map(|(peer, _)| (peer, rates)),
                 devices: around.devices.clone(),
             },

@@ -1,7 +1,7 @@
 //! The devices of the window: which are chosen, and when they are open.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use egui::Context;
 use parlor_engine::{CallCommand, LocalMedia};
@@ -13,8 +13,10 @@ use parlor_media::{
 use crate::config::Config;
 use crate::ui::Prefill;
 use crate::ui::adapter::{camera_problem, sound_problem};
-use crate::ui::device_list::{DeviceList, picker};
+use crate::ui::chosen::Chosen;
+use crate::ui::device_list::DeviceList;
 use crate::ui::lobby::LobbyState;
+use crate::ui::test_sound::{Step, TestSound};
 use crate::ui::video_texture::VideoTexture;
 use crate::ui::view::{DevicesView, Picture};
 
@@ -24,9 +26,11 @@ const METER_INTERVAL: Duration = Duration::from_millis(50);
 /// Camera, microphone and speaker.
 pub(super) struct Media {
     local: LocalMedia,
-    camera: VideoSource,
-    microphone: AudioSource,
-    speaker: AudioSink,
+    camera: Chosen<VideoSource>,
+    microphone: Chosen<AudioSource>,
+    speaker: Chosen<AudioSink>,
+    processing: bool,
+    test_sound: TestSound,
     preview: bool,
     in_call: bool,
     frames: latest::Receiver<VideoFrame>,
@@ -54,9 +58,11 @@ impl Media {
         video.set_source(VideoSource::None);
         Self {
             local: LocalMedia { video: Arc::new(video), audio: Arc::new(audio), clock },
-            camera: prefill.video.clone().unwrap_or_else(|| camera_of(config.camera.clone())),
-            microphone: prefill.audio.clone().unwrap_or_else(|| microphone_of(config.microphone.clone())),
-            speaker: prefill.speaker.clone().unwrap_or_else(|| speaker_of(config.speaker.clone())),
+            camera: Chosen::new(prefill.video.clone(), config.camera.clone()),
+            microphone: Chosen::new(prefill.audio.clone(), config.microphone.clone()),
+            speaker: Chosen::new(prefill.speaker.clone(), config.speaker.clone()),
+            processing,
+            test_sound: TestSound::None,
             preview: false,
             in_call: false,
             frames,
@@ -83,14 +89,15 @@ impl Media {
     /// Opens or closes the devices for the lobby.
     pub(super) fn apply_preview(&mut self, lobby: &LobbyState) {
         self.changes.clear();
+        self.test_sound = TestSound::None;
         let (video, audio) = (&self.local.video, &self.local.audio);
         let camera = self.preview && !lobby.camera_off;
         video.set_enabled(camera);
-        video.set_source(if camera { self.camera.clone() } else { VideoSource::None });
+        video.set_source(if camera { self.camera.now().clone() } else { VideoSource::None });
         audio.set_muted(false);
         audio.set_deafened(false);
-        audio.set_source(if self.preview { self.microphone.clone() } else { AudioSource::None });
-        audio.set_sink(if self.preview { self.speaker.clone() } else { AudioSink::None });
+        audio.set_source(if self.preview { self.microphone.now().clone() } else { AudioSource::None });
+        audio.set_sink(if self.preview { self.speaker.now().clone() } else { AudioSink::None });
         if !camera {
             self.texture = VideoTexture::default();
         }
@@ -100,7 +107,8 @@ impl Media {
     pub(super) fn open_for_call(&mut self, lobby: &LobbyState, name: &str) {
         self.in_call = true;
         self.changes.clear();
-        let camera = match &self.camera {
+        self.test_sound = TestSound::None;
+        let camera = match self.camera.now() {
             VideoSource::TestPattern { name: none } if none.is_empty() => {
                 VideoSource::TestPattern { name: name.to_owned() }
             }
@@ -108,17 +116,18 @@ impl Media {
             | VideoSource::TestPattern { .. }
             | VideoSource::File(_)
             | VideoSource::Device(_)
-            | VideoSource::DefaultDevice => self.camera.clone(),
+            | VideoSource::DefaultDevice => self.camera.now().clone(),
         };
         self.local.video.set_source(camera);
         self.local.video.set_enabled(!lobby.camera_off);
-        self.local.audio.set_source(self.microphone.clone());
-        self.local.audio.set_sink(self.speaker.clone());
+        self.local.audio.set_source(self.microphone.now().clone());
+        self.local.audio.set_sink(self.speaker.now().clone());
     }
 
     pub(super) fn close_after_call(&mut self, lobby: &LobbyState) {
         self.in_call = false;
         self.apply_preview(lobby);
+        self.refresh_devices();
     }
 
     pub(super) fn refresh_devices(&mut self) {
@@ -128,21 +137,35 @@ impl Media {
 
     pub(super) fn poll(&mut self) {
         self.list.poll();
+        let audio = &self.local.audio;
+        match self.test_sound.step(&audio.sink_status(), Instant::now()) {
+            Step::Rest => {}
+            Step::Wait(left) => self.ctx.request_repaint_after(left),
+            Step::Play(lasts) => {
+                audio.play_test_sound();
+                self.ctx.request_repaint_after(lasts);
+            }
+            Step::Close => audio.set_sink(AudioSink::None),
+        }
     }
 
-    pub(super) fn choose_camera(&mut self, id: Option<String>) {
-        self.camera = camera_of(id);
-        self.changes.push(CallCommand::SetVideoSource(self.camera.clone()));
+    /// This and the next two answer whether the choice is to be kept.
+    pub(super) fn choose_camera(&mut self, id: Option<String>) -> bool {
+        let keep = self.camera.choose(id);
+        self.changes.push(CallCommand::SetVideoSource(self.camera.now().clone()));
+        keep
     }
 
-    pub(super) fn choose_microphone(&mut self, id: Option<String>) {
-        self.microphone = microphone_of(id);
-        self.changes.push(CallCommand::SetAudioSource(self.microphone.clone()));
+    pub(super) fn choose_microphone(&mut self, id: Option<String>) -> bool {
+        let keep = self.microphone.choose(id);
+        self.changes.push(CallCommand::SetAudioSource(self.microphone.now().clone()));
+        keep
     }
 
-    pub(super) fn choose_speaker(&mut self, id: Option<String>) {
-        self.speaker = speaker_of(id);
-        self.changes.push(CallCommand::SetAudioSink(self.speaker.clone()));
+    pub(super) fn choose_speaker(&mut self, id: Option<String>) -> bool {
+        let keep = self.speaker.choose(id);
+        self.changes.push(CallCommand::SetAudioSink(self.speaker.now().clone()));
+        keep
     }
 
     /// Choices made in a call, for the call to carry out.
@@ -150,14 +173,21 @@ impl Media {
         std::mem::take(&mut self.changes)
     }
 
-    pub(super) fn set_processing(&self, on: bool) {
+    pub(super) fn set_processing(&mut self, on: bool) {
+        self.processing = on;
         self.local.audio.set_processing(on);
     }
 
-    /// Plays a sound; in a lobby without preview the speaker is opened for it.
-    pub(super) fn test_sound(&self) {
-        self.local.audio.set_sink(self.speaker.clone());
-        self.local.audio.play_test_sound();
+    /// Plays a sound; in a lobby without preview the speaker is opened for it, and closed when it is over.
+    pub(super) fn test_sound(&mut self) {
+        if self.preview || self.in_call {
+            self.local.audio.play_test_sound();
+        } else {
+            self.local.audio.set_sink(self.speaker.now().clone());
+            self.test_sound = TestSound::Opening;
+            // A file is open at once, and says so to nobody.
+            self.ctx.request_repaint();
+        }
     }
 
     /// The lobby's picture, and the meter kept moving while the microphone is open.
@@ -194,25 +224,13 @@ impl Media {
         sound_problem(&self.local.audio.source_status())
     }
 
-    pub(super) fn devices(&self, config: &Config) -> DevicesView {
+    pub(super) fn devices(&self) -> DevicesView {
         DevicesView {
-            cameras: picker(&self.list.cameras, config.camera.as_deref()),
-            microphones: picker(&self.list.microphones, config.microphone.as_deref()),
-            speakers: picker(&self.list.speakers, config.speaker.as_deref()),
-            audio_processing: config.audio_processing,
+            cameras: self.camera.picker(&self.list.cameras),
+            microphones: self.microphone.picker(&self.list.microphones),
+            speakers: self.speaker.picker(&self.list.speakers),
+            audio_processing: self.processing,
             speaker_problem: sound_problem(&self.local.audio.sink_status()),
         }
     }
-}
-
-fn camera_of(id: Option<String>) -> VideoSource {
-    id.map_or(VideoSource::DefaultDevice, VideoSource::Device)
-}
-
-fn microphone_of(id: Option<String>) -> AudioSource {
-    id.map_or(AudioSource::DefaultDevice, AudioSource::Device)
-}
-
-fn speaker_of(id: Option<String>) -> AudioSink {
-    id.map_or(AudioSink::DefaultDevice, AudioSink::Device)
 }
