@@ -263,7 +263,7 @@ pub fn ended_view(reason: &EndReason) -> Option<EndedView> {
         EndReason::Left => return None,
         EndReason::Unreachable { message } => {
             let words = "Check the link and your network, then try again.";
-            ("The server can’t be reached", format!("{}. {words}", message.trim_end_matches('.')), true)
+            ("The server can’t be reached", format!("{} {words}", sentence(message)), true)
         }
         EndReason::Refused { code: ErrorCode::RoomFull, message } => {
             ("This room is full", format!("{} Ask someone to leave, or start another call.", sentence(message)), true)

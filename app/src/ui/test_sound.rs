@@ -26,7 +26,7 @@ pub enum Step {
     Rest,
     /// Nothing yet; ask again after this.
     Wait(Duration),
-    /// Play the sound, then ask again after [`SOUND_MAX`].
+    /// Play the sound, then ask again after this.
     Play(Duration),
     /// The speaker is no longer needed.
     Close,

@@ -107,7 +107,7 @@ fn every_end_but_the_users_own_says_why_and_what_to_do() {
         (
             EndReason::Unreachable { message: "connection refused".into() },
             "The server can’t be reached",
-            "connection refused. Check the link and your network, then try again.",
+            "Connection refused. Check the link and your network, then try again.",
             true,
         ),
         (
