@@ -206,7 +206,7 @@ pub enum EndReason {
     },
     /// The server could not be reached when joining.
     Unreachable {
-        /// Why, in words.
+        /// A sentence that says it, and why.
         message: String,
     },
     /// The same membership was taken over by another connection.
@@ -217,8 +217,7 @@ impl fmt::Display for EndReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Left => write!(formatter, "You left the call."),
-            Self::Refused { code: _, message } => write!(formatter, "{message}"),
-            Self::Unreachable { message } => write!(formatter, "The server could not be reached: {message}"),
+            Self::Refused { code: _, message } | Self::Unreachable { message } => write!(formatter, "{message}"),
             Self::Replaced => write!(formatter, "This call was continued somewhere else."),
         }
     }

@@ -205,7 +205,7 @@ impl Session {
 
     fn give_up(&mut self, now: Instant) {
         let Membership::Joining(joining) = &self.membership else { return };
-        let message = joining.last_problem.clone().unwrap_or_else(|| "it did not answer in time".to_owned());
+        let message = joining.last_problem.clone().unwrap_or_else(|| "The server did not answer in time".to_owned());
         self.end(EndReason::Unreachable { message }, now);
     }
 

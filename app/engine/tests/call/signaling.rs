@@ -26,7 +26,7 @@ async fn a_server_that_is_not_there_is_named_in_a_sentence() {
     let _alone = alone().await;
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let said = end_of(ServerAddress { websocket_url: format!("ws://{unused}/ws"), fingerprint: None }).await;
-    assert!(said.contains(&format!("The server at {unused} can't be reached: connection refused")), "{said}");
+    assert_eq!(said, format!("The server at {unused} can't be reached: connection refused"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

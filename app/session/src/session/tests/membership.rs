@@ -34,10 +34,11 @@ fn a_server_that_cannot_be_reached_ends_the_first_join_with_its_reason() {
     let mut fixture = Fixture::new();
     fixture.join();
     for _ in 0..200 {
-        fixture.signaling(SignalingEvent::Closed { reason: "connection refused".into(), retry_after_ms: None });
+        fixture.signaling(SignalingEvent::Closed { reason: "The server refuses".into(), retry_after_ms: None });
         fixture.wait(secs(1));
     }
-    let reason = EndReason::Unreachable { message: "connection refused".into() };
+    let reason = EndReason::Unreachable { message: "The server refuses".into() };
+    assert_eq!(reason.to_string(), "The server refuses", "said once");
     assert_eq!(fixture.events, [Event::Ended { reason: reason.clone() }]);
     assert_eq!(fixture.session.view().phase, Phase::Ended(reason));
     assert_eq!(fixture.session.poll_timeout(), None);
