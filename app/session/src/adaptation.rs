@@ -12,6 +12,7 @@
 //!              budget ≥ 1.1 floor for 2 s          budget ≥ 0.8 floor for 5 s
 //! ```
 //!
+//! While below half a floor, only a budget of 0.7 floors ends the wait: the estimate of a full link goes up and down.
 //! Going down is quicker than coming back, so that a path at the edge does not blink.
 
 use std::collections::BTreeMap;
@@ -133,7 +134,10 @@ fn evaluate_leg(signals: &LegSignals, config: &AdaptationConfig, now: Instant) -
     let permille = u16::try_from(u64::from(budget) * 1000 / u64::from(config.floor_bps.max(1))).unwrap_or(u16::MAX);
     let (short, ample) = match previous.share {
         Share::All => (permille < 1000, false),
-        Share::Fraction { .. } => (permille < 500, permille >= 1100),
+        Share::Fraction { .. } => {
+            let limit = if previous.short_since.is_some() { 700 } else { 500 };
+            (permille < limit, permille >= 1100)
+        }
         Share::SoundOnly => (false, permille >= 800),
     };
     let short_since = short.then(|| previous.short_since.unwrap_or(now));
@@ -239,6 +243,22 @@ mod tests {
         assert_eq!(call.decision.legs[&A].share, Share::Fraction { keep_permille: 866 });
         call.run([with_sound(170_000), with_sound(900_000)], 2_300);
         assert_eq!(call.decision.legs[&A].share, Share::All);
+    }
+
+    #[test]
+    fn an_estimate_that_swings_about_half_a_floor_ends_in_sound_only() {
+        let mut call = Call::new();
+        call.run([with_sound(90_000), None], 1_200);
+        for video_bps in [60_000, 90_000, 70_000, 100_000, 65_000] {
+            call.run([with_sound(video_bps), None], 500);
+        }
+        assert_eq!(call.decision.legs[&A].share, Share::SoundOnly);
+        let mut call = Call::new();
+        call.run([with_sound(90_000), None], 1_200);
+        for video_bps in [60_000, 110_000, 70_000, 120_000, 65_000] {
+            call.run([with_sound(video_bps), None], 500);
+        }
+        assert!(matches!(call.decision.legs[&A].share, Share::Fraction { .. }));
     }
 
     #[test]
