@@ -7,6 +7,7 @@
 pub(crate) mod estimator;
 pub(crate) mod key_frame;
 pub(crate) mod loss;
+pub(crate) mod narrow;
 pub(crate) mod pacer;
 pub(crate) mod reports;
 pub(crate) mod rtx;
@@ -44,6 +45,8 @@ const REDUNDANT_SLOT: usize = 9_500;
 const KEY_FRAME_SLOT: usize = 20_000;
 /// The network of a test, closer to the wire than everything else.
 const LOSS_SLOT: usize = 500;
+/// See [`LOSS_SLOT`].
+const NARROW_SLOT: usize = 400;
 
 /// What one connection's chain is built from.
 pub(crate) struct ChainParts {
@@ -83,6 +86,9 @@ pub(crate) fn chain(parts: ChainParts, policy: &EnginePolicy) -> Registry {
     if policy.simulated_loss > 0.0 {
         let seed = u64::from(parts.video_ssrc);
         registry = registry.with(Slot::from(LOSS_SLOT), Staged::new(loss::Loss::new(policy.simulated_loss, seed)));
+    }
+    if let Some(bits_per_second) = policy.simulated_link_bps {
+        registry = registry.with(Slot::from(NARROW_SLOT), Staged::new(narrow::Narrow::new(bits_per_second)));
     }
     registry
 }

@@ -4,11 +4,13 @@
 //! One writer task per connection takes from its [`Leg`] and writes; only the RTP header differs between connections.
 
 pub(crate) mod inbound;
+mod key_pace;
 mod leg_queue;
 pub(crate) mod outbound;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use parlor_media::{EncodedAudio, PacketizedFrame};
 use parlor_session::ConnectionId;
@@ -81,12 +83,20 @@ impl Fanout {
         (self.request_key_frame)();
     }
 
+    /// The other end of a connection asks for a key frame; whoever asks often waits longer, for the sake of the others.
+    pub(crate) fn peer_asks_for_key_frame(&self, leg: &Leg, now: Instant) {
+        if leg.queue().peer_asks(now) {
+            self.request_key_frame();
+        }
+    }
+
     /// A frame for everyone. Does not block, but for the arithmetic of the queues.
     pub(crate) fn video(&self, frame: &Arc<PacketizedFrame>) {
         let legs = self.legs();
         legs.values().for_each(|leg| leg.push_video(frame));
         // One IDR serves all of them.
-        let wanted = legs.values().any(|leg| leg.queue().wants_key_frame());
+        let now = Instant::now();
+        let wanted = legs.values().fold(false, |wanted, leg| leg.queue().key_frame_due(now) | wanted);
         drop(legs);
         if wanted {
             self.request_key_frame();

@@ -22,6 +22,9 @@ pub struct EnginePolicy {
     /// Share of incoming media packets to lose, 0 to 1: a bad network for tests.
     #[doc(hidden)]
     pub simulated_loss: f64,
+    /// Bits per second of media that come in on each connection: a narrow network for tests.
+    #[doc(hidden)]
+    pub simulated_link_bps: Option<u32>,
 }
 
 impl Default for EnginePolicy {
@@ -33,6 +36,7 @@ impl Default for EnginePolicy {
             signaling: SignalingPolicy::default(),
             ice_timeouts: [Duration::from_secs(3), Duration::from_secs(9), Duration::from_secs(1)],
             simulated_loss: 0.0,
+            simulated_link_bps: None,
         }
     }
 }

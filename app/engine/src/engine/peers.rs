@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parlor_media::{RemoteAudioStats, VideoFrame, latest};
-use parlor_proto::{IceServer, PeerId};
+use parlor_proto::{CameraState, IceServer, PeerId};
 use parlor_session::{ConnectionId, ConnectionState, Generation, RoomView};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::mpsc;
@@ -26,7 +26,7 @@ const LOSS_INTERVAL: Duration = Duration::from_secs(1);
 /// Random bytes from the system.
 pub(super) fn random<const N: usize>() -> Result<[u8; N], String> {
     let mut bytes = [0; N];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| "this system gives no random numbers".to_owned())?;
+    SystemRandom::new().fill(&mut bytes).map_err(|_| "This system gives no random numbers".to_owned())?;
     Ok(bytes)
 }
 
@@ -234,6 +234,8 @@ impl Peers {
             let Some((connection, _)) = view.connection else { continue };
             if let Some(peer) = self.by_connection.get(&connection) {
                 peer.shared.inbound.video.set_same_boot(view.same_boot);
+                let is_off = view.media.is_some_and(|media| media.camera == CameraState::Off);
+                peer.shared.inbound.video.set_hidden(is_off || view.their_video_suspended.is_some());
             }
         }
         // What was turned for people who are gone is forgotten.

@@ -6,14 +6,19 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parlor_media::{EncodedAudio, PacketizedFrame};
+
+use super::key_pace::KeyPace;
 
 /// Frames that may wait: 130 ms at 30 fps.
 const FRAMES_MAX: usize = 4;
 /// Sounds that may wait: half a second.
 const SOUNDS_MAX: usize = 25;
+
+/// What a thinned out picture may save, or be in debt for a key frame, in thousandths of bytes: 8 kB, a second or two.
+const ALLOWANCE_MAX: i64 = 8_000 * 1_000;
 
 /// When the network below counts as behind.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +61,9 @@ pub(crate) struct LegStats {
 pub(crate) enum Picture {
     /// Every frame.
     Full,
-    /// About so many of a thousand, as far as leaving out frames that nothing hangs on can bring it down; the rest is the
-    /// pacer's backlog, which stops the picture until a key frame.
+    /// About so many of a thousand bytes, as far as leaving out frames that nothing hangs on can bring it down: with two
+    /// temporal layers to half of the frames, and two thirds of the bytes. The rest is the pacer's backlog, which stops
+    /// the picture until a key frame.
     Fraction { keep_permille: u16 },
     /// Nothing.
     Suspended,
@@ -73,8 +79,11 @@ pub(crate) struct LegQueue {
     awaits_key: bool,
     /// The network has room again, so the key frame may be asked for.
     may_ask: bool,
-    /// With [`Picture::Fraction`]: thousandths of frames that may still go.
-    allowance: i32,
+    /// The other end asked for a key frame.
+    peer_asks: bool,
+    key_pace: KeyPace,
+    /// With [`Picture::Fraction`]: thousandths of bytes that may still go.
+    allowance: i64,
     video: VecDeque<Arc<PacketizedFrame>>,
     audio: VecDeque<EncodedAudio>,
     stats: LegStats,
@@ -94,6 +103,8 @@ impl LegQueue {
             picture: Picture::Full,
             awaits_key: true,
             may_ask: true,
+            peer_asks: false,
+            key_pace: KeyPace::default(),
             allowance: 0,
             video: VecDeque::new(),
             audio: VecDeque::new(),
@@ -106,6 +117,7 @@ impl LegQueue {
         self.is_open = true;
         self.await_key();
         self.may_ask = true;
+        self.key_pace = KeyPace::default();
     }
 
     /// The connection carries nothing any more.
@@ -129,8 +141,20 @@ impl LegQueue {
     }
 
     /// Whether a key frame would help now.
-    pub(crate) fn wants_key_frame(&self) -> bool {
-        self.is_open && self.awaits_key && self.may_ask && self.picture != Picture::Suspended
+    fn wants_key_frame(&self) -> bool {
+        let is_wanted = self.peer_asks || (self.awaits_key && self.may_ask);
+        self.is_open && is_wanted && self.picture != Picture::Suspended
+    }
+
+    /// Whether to ask the encoder for a key frame now; if so, that counts as having asked.
+    pub(crate) fn key_frame_due(&mut self, now: Instant) -> bool {
+        self.wants_key_frame() && self.key_pace.ask(now)
+    }
+
+    /// The other end asks for a key frame; gives whether to ask the encoder at once, otherwise it is due later.
+    pub(crate) fn peer_asks(&mut self, now: Instant) -> bool {
+        self.peer_asks = true;
+        self.key_frame_due(now)
     }
 
     fn await_key(&mut self) {
@@ -150,6 +174,7 @@ impl LegQueue {
         }
         if frame.key {
             self.awaits_key = false;
+            self.peer_asks = false;
         }
         if self.awaits_key {
             self.stats.frames_dropped += 1;
@@ -168,10 +193,13 @@ impl LegQueue {
             Picture::Full => false,
             Picture::Suspended => true,
             Picture::Fraction { keep_permille } => {
-                self.allowance = (self.allowance + i32::from(keep_permille)).clamp(-2_000, 2_000);
-                let withheld = frame.discardable && !frame.key && self.allowance < 1_000;
+                // A frame is at most a few megabytes.
+                let cost = i64::try_from(frame.bytes).unwrap_or(i64::MAX / 2_000) * 1_000;
+                let earned = cost / 1_000 * i64::from(keep_permille.min(1_000));
+                self.allowance = (self.allowance + earned).min(ALLOWANCE_MAX);
+                let withheld = frame.discardable && !frame.key && self.allowance < cost;
                 if !withheld {
-                    self.allowance -= 1_000;
+                    self.allowance = (self.allowance - cost).max(-ALLOWANCE_MAX);
                 }
                 withheld
             }
@@ -350,6 +378,19 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_the_other_end_asks_for_is_granted_at_once_and_then_at_a_pace() {
+        let (mut queue, now) = (open(), Instant::now());
+        queue.push_video(&frame(1, true, false));
+        assert!(queue.peer_asks(now));
+        queue.push_video(&frame(2, true, false));
+        assert!(!queue.key_frame_due(now), "it has come");
+        let soon = now + Duration::from_millis(300);
+        assert!(!queue.peer_asks(soon));
+        assert!(!queue.key_frame_due(soon));
+        assert!(queue.key_frame_due(now + Duration::from_millis(500)), "it is not forgotten");
+    }
+
+    #[test]
     fn old_sounds_make_room_for_new_ones() {
         let mut queue = open();
         (0..30).for_each(|number| _ = queue.push_audio(&audio(number)));
@@ -368,6 +409,24 @@ pub(crate) mod tests {
             sent += drain(&mut queue, Duration::ZERO).len();
         }
         assert!((740..=760).contains(&sent), "{sent}");
+    }
+
+    #[test]
+    fn a_fraction_is_one_of_bytes_since_discardable_frames_are_the_small_ones() {
+        let mut queue = open();
+        queue.set_picture(Picture::Fraction { keep_permille: 800 });
+        let (mut sent, mut all) = (0, 0);
+        for number in 0..1_000 {
+            let mut frame = Arc::unwrap_or_clone(frame(number, number == 0, number % 2 == 1));
+            frame.bytes = if frame.discardable { 400 } else { 800 };
+            all += frame.bytes;
+            if queue.push_video(&Arc::new(frame)) {
+                sent += if number % 2 == 1 { 400 } else { 800 };
+            }
+            drain(&mut queue, Duration::ZERO);
+        }
+        let share = f64::from(sent) / all as f64;
+        assert!((0.78..=0.82).contains(&share), "{share}");
     }
 
     #[test]

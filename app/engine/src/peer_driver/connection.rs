@@ -352,14 +352,14 @@ async fn stack(
 ) -> Result<Arc<dyn PeerConnection>> {
     let media_engine = configuration::media_engine()?;
     let BindAddresses { addresses, loopback } = configuration::bind_addresses();
-    let fanout = setup.fanout.clone();
+    let (fanout, leg) = (setup.fanout.clone(), setup.shared.leg.clone());
     let parts = ChainParts {
         clock: setup.clock,
         capture_times,
         quality: setup.shared.quality.clone(),
         gauge: setup.shared.gauge.clone(),
         report_sink: setup.shared.inbound.report_sink(),
-        key_frame_requested: Arc::new(move || fanout.request_key_frame()),
+        key_frame_requested: Arc::new(move || fanout.peer_asks_for_key_frame(&leg, Instant::now())),
         video_ssrc,
     };
     let runtime = default_runtime().ok_or_else(|| Error::Other("there is no async runtime".to_owned()))?;

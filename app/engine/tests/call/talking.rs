@@ -20,15 +20,18 @@ async fn mute_and_camera_off_are_seen_and_nothing_is_sent() {
         peer.media.is_some_and(|media| (media.microphone, media.camera) == (MicrophoneState::Muted, CameraState::Off))
     })
     .await;
+    let pictures = ana.call.pictures(&bo.self_id()).unwrap();
+    ana.until("no stale picture is left", |_| pictures.peek().is_none()).await;
     ana.until_peer("Bo", "silence", |_, media| media.audio.tone_hz.is_none()).await;
     bo.until("speaking into a muted microphone", |snapshot| snapshot.muted && snapshot.speaking_while_muted).await;
     let before = ana.media_of("Bo");
     bo.call.send(CallCommand::SetMuted(false)).unwrap();
     bo.call.send(CallCommand::SetCameraEnabled(true)).unwrap();
     ana.until_peer("Bo", "seen and heard again", |_, media| {
-        media.video.frames_decoded >= before.video.frames_decoded + 10 && media.audio.tone_hz.is_some()
+        media.video.frames_shown >= before.video.frames_shown + 10 && media.audio.tone_hz.is_some()
     })
     .await;
+    assert!(pictures.peek().is_some());
     ana.leave().await;
     bo.leave().await;
 }

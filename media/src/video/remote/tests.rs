@@ -228,5 +228,5 @@ fn a_hidden_picture_goes_away_stays_away_and_is_no_freeze() {
     kept.iter().for_each(|frame| peer.send(frame));
     assert!(pictures.wait(LONG).is_some());
     let after = stats_when(&peer.video, |stats| stats.frames_shown > before.frames_shown);
-    assert_eq!((after.freezes, after.frozen_ms), (0, 0));
+    assert_eq!(after.freezes, before.freezes);
 }
