@@ -199,6 +199,7 @@ fn decoded_and_lost(figures: &Value) -> f64 {
         "frames_dropped_no_reference",
         "frames_dropped_incomplete",
         "frames_dropped_queue",
+        "frames_dropped_malformed",
         "decode_errors",
     ];
     keys.iter().map(|key| number(figures, key)).sum()

@@ -54,6 +54,8 @@ pub(super) struct PeerFigures {
     pub frames_dropped_incomplete: u64,
     /// Pictures given up since the decoder was behind.
     pub frames_dropped_queue: u64,
+    /// Pictures given up since their packets were not as they should be.
+    pub frames_dropped_malformed: u64,
     /// Pictures that the decoder refused.
     pub decode_errors: u64,
     /// Key frames we asked for.
@@ -129,6 +131,7 @@ impl PeerFigures {
         self.frames_dropped_no_reference = video.frames_dropped_no_reference;
         self.frames_dropped_incomplete = video.frames_dropped_incomplete;
         self.frames_dropped_queue = video.frames_dropped_queue;
+        self.frames_dropped_malformed = video.frames_dropped_malformed;
         self.decode_errors = video.decode_errors;
         self.key_frames_requested = video.key_frames_requested;
         self.audio_dbfs = rounded(f64::from(audio.dbfs).max(-127.0));
