@@ -13,6 +13,12 @@ use tracing_subscriber::EnvFilter;
 
 /// Wrong usage, as clap has it too.
 const USAGE: u8 = 2;
+/// What is logged without RUST_LOG.
+///
+/// The stack warns on every healthy connection (a packet before its time, a channel that both ends open), and calls it
+/// an error when a STUN server's name cannot be looked up, which without a network is no news; whether a connection
+/// comes about is told to the user in words.
+const DEFAULT_LOG: &str = "warn,rtc=error,webrtc=error,webrtc::peer_connection::transport::stun_gatherer=off";
 /// 128 and the number of SIGINT, as shells have it.
 const INTERRUPTED: u8 = 130;
 
@@ -34,7 +40,7 @@ enum Failure {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match run(cli) {
         Ok(code) => code,
@@ -92,4 +98,15 @@ fn open_window(room_or_link: Option<String>, choices: Choices) -> Result<ExitCod
 #[cfg(not(feature = "gui"))]
 fn open_window(_: Option<String>, _: Choices) -> Result<ExitCode, Failure> {
     Err(UsageError::NoWindow.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_filter_is_one() {
+        let filter = EnvFilter::builder().parse(DEFAULT_LOG).unwrap();
+        assert_eq!(filter.max_level_hint(), Some(tracing_subscriber::filter::LevelFilter::WARN));
+    }
 }
