@@ -13,12 +13,16 @@
 //! ```
 //!
 //! While below half a floor, only a budget of 0.7 floors ends the wait: the estimate of a full link goes up and down.
-//! Going down is quicker than coming back, so that a path at the edge does not blink.
+//! Going down is quicker than coming back, so that a path at the edge does not blink. What a path carries is only found out by
+//! sending: a picture that had to stop again soon after it came back waits twice as long the next time.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::ConnectionId;
+
+/// Relapses that still double the wait.
+const RELAPSES_MAX: u32 = 4;
 
 /// The thresholds.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,8 +41,11 @@ pub struct AdaptationConfig {
     pub all_after: Duration,
     /// How long below half a floor before the picture stops.
     pub sound_only_after: Duration,
-    /// How long above 0.8 floors before the picture starts again: it costs a key frame.
+    /// How long above 0.8 floors before the picture starts again: it costs a key frame. Doubled with each relapse, up to
+    /// sixteen times.
     pub picture_after: Duration,
+    /// A picture that stops within this time after it came back is a relapse.
+    pub relapse_within: Duration,
 }
 
 impl Default for AdaptationConfig {
@@ -52,6 +59,7 @@ impl Default for AdaptationConfig {
             all_after: Duration::from_secs(2),
             sound_only_after: Duration::from_secs(2),
             picture_after: Duration::from_secs(5),
+            relapse_within: Duration::from_secs(60),
         }
     }
 }
@@ -90,6 +98,10 @@ pub struct Leg {
     pub short_since: Option<Instant>,
     /// Since when the budget allows more than `share`.
     pub ample_since: Option<Instant>,
+    /// When the picture last came back.
+    pub picture_since: Option<Instant>,
+    /// How often in a row it stopped again soon after.
+    pub relapses: u32,
 }
 
 /// Which frames a connection gets.
@@ -127,7 +139,8 @@ fn budget_bps(leg: &LegSignals, config: &AdaptationConfig) -> Option<u32> {
 }
 
 fn evaluate_leg(signals: &LegSignals, config: &AdaptationConfig, now: Instant) -> Leg {
-    let previous = signals.previous.unwrap_or(Leg { share: Share::All, short_since: None, ample_since: None });
+    let unknown = Leg { share: Share::All, short_since: None, ample_since: None, picture_since: None, relapses: 0 };
+    let previous = signals.previous.unwrap_or(unknown);
     let Some(budget) = budget_bps(signals, config) else {
         return Leg { short_since: None, ample_since: None, ..previous };
     };
@@ -145,18 +158,32 @@ fn evaluate_leg(signals: &LegSignals, config: &AdaptationConfig, now: Instant) -
     let lasted = |since: Option<Instant>, wait: Duration| {
         since.is_some_and(|since| now.saturating_duration_since(since) >= wait)
     };
+    let picture_after = config.picture_after * 2_u32.pow(previous.relapses.min(RELAPSES_MAX));
     let fraction = Share::Fraction { keep_permille: permille.min(1000) };
     let next = match previous.share {
         Share::All if lasted(short_since, config.fraction_after) => Some(fraction),
         Share::Fraction { .. } if lasted(short_since, config.sound_only_after) => Some(Share::SoundOnly),
         Share::Fraction { .. } if lasted(ample_since, config.all_after) => Some(Share::All),
-        Share::SoundOnly if lasted(ample_since, config.picture_after) => Some(fraction),
+        Share::SoundOnly if lasted(ample_since, picture_after) => Some(fraction),
         Share::All | Share::Fraction { .. } | Share::SoundOnly => None,
     };
+    let stays = Leg { short_since, ample_since, ..previous };
     match (next, previous.share) {
-        (Some(share), _) => Leg { share, short_since: None, ample_since: None },
-        (None, Share::Fraction { .. }) => Leg { share: fraction, short_since, ample_since },
-        (None, share @ (Share::All | Share::SoundOnly)) => Leg { share, short_since, ample_since },
+        (Some(Share::SoundOnly), _) => {
+            let is_relapse = previous
+                .picture_since
+                .is_some_and(|since| now.saturating_duration_since(since) < config.relapse_within);
+            let relapses = if is_relapse { previous.relapses.saturating_add(1) } else { 0 };
+            Leg { share: Share::SoundOnly, short_since: None, ample_since: None, relapses, ..previous }
+        }
+        (Some(share), Share::SoundOnly) => {
+            Leg { share, short_since: None, ample_since: None, picture_since: Some(now), ..previous }
+        }
+        (Some(share), Share::All | Share::Fraction { .. }) => {
+            Leg { share, short_since: None, ample_since: None, ..previous }
+        }
+        (None, Share::Fraction { .. }) => Leg { share: fraction, ..stays },
+        (None, Share::All | Share::SoundOnly) => stays,
     }
 }
 
@@ -259,6 +286,23 @@ mod tests {
             call.run([with_sound(video_bps), None], 500);
         }
         assert!(matches!(call.decision.legs[&A].share, Share::Fraction { .. }));
+    }
+
+    #[test]
+    fn a_picture_that_stops_again_soon_waits_twice_as_long_each_time() {
+        let mut call = Call::new();
+        call.run([with_sound(20_000), None], 3_500);
+        for wait_ms in [5_000, 10_000, 20_000, 40_000, 80_000, 80_000] {
+            let seen = call.run([with_sound(300_000), None], wait_ms);
+            assert!(seen.iter().all(|&share| share == Share::SoundOnly), "{wait_ms}");
+            assert!(call.run([with_sound(300_000), None], 100)[0] != Share::SoundOnly, "{wait_ms}");
+            call.run([with_sound(20_000), None], 5_000);
+        }
+        // A minute of picture forgives.
+        call.run([with_sound(300_000), None], 160_000);
+        call.run([with_sound(20_000), None], 5_000);
+        let seen = call.run([with_sound(300_000), None], 5_500);
+        assert!(seen.last().is_some_and(|&share| share != Share::SoundOnly));
     }
 
     #[test]

@@ -23,6 +23,9 @@ const LIMITED_SHARE: f64 = 0.8;
 /// Less than this share of what was sent has arrived in time: the link holds it back.
 const HELD_BACK_SHARE: f64 = 0.9;
 
+/// When more than this share is lost, what arrives is what the link carries: no cause but a full link loses so much.
+const LOSS_OVERWHELMING: f64 = 0.5;
+
 /// What the delays say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Signal {
@@ -112,7 +115,14 @@ impl RateControl {
         let is_severe = seen.loss >= self.policy.loss_severe || seen.signal == Signal::Over;
         let floor = if is_severe { self.policy.min_bps } else { self.policy.loss_floor_bps };
         self.loss_cut_at = Some(now);
-        self.set(now, (self.target_bps * (1.0 - 0.5 * seen.loss)).max(floor.min(self.target_bps)));
+        let cut = (self.target_bps * (1.0 - 0.5 * seen.loss)).max(floor.min(self.target_bps));
+        match seen.received_bps.filter(|_| seen.loss > LOSS_OVERWHELMING) {
+            Some(received) => {
+                self.limit = Some((received, now));
+                self.set(now, cut.min(received));
+            }
+            None => self.set(now, cut),
+        }
     }
 
     fn grow(&mut self, now: Instant, elapsed: Duration, seen: Observation) {
@@ -212,6 +222,18 @@ mod tests {
 
     fn control() -> (RateControl, Instant) {
         (RateControl::new(EstimatorPolicy::default()), Instant::now())
+    }
+
+    #[test]
+    fn a_link_that_loses_most_is_taken_for_what_arrives_at_once() {
+        let (now, policy) = (Instant::now(), EstimatorPolicy::default());
+        let mut control = RateControl::new(policy);
+        assert_eq!(control.update(now, seen(Signal::Normal, 0.7, 110_000.0, 900_000.0)), 110_000.0);
+        let mut control = RateControl::new(policy);
+        assert!(
+            control.update(now, seen(Signal::Normal, 0.3, 500_000.0, 900_000.0)) > 800_000.0,
+            "radio loses so much"
+        );
     }
 
     #[test]
