@@ -45,7 +45,7 @@ pub(crate) const NODE: Group = Group { purpose: "drive the browser tests", packa
 /// A small machine with a camera.
 pub(crate) const CAMERA: Group = Group {
     purpose: "run a small virtual machine with a V4L2 camera",
-    packages: &["qemu-system-x86", "busybox-static", "cpio", "kmod", "v4l-utils"],
+    packages: &["qemu-system-x86", "busybox-static", "cpio", "kmod"],
 };
 
 /// Installs what is missing of these groups with apt, having said what and why.
