@@ -1,0 +1,185 @@
+use std::time::Instant;
+
+use bytes::Bytes;
+use parlor_media::{Layer, MediaPacket};
+
+use super::*;
+
+pub(crate) fn frame(number: u32, key: bool, discardable: bool) -> Arc<PacketizedFrame> {
+    Arc::new(PacketizedFrame {
+        packets: vec![MediaPacket { payload: Bytes::from_static(b"x"), marker: true }],
+        rtp_timestamp: number,
+        captured_at: Instant::now(),
+        layer: Layer(0),
+        temporal_id: u8::from(discardable),
+        key,
+        discardable,
+        bytes: 1,
+    })
+}
+
+pub(crate) fn audio(number: u32) -> EncodedAudio {
+    EncodedAudio {
+        payload: Bytes::from_static(b"x"),
+        captured_at: Instant::now(),
+        rtp_timestamp: number,
+        duration: Duration::from_millis(20),
+        level_dbov: 30,
+        voice: true,
+    }
+}
+
+fn open() -> LegQueue {
+    let mut queue = LegQueue::default();
+    queue.open();
+    queue
+}
+
+/// The time stamps of what comes out; sounds are negative.
+fn drain(queue: &mut LegQueue, backlog: Duration) -> Vec<i64> {
+    std::iter::from_fn(|| queue.pop(backlog))
+        .map(|next| match next {
+            Next::Audio(audio) => -i64::from(audio.rtp_timestamp),
+            Next::Video(frame) => i64::from(frame.rtp_timestamp),
+        })
+        .collect()
+}
+
+#[test]
+fn nothing_is_taken_before_the_connection_is_open() {
+    let mut queue = LegQueue::default();
+    assert!(!queue.push_video(&frame(1, true, false)));
+    assert!(!queue.push_audio(&audio(1)));
+    assert!(!queue.wants_key_frame());
+    assert!(drain(&mut queue, Duration::ZERO).is_empty());
+}
+
+#[test]
+fn the_picture_begins_with_a_key_frame_and_sound_goes_first() {
+    let mut queue = open();
+    assert!(queue.wants_key_frame());
+    assert!(!queue.push_video(&frame(1, false, false)));
+    assert!(queue.push_video(&frame(2, true, false)));
+    assert!(queue.push_video(&frame(3, false, false)));
+    assert!(queue.push_audio(&audio(9)));
+    assert_eq!(drain(&mut queue, Duration::ZERO), [-9, 2, 3]);
+    assert!(!queue.wants_key_frame());
+}
+
+#[test]
+fn discardable_frames_are_dropped_first() {
+    let mut queue = open();
+    queue.push_video(&frame(1, true, false));
+    queue.push_video(&frame(2, false, true));
+    queue.push_video(&frame(3, false, false));
+    queue.push_video(&frame(4, false, true));
+    queue.push_video(&frame(5, false, false));
+    queue.push_video(&frame(6, false, false));
+    assert_eq!(drain(&mut queue, Duration::ZERO), [1, 3, 5, 6]);
+    assert!(!queue.wants_key_frame());
+    assert_eq!(queue.stats().frames_dropped, 2);
+}
+
+#[test]
+fn then_everything_until_the_next_key_frame() {
+    let mut queue = open();
+    queue.push_video(&frame(1, true, false));
+    (2..6).for_each(|number| _ = queue.push_video(&frame(number, false, false)));
+    assert!(queue.wants_key_frame());
+    assert!(!queue.push_video(&frame(6, false, false)));
+    assert!(queue.push_video(&frame(7, true, false)));
+    assert_eq!(drain(&mut queue, Duration::ZERO), [7]);
+    assert_eq!(queue.stats(), LegStats { frames_sent: 1, frames_dropped: 6, ..LegStats::default() });
+}
+
+#[test]
+fn a_key_frame_replaces_what_waits_before_it() {
+    let mut queue = open();
+    queue.push_video(&frame(1, true, false));
+    (2..5).for_each(|number| _ = queue.push_video(&frame(number, false, false)));
+    queue.push_video(&frame(5, true, false));
+    assert_eq!(drain(&mut queue, Duration::ZERO), [5]);
+}
+
+#[test]
+fn a_busy_pacer_drops_whole_frames_and_asks_again_when_it_has_room() {
+    let mut queue = open();
+    let (busy, idle) = (Duration::from_millis(300), Duration::from_millis(10));
+    queue.push_video(&frame(1, true, false));
+    queue.push_video(&frame(2, false, false));
+    assert!(drain(&mut queue, busy).is_empty());
+    assert!(!queue.wants_key_frame(), "a key frame now would make it worse");
+    assert!(drain(&mut queue, idle).is_empty());
+    assert!(queue.wants_key_frame());
+}
+
+#[test]
+fn what_the_other_end_asks_for_is_granted_at_once_and_then_at_a_pace() {
+    let (mut queue, now) = (open(), Instant::now());
+    queue.push_video(&frame(1, true, false));
+    assert!(queue.peer_asks(now));
+    queue.push_video(&frame(2, true, false));
+    assert!(!queue.key_frame_due(now), "it has come");
+    let soon = now + Duration::from_millis(300);
+    assert!(!queue.peer_asks(soon));
+    assert!(!queue.key_frame_due(soon));
+    assert!(queue.key_frame_due(now + Duration::from_millis(500)), "it is not forgotten");
+}
+
+#[test]
+fn old_sounds_make_room_for_new_ones() {
+    let mut queue = open();
+    (0..30).for_each(|number| _ = queue.push_audio(&audio(number)));
+    let first = drain(&mut queue, Duration::ZERO)[0];
+    assert_eq!(first, -5);
+    assert_eq!(queue.stats().sounds_dropped, 5);
+}
+
+#[test]
+fn a_fraction_is_kept_of_a_stream_that_can_be_thinned_out() {
+    let mut queue = open();
+    queue.set_picture(Picture::Fraction { keep_permille: 750 });
+    let mut sent = 0;
+    for number in 0..1_000 {
+        queue.push_video(&frame(number, number == 0, number % 2 == 1));
+        sent += drain(&mut queue, Duration::ZERO).len();
+    }
+    assert!((740..=760).contains(&sent), "{sent}");
+}
+
+#[test]
+fn a_fraction_is_one_of_bytes_since_discardable_frames_are_the_small_ones() {
+    let mut queue = open();
+    queue.set_picture(Picture::Fraction { keep_permille: 800 });
+    let (mut sent, mut all) = (0, 0);
+    for number in 0..1_000 {
+        let mut frame = Arc::unwrap_or_clone(frame(number, number == 0, number % 2 == 1));
+        frame.bytes = if frame.discardable { 400 } else { 800 };
+        all += frame.bytes;
+        if queue.push_video(&Arc::new(frame)) {
+            sent += if number % 2 == 1 { 400 } else { 800 };
+        }
+        drain(&mut queue, Duration::ZERO);
+    }
+    let share = f64::from(sent) / all as f64;
+    assert!((0.78..=0.82).contains(&share), "{share}");
+}
+
+#[test]
+fn adaptation_thins_out_and_suspends_the_picture() {
+    let mut queue = open();
+    queue.set_picture(Picture::Fraction { keep_permille: 600 });
+    queue.push_video(&frame(1, true, false));
+    queue.push_video(&frame(2, false, true));
+    queue.push_video(&frame(3, false, false));
+    assert_eq!(drain(&mut queue, Duration::ZERO), [1, 3]);
+    queue.set_picture(Picture::Suspended);
+    assert!(!queue.push_video(&frame(4, true, false)));
+    assert!(!queue.wants_key_frame());
+    queue.set_picture(Picture::Full);
+    assert!(queue.wants_key_frame());
+    assert!(!queue.push_video(&frame(5, false, false)));
+    assert!(queue.push_video(&frame(6, true, false)));
+    assert_eq!(drain(&mut queue, Duration::ZERO), [6]);
+    assert_eq!(queue.stats().frames_withheld, 2);
+}
