@@ -33,6 +33,11 @@ fn the_frame_buffer() {
 }
 
 #[test]
+fn the_jitter_buffer() {
+    replay("jitter_buffer", parlor_media::rtp::jitter_buffer::fuzz_jitter_buffer);
+}
+
+#[test]
 fn y4m_files() {
     replay("y4m", parlor_media::fuzz::fuzz_y4m);
 }

@@ -57,6 +57,15 @@ export function fixture(browserOptions, serverOptions) {
   };
 }
 
+/** A script for the page's start: a browser that has no other video codec. @param {string} codec such as H264 */
+export const onlyVideoCodec = (codec) => `{
+  const original = RTCRtpReceiver.getCapabilities.bind(RTCRtpReceiver);
+  RTCRtpReceiver.getCapabilities = (kind) => {
+    const capabilities = original(kind);
+    return kind === 'video' ? { ...capabilities, codecs: capabilities.codecs.filter(({ mimeType }) => mimeType === 'video/${codec}') } : capabilities;
+  };
+}`;
+
 /** In the page: the one peer of a call of two. */
 export const onlyPeer = () => {
   const [peer] = globalThis.parlor.peers.values();

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { fixture, onlyPeer } from './fixture.mjs';
+import { fixture, onlyPeer, onlyVideoCodec } from './fixture.mjs';
 import {
   grabPicture, inboundStats, joinRoom, launchBrowser, newPage, PATIENCE_MS, sendChat, temporaryFolder, tileOf, until, waitForChat, waitForFrames, waitForPeer, waitForPeerGone, waitForSound,
 } from './lib.mjs';
@@ -154,6 +154,17 @@ test('offers of the page and of the native peer that cross settle, and the conne
   native.command('say Still here');
   await waitForChat(page, 'Nat', 'Still here');
 })));
+
+for (const nativeFirst of [true, false]) {
+  test(`with a browser that lacks H.264 the sound goes on, and both sides say why there is no picture (${nativeFirst ? 'native' : 'browser'} first)`, () => withPages((open) => withNatives(async (start) => {
+    const [page, native] = await callOfTwo((options) => open({ ...options, init: onlyVideoCodec('VP8') }), start, nativeFirst);
+    await page.getByRole('group', { name: 'Nat, no picture format in common' }).waitFor();
+    await waitForSound(page, 'Nat');
+    const figures = await native.statsOf('Ana', isBeeping);
+    assert.equal(figures.video_codec, null);
+    assert.equal(figures.frames_decoded, 0);
+  })));
+}
 
 test('two in Chromium and two native peers are one room', () => withPages((open) => withNatives(async (start) => {
   const room = freshRoom();

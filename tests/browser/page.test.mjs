@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fixture, notes, onlyPeer } from './fixture.mjs';
+import { fixture, notes, onlyPeer, onlyVideoCodec } from './fixture.mjs';
 import {
   inboundStats, joinRoom, openLobby, screenshot, sendChat, tileOf, until, waitForChat, waitForFrames, waitForPeer, waitForPeerGone, waitForSound,
 } from './lib.mjs';
@@ -210,15 +210,8 @@ test('alone there is the link, and a way back', () => withPages(async (open) => 
 }));
 
 test('without a video codec in common the sound goes on and both tiles say why', () => withPages(async (open) => {
-  const only = (codec) => `{
-    const original = RTCRtpReceiver.getCapabilities.bind(RTCRtpReceiver);
-    RTCRtpReceiver.getCapabilities = (kind) => {
-      const capabilities = original(kind);
-      return kind === 'video' ? { ...capabilities, codecs: capabilities.codecs.filter(({ mimeType }) => mimeType === 'video/${codec}') } : capabilities;
-    };
-  }`;
   const room = freshRoom();
-  const [ana, bo] = [await open({ init: only('H264') }), await open({ init: only('VP8') })];
+  const [ana, bo] = [await open({ init: onlyVideoCodec('H264') }), await open({ init: onlyVideoCodec('VP8') })];
   await joinRoom(ana, shared.server, { room, name: 'Ana' });
   await joinRoom(bo, shared.server, { room, name: 'Bo' });
   await waitForPeer(ana, 'Bo');

@@ -31,7 +31,7 @@ use webrtc::rtp_transceiver::RtpSender;
 use webrtc::runtime::default_runtime;
 
 use super::configuration::{self, BindAddresses};
-use super::description::{DtlsRole, has_h264};
+use super::description::{DtlsRole, has_h264, without_rejected_transports};
 use super::handler::{Handler, STACK_EVENTS, StackEvent};
 use super::runtime::{OrderlyRuntime, Settled};
 use super::{Codecs, PathStats, PeerSetup, PeerShared, Reporter};
@@ -188,7 +188,12 @@ impl Connection {
         sdp: String,
         streams: Vec<StreamDescription>,
     ) -> Result<LocalDescription> {
-        self.set_remote(RTCSessionDescription::offer(sdp)?, streams).await?;
+        let has_picture = has_h264(&sdp);
+        self.set_remote(RTCSessionDescription::offer(without_rejected_transports(&sdp))?, streams).await?;
+        if !has_picture {
+            // A sender without a codec makes the stack refuse to answer at all; without the sender it rejects the section.
+            self.peer_connection.remove_track(&self.video.sender).await?;
+        }
         let answer = self.peer_connection.create_answer(None).await?;
         self.peer_connection.set_local_description(answer).await?;
         self.read_parameters().await;
@@ -200,7 +205,7 @@ impl Connection {
     pub(crate) async fn accept_answer(&mut self, sdp: String, streams: Vec<StreamDescription>) -> Result<()> {
         let mut dtls_role = self.dtls_role;
         dtls_role.follow(&sdp);
-        self.set_remote(RTCSessionDescription::answer(sdp)?, streams).await?;
+        self.set_remote(RTCSessionDescription::answer(without_rejected_transports(&sdp))?, streams).await?;
         self.dtls_role = dtls_role;
         self.read_parameters().await;
         Ok(())

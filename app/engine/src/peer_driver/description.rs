@@ -16,6 +16,22 @@ pub(crate) fn has_h264(sdp: &str) -> bool {
     false
 }
 
+/// The description without the ICE attributes of rejected sections (port 0), which say nothing (RFC 8829 §5.3.1).
+///
+/// Chromium writes some there all the same, other ones than those of the sections that it takes, and the stack then refuses
+/// the whole description for "conflicting ice-ufrag values". Line ends are kept as they are.
+pub(crate) fn without_rejected_transports(sdp: &str) -> String {
+    const OF_TRANSPORT: [&str; 4] = ["a=ice-ufrag:", "a=ice-pwd:", "a=candidate:", "a=end-of-candidates"];
+    let mut is_rejected = false;
+    let is_kept = |line: &&str| {
+        if let Some(media) = line.strip_prefix("m=") {
+            is_rejected = media.split(' ').nth(1) == Some("0");
+        }
+        !(is_rejected && OF_TRANSPORT.iter().any(|start| line.starts_with(start)))
+    };
+    sdp.split_inclusive('\n').filter(is_kept).collect()
+}
+
 /// `a=rtpmap:102 H264/90000` (RFC 6184 §8.2.1).
 fn is_h264_map(line: &str) -> bool {
     let map = line.strip_prefix("a=rtpmap:").and_then(|map| map.split_once(' '));
@@ -68,6 +84,20 @@ fn setup(sdp: &str) -> Option<Setup> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ice_attributes_of_rejected_sections_are_left_out() {
+        let taken = "v=0\r\nm=audio 9 X 111\r\na=ice-ufrag:a\r\na=ice-pwd:b\r\na=candidate:1\r\n";
+        let rejected = "m=video 0 X 96\r\na=ice-ufrag:c\r\na=ice-pwd:d\r\na=mid:1\r\n";
+        let last = "m=application 9 X\r\na=ice-ufrag:a\r\n";
+        assert_eq!(
+            without_rejected_transports(&format!("{taken}{rejected}{last}")),
+            format!("{taken}m=video 0 X 96\r\na=mid:1\r\n{last}")
+        );
+        for other in ["", "m=", "m=video", "no description"] {
+            assert_eq!(without_rejected_transports(other), other);
+        }
+    }
 
     #[test]
     fn a_later_answer_keeps_the_dtls_role() {
