@@ -2,6 +2,7 @@
 /** The page: which view is shown, and the one call there may be. */
 
 import { Call } from './call.js';
+import { keepIcons } from './icons.js';
 import { LocalMedia } from './media.js';
 import { linkTo, roomOfPath, webSocketUrl } from './rooms.js';
 import { SettingsStore } from './settings.js';
@@ -30,6 +31,7 @@ class Page {
     // A computer that slept, or a phone's tab that was put away, may have lost its socket unnoticed.
     document.addEventListener('visibilitychange', () => { if (!document.hidden) this.call?.handleNetworkChange(); });
     this.#askFingerprint();
+    void keepIcons();
     this.showLobby();
   }
 

@@ -128,6 +128,12 @@ export function signalingInWords(problem, others) {
   return `${what} The call goes on${isUnreachable ? ', but nobody new can join' : ''}.`;
 }
 
+/** What stands where the others will be. @param {boolean} isJoined @param {boolean} hasProblem whether the server is away */
+export function aloneInWords(isJoined, hasProblem) {
+  if (!isJoined) return 'Joining…';
+  return hasProblem ? 'Nobody else is here, and nobody can join for now' : 'Waiting for others…';
+}
+
 /** What is above the reason a call ended for. @param {string|null} code @param {boolean} wasJoined */
 export function endedTitle(code, wasJoined) {
   if (code === 'unreachable') return 'The server can’t be reached';

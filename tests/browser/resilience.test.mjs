@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fixture, notes, onlyPeer } from './fixture.mjs';
-import { joinRoom, launchMortalBrowser, newPage, sendChat, startServer, temporaryFolder, until, waitForChat, waitForFrames, waitForPeer, waitForPeerGone, waitForSound } from './lib.mjs';
+import { joinRoom, launchMortalBrowser, newPage, screenshot, sendChat, startServer, temporaryFolder, until, waitForChat, waitForFrames, waitForPeer, waitForPeerGone, waitForSound } from './lib.mjs';
 
 const shared = fixture();
 const { withPages, callOf, freshRoom } = shared;
@@ -180,6 +180,25 @@ test('somebody who comes while one is away is met when one is back', () => withP
   await waitForPeer(ana, 'Bo');
   await waitForPeer(bo, 'Ana');
   await waitForFrames(bo, 'Ana', 5);
+}));
+
+test('when the server stops, a page alone in its room says so, and its icons are still there', () => withPages(async (open) => {
+  const server = await startServer();
+  try {
+    const page = await open();
+    await joinRoom(page, server, { room: freshRoom(), name: 'Ana' });
+    await page.getByText('Waiting for others…').waitFor();
+    await server.stop();
+    await page.getByText('Nobody else is here, and nobody can join for now').waitFor();
+    assert.equal(await page.getByRole('button', { name: 'Copy', exact: true }).count(), 0, 'a link that leads nowhere is not offered');
+    await page.getByRole('button', { name: 'Mute microphone' }).click();
+    const muted = page.getByRole('button', { name: 'Unmute microphone' }).locator('.icon');
+    const icon = await muted.evaluate((element) => getComputedStyle(element).getPropertyValue('--icon'));
+    assert.match(icon, /^url\("data:image\/svg\+xml,/);
+    await screenshot(page, 'server-gone');
+  } finally {
+    await server.stop();
+  }
 }));
 
 test('the server is killed and restarted in a call: media goes on, ids stay, the roster is whole', () => withPages(async (open) => {

@@ -2,7 +2,7 @@
 /** The call: tiles, the row of controls below, the chat beside. Shows what the call's state is; decides nothing. */
 
 import { LevelMeter, SPEAKING_DBFS } from '../levels.js';
-import { cameraMark, connectionInWords, durationInWords, microphoneMark, peopleInWords, problemsInWords, signalingInWords } from '../words.js';
+import { aloneInWords, cameraMark, connectionInWords, durationInWords, microphoneMark, peopleInWords, problemsInWords, signalingInWords } from '../words.js';
 import { ChatPanel } from './chat.js';
 import { openDetails, openSettings } from './dialogs.js';
 import { h, icon, IconButton, setShown, setText } from './dom.js';
@@ -238,8 +238,9 @@ export class CallView {
     if (problem) setText(this.banner, problem);
     setShown(this.alone, call.peers.size === 0);
     setShown(this.grid, call.peers.size > 0 || NARROW.matches);
-    setText(this.aloneWords, isJoined ? 'Waiting for others…' : 'Joining…');
-    setShown(this.aloneLink, isJoined);
+    setText(this.aloneWords, aloneInWords(isJoined, problem !== null));
+    // Without the server the link leads nowhere.
+    setShown(this.aloneLink, isJoined && problem === null);
   }
 
   #updateToolbar() {
