@@ -66,6 +66,15 @@ export const onlyVideoCodec = (codec) => `{
   };
 }`;
 
+/** In the page: holds back what it would signal, until `release()`: so offers can be made to cross. */
+export const holdSignals = () => {
+  const { signaling } = globalThis.parlor;
+  const send = signaling.signal.bind(signaling);
+  const held = [];
+  signaling.signal = (...signal) => { held.push(signal); return true; };
+  globalThis.release = () => { signaling.signal = send; for (const signal of held) send(...signal); };
+};
+
 /** In the page: the one peer of a call of two. */
 export const onlyPeer = () => {
   const [peer] = globalThis.parlor.peers.values();

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { fixture, onlyPeer, onlyVideoCodec } from './fixture.mjs';
+import { fixture, holdSignals, onlyPeer, onlyVideoCodec } from './fixture.mjs';
 import {
   grabPicture, inboundStats, joinRoom, launchBrowser, newPage, PATIENCE_MS, sendChat, temporaryFolder, tileOf, until, waitForChat, waitForFrames, waitForPeer, waitForPeerGone, waitForSound,
 } from './lib.mjs';
@@ -129,14 +129,8 @@ test('offers of the page and of the native peer that cross settle, and the conne
   await waitForFrames(page, 'Nat', 5);
   const before = await page.evaluate(onlyPeer);
   // The page holds its offer back until that of the native peer has come: they must cross.
-  await page.evaluate(() => {
-    const { signaling } = globalThis.parlor;
-    const send = signaling.signal.bind(signaling);
-    const held = [];
-    signaling.signal = (...signal) => { held.push(signal); return true; };
-    globalThis.release = () => { signaling.signal = send; for (const signal of held) send(...signal); };
-    [...globalThis.parlor.peers.values()][0].connection.restartIce();
-  });
+  await page.evaluate(holdSignals);
+  await page.evaluate(() => { [...globalThis.parlor.peers.values()][0].connection.restartIce(); });
   await until(page, () => [...globalThis.parlor.peers.values()][0].connection.pc.signalingState === 'have-local-offer', null, 'an offer is made');
   native.command('restart-ice');
   await until(page, () => [...globalThis.parlor.peers.values()][0].connection.counters.glare > 0, null, 'the offers cross');

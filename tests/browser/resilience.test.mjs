@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fixture, notes, onlyPeer } from './fixture.mjs';
+import { fixture, holdSignals, notes, onlyPeer } from './fixture.mjs';
 import { joinRoom, launchMortalBrowser, newPage, screenshot, sendChat, startServer, temporaryFolder, until, waitForChat, waitForFrames, waitForPeer, waitForPeerGone, waitForSound } from './lib.mjs';
 
 const shared = fixture();
@@ -32,14 +32,8 @@ test('offers that cross on one connection settle, and the connection stays', () 
   const before = (await ana.evaluate(onlyPeer)).connection;
   // Both hold their messages back until both have offered: the offers must cross.
   for (const page of [ana, bo]) {
-    await page.evaluate(() => {
-      const { signaling } = globalThis.parlor;
-      const send = signaling.signal.bind(signaling);
-      const held = [];
-      signaling.signal = (...signal) => { held.push(signal); return true; };
-      globalThis.release = () => { signaling.signal = send; for (const signal of held) send(...signal); };
-      [...globalThis.parlor.peers.values()][0].connection.restartIce();
-    });
+    await page.evaluate(holdSignals);
+    await page.evaluate(() => { [...globalThis.parlor.peers.values()][0].connection.restartIce(); });
     await until(page, () => [...globalThis.parlor.peers.values()][0].connection.pc.signalingState === 'have-local-offer', null, 'an offer is made');
   }
   await Promise.all([ana, bo].map((page) => page.evaluate(() => globalThis.release())));
@@ -60,14 +54,8 @@ test('offers that cross on one connection settle, and the connection stays', () 
 test('fresh connections offered to each other at once leave one', () => withPages(async (open) => {
   const [ana, bo] = await callOf(open, ['Ana', 'Bo']);
   for (const page of [ana, bo]) {
-    await page.evaluate(() => {
-      const { signaling } = globalThis.parlor;
-      const send = signaling.signal.bind(signaling);
-      const held = [];
-      signaling.signal = (...signal) => { held.push(signal); return true; };
-      globalThis.release = () => { signaling.signal = send; for (const signal of held) send(...signal); };
-      [...globalThis.parlor.peers.values()][0].offer();
-    });
+    await page.evaluate(holdSignals);
+    await page.evaluate(() => { [...globalThis.parlor.peers.values()][0].offer(); });
     await until(page, () => [...globalThis.parlor.peers.values()][0].connection.pc.signalingState === 'have-local-offer', null, 'a fresh offer is made');
   }
   await Promise.all([ana, bo].map((page) => page.evaluate(() => globalThis.release())));
