@@ -76,6 +76,7 @@ fn peer_tile(peer: &PeerView, snapshot: &Snapshot, picture: &dyn Fn(&TileId) -> 
         picture: picture(&id).filter(|_| seen),
         id,
         name: peer.name.as_str().to_owned(),
+        avatar_of: peer.name.as_str().to_owned(),
         mirrored: false,
         muted: peer.media.as_ref().is_some_and(|media| media.microphone != MicrophoneState::On),
         camera_note: peer.media.as_ref().and_then(camera_note),
@@ -157,6 +158,7 @@ fn your_tile(snapshot: &Snapshot, picture: &dyn Fn(&TileId) -> Option<Picture>) 
     TileView {
         id: TileId::You,
         name: "You".to_owned(),
+        avatar_of: snapshot.room.name.as_ref().map_or("You", |name| name.as_str()).to_owned(),
         picture: picture(&TileId::You).filter(|_| live),
         mirrored: true,
         muted: snapshot.muted || matches!(snapshot.microphone_status, SourceStatus::Failed(_)),

@@ -212,6 +212,7 @@ fn picture_ui(ui: &mut Ui, rect: Rect, view: &LobbyView, state: &LobbyState, com
     let tile = TileView {
         id: TileId::You,
         name: if seen && view.picture.is_some() { "Your camera".to_owned() } else { name.to_owned() },
+        avatar_of: name.to_owned(),
         picture: view.picture.filter(|_| seen),
         mirrored: true,
         muted: false,

@@ -40,7 +40,7 @@ pub fn tile_ui(ui: &mut Ui, rect: Rect, view: &TileView, style: TileStyle) -> Ti
     ui.painter().rect_filled(rect, radius, theme::SURFACE);
     match view.picture {
         Some(picture) => paint_picture(ui, rect, radius, picture, view.mirrored, style == TileStyle::Alone),
-        None => paint_initial(ui, rect, &view.name),
+        None => paint_initial(ui, rect, &view.avatar_of),
     }
     paint_speaking(ui, rect, radius, id, view.speaking);
     paint_focus(ui.painter(), &response, rect.shrink(2.0), radius);

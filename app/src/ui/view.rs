@@ -62,6 +62,8 @@ pub struct TileView {
     pub id: TileId,
     /// Shown on the pill.
     pub name: String,
+    /// Whose initial and colour stand in for a picture.
+    pub avatar_of: String,
     /// The latest picture; an initial without one.
     pub picture: Option<Picture>,
     /// The self view is mirrored.

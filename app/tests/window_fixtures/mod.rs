@@ -65,6 +65,7 @@ pub fn tile(index: usize) -> TileView {
     TileView {
         id: TileId::Peer(peer(index)),
         name: NAMES[index % NAMES.len()].to_owned(),
+        avatar_of: NAMES[index % NAMES.len()].to_owned(),
         picture: None,
         mirrored: false,
         muted: false,

@@ -92,6 +92,15 @@ fn your_own_tile_says_what_the_others_do_not_get() {
 }
 
 #[test]
+fn your_own_tile_has_your_initial_under_the_label_you() {
+    let mut snapshot = snapshot(Vec::new());
+    let room = RoomView { name: Some("Bo".parse().unwrap()), ..(*snapshot.room).clone() };
+    snapshot.room = Arc::new(room);
+    let you = view(&snapshot, &ChatLog::default()).you;
+    assert_eq!((you.name.as_str(), you.avatar_of.as_str()), ("You", "Bo"));
+}
+
+#[test]
 fn only_a_lost_server_has_a_banner() {
     let quiet = [Phase::Idle, Phase::Joining, Phase::InRoom, Phase::Ended(EndReason::Left)];
     assert!(quiet.iter().all(|phase| banner(phase).is_none()));
