@@ -168,7 +168,11 @@ impl Window {
     fn poll_call(&mut self) {
         let Screen::Call(in_call) = &mut self.screen else { return };
         let toast = in_call.poll(unix_time());
+        let entered = in_call.just_entered();
         let ended = in_call.ended();
+        if entered {
+            self.keep_place();
+        }
         if let Some(note) = toast {
             self.show(note);
         }

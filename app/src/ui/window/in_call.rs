@@ -24,6 +24,7 @@ const EARLY: Duration = Duration::from_secs(1);
 pub(super) struct InCall {
     pub(super) call: Call,
     pub(super) state: CallState,
+    entered: bool,
     unread: usize,
     chat: ChatLog,
     textures: BTreeMap<PeerId, VideoTexture>,
@@ -44,6 +45,7 @@ impl InCall {
         Self {
             call,
             state: CallState::default(),
+            entered: false,
             unread: 0,
             chat: ChatLog::default(),
             textures: BTreeMap::new(),
@@ -87,6 +89,12 @@ impl InCall {
         if open {
             self.unread = 0;
         }
+    }
+
+    /// Whether the room was entered since the last question; true once.
+    pub(super) fn just_entered(&mut self) -> bool {
+        let inside = matches!(self.call.snapshot().room.phase, Phase::InRoom | Phase::Reconnecting);
+        inside && !std::mem::replace(&mut self.entered, true)
     }
 
     /// Why the call is over, once it is.

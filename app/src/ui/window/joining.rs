@@ -104,7 +104,7 @@ impl Window {
             return;
         }
         let Some(name) = self.name() else { return };
-        self.keep(&place);
+        self.save();
         self.media.open_for_call(&self.lobby, name.as_str());
         let config = CallConfig {
             server: place.server.clone(),
@@ -122,7 +122,9 @@ impl Window {
         self.place = Some(place);
     }
 
-    fn keep(&mut self, place: &Place) {
+    /// Keeps the room that was just entered among the recent ones.
+    pub(super) fn keep_place(&mut self) {
+        let Some(place) = &self.place else { return };
         // A room hosted here is gone after the call: nothing to come back to.
         if let (Some(link), None) = (&place.link, &self.hosted) {
             let visited = RecentRoom {
