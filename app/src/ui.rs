@@ -82,5 +82,11 @@ pub fn run(options: WindowOptions) -> anyhow::Result<()> {
         .with_min_inner_size(WINDOW_MIN);
     let native = eframe::NativeOptions { viewport, renderer: eframe::Renderer::Glow, ..Default::default() };
     let create: eframe::AppCreator<'_> = Box::new(move |cc| Ok(Box::new(window::Window::new(&cc.egui_ctx, options)?)));
-    eframe::run_native("parlor", native, create).map_err(|error| anyhow::anyhow!("The window can't be opened: {error}"))
+    eframe::run_native("parlor", native, create).map_err(|error| match error {
+        // Its own words name a place in the source.
+        eframe::Error::WinitEventLoop(_) => anyhow::anyhow!(
+            "There is no display here, so no window can open. `parlor join LINK --headless` needs none."
+        ),
+        error => anyhow::anyhow!("The window can't be opened: {error}"),
+    })
 }
