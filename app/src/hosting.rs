@@ -89,6 +89,8 @@ impl Hosted {
             authority: self.address.to_string(),
             room: room.clone(),
             fingerprint: self.fingerprint,
+            password: None,
+            access: None,
         }
     }
 

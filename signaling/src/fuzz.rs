@@ -204,7 +204,7 @@ impl Model {
         let (room, name) = (ROOMS[bytes.below(ROOMS.len())], NAMES[bytes.below(NAMES.len())]);
         let issued = self.tokens.get(bytes.below(CLIENTS * 2)).and_then(Option::as_ref);
         let resume = issued.map(|issued| issued.token.as_str().to_owned());
-        ClientMessage::Join { room: room.to_owned(), name: name.to_owned(), resume }
+        ClientMessage::Join { room: room.to_owned(), name: name.to_owned(), resume, access: None, password: None }
     }
 
     /// Mostly to somebody in the same room, else to anybody or nobody.
@@ -229,7 +229,7 @@ impl Model {
                 (!versions.contains(&1)).then_some(ErrorCode::UnsupportedVersion)
             }
             (Client::Opened(_), _) | (_, ClientMessage::Hello { .. }) => Some(ErrorCode::ExpectedHello),
-            (Client::Greeted(_), ClientMessage::Join { room, name, resume }) => {
+            (Client::Greeted(_), ClientMessage::Join { room, name, resume, .. }) => {
                 self.expected_of_join(room, name, resume.as_deref())
             }
             (Client::Greeted(_), _) => Some(ErrorCode::NotJoined),
@@ -244,7 +244,11 @@ impl Model {
                 let is_there = place.others.get(to).is_some_and(|peer| !peer.away);
                 (!is_there).then_some(ErrorCode::UnknownPeer)
             }
-            (Client::Joined(..), ClientMessage::Leave) => None,
+            (Client::Joined(..), ClientMessage::Leave | ClientMessage::RefreshIceServers) => None,
+            (
+                Client::Joined(..),
+                ClientMessage::SetLock { .. } | ClientMessage::SetPassword { .. } | ClientMessage::Remove { .. },
+            ) => Some(ErrorCode::NotModerator),
         }
     }
 
@@ -400,7 +404,12 @@ impl Place {
                 assert_eq!(peer.away, reason == LeaveReason::Timeout);
             }
             ServerMessage::Signal { from, .. } => return Some(from),
-            ServerMessage::Welcome { .. } | ServerMessage::Joined { .. } | ServerMessage::Error { .. } => {
+            ServerMessage::IceServers { .. } => {}
+            ServerMessage::Welcome { .. }
+            | ServerMessage::Joined { .. }
+            | ServerMessage::Policy { .. }
+            | ServerMessage::Roster { .. }
+            | ServerMessage::Error { .. } => {
                 panic!("{message:?} is not for a member")
             }
         }

@@ -147,6 +147,7 @@ fn first_snapshot(media: &LocalMedia) -> Snapshot {
         chat: Vec::new(),
         chat_total: 0,
         media: MediaState::default(),
+        policy: Default::default(),
         limits: None,
     };
     Snapshot {

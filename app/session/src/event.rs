@@ -190,6 +190,8 @@ pub enum PeerLeftReason {
     Timeout,
     /// Neither the server nor media reached them; or our own place in the room was lost.
     Lost,
+    /// Someone who may moderate removed them.
+    Removed,
 }
 
 /// Why the call is over; `Display` is a sentence for the user.

@@ -81,6 +81,7 @@ impl Mesh {
         let Some(peer) = self.peers.get_mut(id) else { return };
         match reason {
             LeaveReason::Left => self.remove(id, PeerLeftReason::Left, env),
+            LeaveReason::Removed => self.remove(id, PeerLeftReason::Removed, env),
             LeaveReason::Timeout | LeaveReason::Unknown if peer.is_connected() => {
                 peer.set_presence(Presence::Missing, env);
             }

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use parlor_proto::{ClientMessage, DisplayName, IceServer, Limits, PROTOCOL_VERSION, PeerId, ResumeToken, RoomId};
+use parlor_proto::{
+    ClientMessage, DisplayName, IceServer, Limits, PROTOCOL_VERSION, PeerId, ResumeToken, RoomId, RoomPolicy,
+};
 
 use crate::{EndReason, SessionConfig};
 
@@ -34,6 +36,7 @@ pub(crate) struct Member {
     pub(crate) name: DisplayName,
     pub(crate) self_id: PeerId,
     pub(crate) resume_token: ResumeToken,
+    pub(crate) policy: RoomPolicy,
     pub(crate) ice_servers: Vec<IceServer>,
     pub(crate) limits: Limits,
 }
@@ -49,6 +52,13 @@ impl Membership {
     }
 
     pub(crate) fn member(&self) -> Option<&Member> {
+        match self {
+            Self::Member(member) => Some(member),
+            Self::None | Self::Joining(_) | Self::Ended { .. } => None,
+        }
+    }
+
+    pub(crate) fn member_mut(&mut self) -> Option<&mut Member> {
         match self {
             Self::Member(member) => Some(member),
             Self::None | Self::Joining(_) | Self::Ended { .. } => None,
@@ -73,7 +83,13 @@ impl Membership {
         let resume = self.member().map(|member| member.resume_token.as_str().to_owned());
         vec![
             ClientMessage::Hello { versions: vec![PROTOCOL_VERSION], client: config.client.clone() },
-            ClientMessage::Join { room: room.to_string(), name: name.to_string(), resume },
+            ClientMessage::Join {
+                room: room.to_string(),
+                name: name.to_string(),
+                resume,
+                access: None,
+                password: None,
+            },
         ]
     }
 }

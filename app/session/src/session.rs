@@ -153,6 +153,7 @@ impl Session {
             chat: self.chat.lines(),
             chat_total: self.chat.total(),
             media: self.media,
+            policy: self.membership.member().map(|member| member.policy).unwrap_or_default(),
             limits: self.membership.member().map(|member| member.limits.clone()),
         }
     }

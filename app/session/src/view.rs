@@ -1,6 +1,6 @@
 //! The whole room as one value, for whoever shows it.
 
-use parlor_proto::{DisplayName, Limits, PeerId, RoomId, SuspendReason};
+use parlor_proto::{DisplayName, Limits, PeerId, RoomId, RoomPolicy, SuspendReason};
 
 use crate::{ConnectionId, EndReason, Generation, MediaState};
 
@@ -23,6 +23,8 @@ pub struct RoomView {
     pub chat_total: u64,
     /// What our own microphone and camera do.
     pub media: MediaState,
+    /// Lock, password, and whether we may change them.
+    pub policy: RoomPolicy,
     /// What the server allows, once it said so.
     pub limits: Option<Limits>,
 }

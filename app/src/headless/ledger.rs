@@ -180,6 +180,7 @@ impl Ledger {
 fn left_word(reason: PeerLeftReason) -> &'static str {
     match reason {
         PeerLeftReason::Left => "left",
+        PeerLeftReason::Removed => "removed",
         PeerLeftReason::Timeout => "timeout",
         PeerLeftReason::Lost => "lost",
     }

@@ -312,6 +312,7 @@ pub fn tell(notice: &Notice, early: bool, name: impl Fn(&PeerId) -> String) -> T
         Notice::PeerJoined { name, .. } => Told::Remark(format!("{name} joined")),
         Notice::PeerLeft { name, reason, .. } => Told::Remark(match reason {
             PeerLeftReason::Left => format!("{name} left"),
+            PeerLeftReason::Removed => format!("{name} was removed"),
             PeerLeftReason::Timeout | PeerLeftReason::Lost => format!("{name}’s connection was lost"),
         }),
         Notice::PeerReconnecting { peer_id } => Told::Remark(format!("{} is reconnecting", name(peer_id))),

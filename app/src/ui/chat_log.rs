@@ -142,6 +142,7 @@ mod tests {
             chat: chat.to_vec(),
             chat_total,
             media: MediaState::default(),
+            policy: Default::default(),
             limits: None,
         }
     }

@@ -44,6 +44,34 @@ pub enum ErrorCode {
     ServerFull,
     /// The server's own fault.
     Internal,
+    /// The server asks for an access token, and none came.
+    AccessRequired,
+    /// The access token is none, or forged, or altered.
+    AccessInvalid,
+    /// The access token's time is over, or has not come.
+    AccessExpired,
+    /// The access token is for another room.
+    AccessWrongRoom,
+    /// The room asks for a password, and none came.
+    PasswordRequired,
+    /// Another password than the room's.
+    PasswordWrong,
+    /// Too many wrong passwords; `retry_after_ms` says when to go on.
+    TooManyGuesses,
+    /// The password to be set is not of the allowed form.
+    InvalidPassword,
+    /// Nobody new comes into the room.
+    RoomLocked,
+    /// Someone who may moderate ended this membership.
+    Removed,
+    /// Only who may moderate can do that.
+    NotModerator,
+    /// The connection joined no room for too long.
+    Idle,
+    /// Too many connections from one address.
+    TooManyConnections,
+    /// A page of another site.
+    OriginRefused,
     /// A code from a newer server.
     #[serde(other)]
     Unknown,
@@ -58,6 +86,8 @@ impl ErrorCode {
             Self::Replaced => Some(4002),
             Self::MessageTooLarge => Some(1009),
             Self::GoingAway => Some(1001),
+            Self::Removed => Some(4003),
+            Self::Idle => Some(4004),
             Self::Malformed
             | Self::UnknownMessage
             | Self::ExpectedHello
@@ -72,6 +102,18 @@ impl ErrorCode {
             | Self::RateLimited
             | Self::ServerFull
             | Self::Internal
+            | Self::AccessRequired
+            | Self::AccessInvalid
+            | Self::AccessExpired
+            | Self::AccessWrongRoom
+            | Self::PasswordRequired
+            | Self::PasswordWrong
+            | Self::TooManyGuesses
+            | Self::InvalidPassword
+            | Self::RoomLocked
+            | Self::NotModerator
+            | Self::TooManyConnections
+            | Self::OriginRefused
             | Self::Unknown => None,
         }
     }

@@ -19,7 +19,7 @@ pub use id::{DisplayName, InvalidId, PeerId, ResumeToken, RoomId, TransportId};
 pub use link::{Fingerprint, InvalidLink, RoomLink};
 pub use message::{
     ClientMessage, DecodeMessageError, IceCandidate, IceServer, LeaveReason, Limits, MESSAGE_BYTES_MAX, PeerInfo,
-    ServerMessage, Signal, Source, StreamDescription,
+    RoomPolicy, ServerMessage, Signal, Source, StreamDescription,
 };
 
 /// The protocol version this crate speaks.

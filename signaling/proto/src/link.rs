@@ -38,8 +38,10 @@ impl FromStr for Fingerprint {
     }
 }
 
-/// `http(s)://HOST[:PORT]/r/ROOM[#fp=HEX]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `http(s)://HOST[:PORT]/r/ROOM[#PART[&PART…]]`, a part being `fp=HEX`, `password=TEXT` or `access=JWT`.
+///
+/// Printed with [`fmt::Display`] it holds its secrets; with [`fmt::Debug`] it does not.
+#[derive(Clone, PartialEq, Eq)]
 pub struct RoomLink {
     /// Whether the page and the WebSocket are encrypted.
     pub secure: bool,
@@ -49,6 +51,10 @@ pub struct RoomLink {
     pub room: RoomId,
     /// The self-signed certificate to accept.
     pub fingerprint: Option<Fingerprint>,
+    /// The room's password.
+    pub password: Option<String>,
+    /// The token that a server asks for, unchecked.
+    pub access: Option<String>,
 }
 
 /// Why a text is not a link to a room.
@@ -69,6 +75,9 @@ pub enum InvalidLink {
     /// `fp` is not 64 hexadecimal digits.
     #[error("the certificate's fingerprint in the link is damaged")]
     Fingerprint,
+    /// `password` is not percent-encoded UTF-8.
+    #[error("the password in the link is damaged")]
+    Password,
 }
 
 impl RoomLink {
@@ -83,10 +92,33 @@ impl fmt::Display for RoomLink {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.secure { "https" } else { "http" };
         write!(formatter, "{scheme}://{}/r/{}", self.authority, self.room)?;
-        match &self.fingerprint {
-            Some(fingerprint) => write!(formatter, "#fp={fingerprint}"),
-            None => Ok(()),
+        let parts = [
+            self.fingerprint.map(|fingerprint| format!("fp={fingerprint}")),
+            self.password.as_ref().map(|password| format!("password={}", percent_encode(password))),
+            self.access.as_ref().map(|access| format!("access={access}")),
+        ];
+        let mut separator = '#';
+        for part in parts.into_iter().flatten() {
+            write!(formatter, "{separator}{part}")?;
+            separator = '&';
         }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for RoomLink {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { secure, authority, room, fingerprint, password, access } = self;
+        let hidden = |secret: &Option<String>| secret.as_ref().map(|_| "…");
+        formatter
+            .debug_struct("RoomLink")
+            .field("secure", secure)
+            .field("authority", authority)
+            .field("room", room)
+            .field("fingerprint", fingerprint)
+            .field("password", &hidden(password))
+            .field("access", &hidden(access))
+            .finish()
     }
 }
 
@@ -109,14 +141,45 @@ impl FromStr for RoomLink {
             return Err(InvalidLink::Host);
         }
         let room = path.strip_prefix("r/").ok_or(InvalidLink::Path)?.trim_end_matches('/').parse()?;
-        let fingerprint = fragment.split('&').find_map(|part| part.strip_prefix("fp="));
+        let part = |name: &str| fragment.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+        let password = part("password").map(|text| percent_decode(text).ok_or(InvalidLink::Password));
         Ok(Self {
             secure,
             authority: authority.to_owned(),
             room,
-            fingerprint: fingerprint.map(str::parse).transpose()?,
+            fingerprint: part("fp").map(str::parse).transpose()?,
+            password: password.transpose()?,
+            access: part("access").filter(|access| !access.is_empty()).map(str::to_owned),
         })
     }
+}
+
+/// RFC 3986 §2: everything but the unreserved characters as `%XX`.
+fn percent_encode(text: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encode).collect()
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let (byte, after) = match (first, after) {
+            (b'%', [high, low, after @ ..]) => (hex(*high)? << 4 | hex(*low)?, after),
+            (b'%', _) => return None,
+            (other, after) => (other, after),
+        };
+        bytes.push(byte);
+        rest = after;
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]
@@ -130,9 +193,18 @@ mod tests {
             "http://127.0.0.1:8080/r/quiet-otter".to_owned(),
             "https://[::1]:8443/r/a".to_owned(),
             format!("https://host.example/r/quiet-otter#fp={fp}"),
+            format!("https://host.example/r/a#fp={fp}&password=gr%C3%BCne%20%23%25&access=a.b-_c.d"),
         ] {
             assert_eq!(text.parse::<RoomLink>().unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn secrets_are_read_from_the_fragment_and_not_printed_for_logs() {
+        let link: RoomLink = "https://host/r/a#access=a.b.c&password=gr%c3%bcne+%26".parse().unwrap();
+        assert_eq!((link.password.as_deref(), link.access.as_deref()), (Some("grüne+&"), Some("a.b.c")));
+        let shown = format!("{link:?}");
+        assert!(!shown.contains("grüne") && !shown.contains("a.b.c"), "{shown}");
     }
 
     #[test]
@@ -153,6 +225,8 @@ mod tests {
             ("https://host", InvalidLink::Path),
             ("https://host/x/a", InvalidLink::Path),
             ("https://host/r/a#fp=12", InvalidLink::Fingerprint),
+            ("https://host/r/a#password=%2", InvalidLink::Password),
+            ("https://host/r/a#password=%ff", InvalidLink::Password),
             ("https://host/r/", InvalidLink::Room(InvalidId::Empty { what: "the room's name" })),
         ] {
             assert_eq!(text.parse::<RoomLink>(), Err(why), "{text}");

@@ -27,6 +27,12 @@ pub enum ClientMessage {
         /// The token of an earlier `joined`, unchecked.
         #[serde(default)]
         resume: Option<String>,
+        /// A JWT for servers that ask for one, unchecked.
+        #[serde(default)]
+        access: Option<String>,
+        /// The room's password, where it has one.
+        #[serde(default)]
+        password: Option<String>,
     },
     /// A description or candidate for one other peer.
     Signal {
@@ -37,6 +43,24 @@ pub enum ClientMessage {
         /// What is said.
         signal: Signal,
     },
+    /// Let nobody new in, or let them in again; for who may moderate.
+    SetLock {
+        /// Whether the room is to be locked.
+        locked: bool,
+    },
+    /// Set, change or take away the room's password; for who may moderate.
+    SetPassword {
+        /// The password, not yet checked; none for none.
+        #[serde(default)]
+        password: Option<String>,
+    },
+    /// End someone's membership; for who may moderate.
+    Remove {
+        /// Whose.
+        peer_id: PeerId,
+    },
+    /// Ask for fresh credentials for new connections.
+    RefreshIceServers,
     /// Leave the room; the socket stays.
     Leave,
 }
@@ -66,8 +90,14 @@ pub enum ServerMessage {
         resumed: bool,
         /// Everyone else, in the order they joined.
         peers: Vec<PeerInfo>,
+        /// What holds in the room.
+        #[serde(default)]
+        policy: RoomPolicy,
         /// STUN and TURN servers to use.
         ice_servers: Vec<IceServer>,
+        /// How long the credentials in them are good for, in seconds; none for ever.
+        #[serde(default)]
+        ice_lifetime_seconds: Option<u64>,
         /// What the server allows.
         limits: Limits,
     },
@@ -102,6 +132,26 @@ pub enum ServerMessage {
         /// What is said.
         signal: Signal,
     },
+    /// What holds in the room has changed.
+    Policy {
+        /// What holds now, as it is for the reader.
+        policy: RoomPolicy,
+        /// Takes the place of the earlier token.
+        resume_token: ResumeToken,
+    },
+    /// The answer to `refresh_ice_servers`.
+    IceServers {
+        /// STUN and TURN servers for new connections.
+        ice_servers: Vec<IceServer>,
+        /// How long the credentials in them are good for, in seconds; none for ever.
+        #[serde(default)]
+        ice_lifetime_seconds: Option<u64>,
+    },
+    /// Everyone else anew, from a server that has missed something.
+    Roster {
+        /// Everyone else, in the order they joined.
+        peers: Vec<PeerInfo>,
+    },
     /// Something was refused.
     Error {
         /// Stable, for programs.
@@ -127,6 +177,20 @@ pub struct PeerInfo {
     /// Whether their socket is lost at the moment.
     #[serde(default)]
     pub away: bool,
+}
+
+/// What holds in a room, as it is for one member.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomPolicy {
+    /// Nobody new comes in.
+    #[serde(default)]
+    pub locked: bool,
+    /// Newcomers are asked for a password.
+    #[serde(default)]
+    pub has_password: bool,
+    /// Whether this member may lock, set the password and remove others.
+    #[serde(default)]
+    pub may_moderate: bool,
 }
 
 /// A STUN or TURN server, as in W3C `RTCIceServer`.
@@ -163,6 +227,8 @@ pub enum LeaveReason {
     Left,
     /// They were away too long.
     Timeout,
+    /// Someone who may moderate removed them.
+    Removed,
     /// A reason from a newer server.
     #[serde(other)]
     Unknown,
@@ -259,7 +325,9 @@ impl ClientMessage {
     /// # Errors
     /// [`DecodeMessageError::UnknownType`] where only the `type` is strange, otherwise `Malformed`.
     pub fn decode(text: &str) -> Result<Self, DecodeMessageError> {
-        decode(text, &["hello", "join", "signal", "leave"])
+        const TYPES: [&str; 8] =
+            ["hello", "join", "signal", "set_lock", "set_password", "remove", "refresh_ice_servers", "leave"];
+        decode(text, &TYPES)
     }
 
     /// Writes the message as JSON.
@@ -274,7 +342,20 @@ impl ServerMessage {
     /// # Errors
     /// [`DecodeMessageError::UnknownType`] where only the `type` is strange, otherwise `Malformed`.
     pub fn decode(text: &str) -> Result<Self, DecodeMessageError> {
-        decode(text, &["welcome", "joined", "peer_joined", "peer_away", "peer_back", "peer_left", "signal", "error"])
+        const TYPES: [&str; 11] = [
+            "welcome",
+            "joined",
+            "peer_joined",
+            "peer_away",
+            "peer_back",
+            "peer_left",
+            "signal",
+            "policy",
+            "ice_servers",
+            "roster",
+            "error",
+        ];
+        decode(text, &TYPES)
     }
 
     /// Writes the message as JSON.

@@ -83,8 +83,20 @@ fn the_document_has_every_message() {
         types,
         [
             vec!["bye", "hello", "media_state", "message", "video_resumed", "video_suspended"],
-            vec!["hello", "join", "leave", "signal"],
-            vec!["error", "joined", "peer_away", "peer_back", "peer_joined", "peer_left", "signal", "welcome"],
+            vec!["hello", "join", "leave", "refresh_ice_servers", "remove", "set_lock", "set_password", "signal"],
+            vec![
+                "error",
+                "ice_servers",
+                "joined",
+                "peer_away",
+                "peer_back",
+                "peer_joined",
+                "peer_left",
+                "policy",
+                "roster",
+                "signal",
+                "welcome",
+            ],
         ]
     );
 }
@@ -143,7 +155,7 @@ fn the_table_of_error_codes_is_that_of_the_types() {
         assert_eq!(code.close_code(), close_code, "{name}");
         codes.insert(name.to_owned());
     }
-    assert_eq!(codes.len(), 19, "{codes:?}");
+    assert_eq!(codes.len(), 33, "{codes:?}");
 }
 
 #[test]

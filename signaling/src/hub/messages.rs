@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use parlor_proto::{
     CHAT_CHARACTERS_MAX, ClientMessage, DisplayName, ErrorCode, LeaveReason, Limits, MESSAGE_BYTES_MAX,
-    PROTOCOL_VERSION, PeerId, RoomId, ServerMessage, Signal, TransportId,
+    PROTOCOL_VERSION, PeerId, RoomId, RoomPolicy, ServerMessage, Signal, TransportId,
 };
 
 use super::refusal::Refusal;
@@ -22,11 +22,26 @@ impl Hub {
         match (state, message) {
             (ConnectionState::Opened, ClientMessage::Hello { versions, client: _ }) => self.greet(conn, &versions),
             (ConnectionState::Opened, _) | (_, ClientMessage::Hello { .. }) => Err(ErrorCode::ExpectedHello.into()),
-            (ConnectionState::Greeted, ClientMessage::Join { room, name, resume }) => {
+            (ConnectionState::Greeted, ClientMessage::Join { room, name, resume, access: _, password: _ }) => {
                 self.join(conn, &room, &name, resume.as_deref(), now)
             }
-            (ConnectionState::Greeted, ClientMessage::Signal { .. } | ClientMessage::Leave) => {
-                Err(ErrorCode::NotJoined.into())
+            (
+                ConnectionState::Greeted,
+                ClientMessage::Signal { .. }
+                | ClientMessage::SetLock { .. }
+                | ClientMessage::SetPassword { .. }
+                | ClientMessage::Remove { .. }
+                | ClientMessage::RefreshIceServers
+                | ClientMessage::Leave,
+            ) => Err(ErrorCode::NotJoined.into()),
+            (
+                ConnectionState::Joined(_),
+                ClientMessage::SetLock { .. } | ClientMessage::SetPassword { .. } | ClientMessage::Remove { .. },
+            ) => Err(ErrorCode::NotModerator.into()),
+            (ConnectionState::Joined(_), ClientMessage::RefreshIceServers) => {
+                let ice_servers = self.config.ice_servers.clone();
+                self.send(conn, ServerMessage::IceServers { ice_servers, ice_lifetime_seconds: None });
+                Ok(())
             }
             (ConnectionState::Joined(seat), ClientMessage::Join { room, .. }) => {
                 self.join_again(conn, &seat, &room, now)
@@ -165,7 +180,9 @@ impl Hub {
             resume_token: self.tokens.seal(&seat.room, &seat.peer_id, expires_at),
             resumed: seat.resumed,
             peers: room.others(&seat.peer_id).map(Member::info).collect(),
+            policy: RoomPolicy::default(),
             ice_servers: self.config.ice_servers.clone(),
+            ice_lifetime_seconds: None,
             limits: self.limits(),
         };
         self.send(conn, message);

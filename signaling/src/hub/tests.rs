@@ -558,7 +558,7 @@ fn hello(versions: &[u32]) -> ClientMessage {
 
 fn join(room: &str, name: &str, resume: Option<&ResumeToken>) -> ClientMessage {
     let resume = resume.map(|token| token.as_str().to_owned());
-    ClientMessage::Join { room: room.to_owned(), name: name.to_owned(), resume }
+    ClientMessage::Join { room: room.to_owned(), name: name.to_owned(), resume, access: None, password: None }
 }
 
 fn signal(to: &PeerId) -> ClientMessage {

@@ -91,7 +91,8 @@ impl Client {
 
     pub(crate) async fn join(&mut self, room: &str, name: &str, resume: Option<&ResumeToken>) -> Joined {
         let resume = resume.map(|token| token.as_str().to_owned());
-        self.say(&ClientMessage::Join { room: room.into(), name: name.into(), resume }).await;
+        self.say(&ClientMessage::Join { room: room.into(), name: name.into(), resume, access: None, password: None })
+            .await;
         match self.hear().await {
             ServerMessage::Joined { peer_id, resume_token: token, resumed, peers, .. } => {
                 Joined { peer_id, token, resumed, peers }

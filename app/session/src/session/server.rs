@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use parlor_proto::{ErrorCode, PROTOCOL_VERSION, PeerId, PeerInfo, ServerMessage};
+use parlor_proto::{ErrorCode, IceServer, PROTOCOL_VERSION, PeerId, PeerInfo, ResumeToken, RoomPolicy, ServerMessage};
 
 use super::Session;
 use crate::mesh::FirstOffer;
@@ -29,8 +29,19 @@ impl Session {
     pub(super) fn handle_message(&mut self, message: ServerMessage, now: Instant) {
         match message {
             ServerMessage::Welcome { version, server: _ } => self.welcomed(version, now),
-            ServerMessage::Joined { room, peer_id, name, resume_token, resumed: _, peers, ice_servers, limits } => {
-                let member = Member { room, name, self_id: peer_id, resume_token, ice_servers, limits };
+            ServerMessage::Joined {
+                room,
+                peer_id,
+                name,
+                resume_token,
+                resumed: _,
+                peers,
+                policy,
+                ice_servers,
+                ice_lifetime_seconds: _,
+                limits,
+            } => {
+                let member = Member { room, name, self_id: peer_id, resume_token, policy, ice_servers, limits };
                 self.joined(member, peers, now);
             }
             ServerMessage::PeerJoined { peer } | ServerMessage::PeerBack { peer } => {
@@ -42,6 +53,11 @@ impl Session {
             }
             ServerMessage::Signal { from, connection, signal } => {
                 self.with_roster(now, |mesh, env| mesh.signal(&from, connection, signal, env));
+            }
+            ServerMessage::Policy { policy, resume_token } => self.policy_changed(policy, resume_token),
+            ServerMessage::IceServers { ice_servers, ice_lifetime_seconds: _ } => self.ice_servers_changed(ice_servers),
+            ServerMessage::Roster { peers } => {
+                self.with_roster(now, |mesh, env| mesh.meet_roster(peers, FirstOffer::Either, env));
             }
             ServerMessage::Error { code, message, to: _, retry_after_ms } => {
                 self.refused(code, message, retry_after_ms, now);
@@ -79,6 +95,20 @@ impl Session {
         self.membership = Membership::Member(Box::new(member));
         let first_offer = if resumed { FirstOffer::Either } else { FirstOffer::Theirs };
         self.with_mesh(now, |mesh, env| mesh.meet_roster(roster, first_offer, env));
+    }
+
+    fn policy_changed(&mut self, policy: RoomPolicy, resume_token: ResumeToken) {
+        if let Some(member) = self.membership.member_mut() {
+            member.policy = policy;
+            member.resume_token = resume_token;
+        }
+    }
+
+    /// For connections that are made from now on; those that live keep theirs.
+    fn ice_servers_changed(&mut self, ice_servers: Vec<IceServer>) {
+        if let Some(member) = self.membership.member_mut() {
+            member.ice_servers = ice_servers;
+        }
     }
 
     fn tell_joined(&mut self, member: &Member, resumed: bool) {
@@ -129,10 +159,24 @@ impl Session {
 fn consequence(code: ErrorCode) -> Consequence {
     match code {
         ErrorCode::UnknownPeer | ErrorCode::GoingAway => Consequence::Quiet,
-        ErrorCode::UnsupportedVersion | ErrorCode::InvalidRoom | ErrorCode::InvalidName | ErrorCode::Replaced => {
-            Consequence::Over
-        }
-        ErrorCode::RoomFull | ErrorCode::TooManyRooms | ErrorCode::ServerFull => Consequence::OverWhenJoining,
+        ErrorCode::UnsupportedVersion
+        | ErrorCode::InvalidRoom
+        | ErrorCode::InvalidName
+        | ErrorCode::Replaced
+        | ErrorCode::Removed => Consequence::Over,
+        ErrorCode::RoomFull
+        | ErrorCode::TooManyRooms
+        | ErrorCode::ServerFull
+        | ErrorCode::TooManyConnections
+        | ErrorCode::OriginRefused
+        | ErrorCode::AccessRequired
+        | ErrorCode::AccessInvalid
+        | ErrorCode::AccessExpired
+        | ErrorCode::AccessWrongRoom
+        | ErrorCode::PasswordRequired
+        | ErrorCode::PasswordWrong
+        | ErrorCode::TooManyGuesses
+        | ErrorCode::RoomLocked => Consequence::OverWhenJoining,
         ErrorCode::AlreadyJoined | ErrorCode::NotJoined | ErrorCode::ExpectedHello => Consequence::Rejoin,
         ErrorCode::RateLimited => Consequence::SendAgain,
         ErrorCode::Malformed
@@ -140,6 +184,9 @@ fn consequence(code: ErrorCode) -> Consequence {
         | ErrorCode::SelfSignal
         | ErrorCode::MessageTooLarge
         | ErrorCode::TooSlow
+        | ErrorCode::NotModerator
+        | ErrorCode::InvalidPassword
+        | ErrorCode::Idle
         | ErrorCode::Internal
         | ErrorCode::Unknown => Consequence::Told,
     }

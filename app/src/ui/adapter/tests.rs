@@ -229,6 +229,7 @@ fn snapshot(peers: Vec<PeerView>) -> Snapshot {
         chat: Vec::new(),
         chat_total: 0,
         media: on(),
+        policy: Default::default(),
         limits: None,
     };
     Snapshot {

@@ -1,8 +1,8 @@
 use std::time::{Duration, Instant};
 
 use parlor_proto::{
-    ChatMessage, ClientMessage, ControlMessage, ErrorCode, IceCandidate, Limits, PeerId, PeerInfo, ServerMessage,
-    Signal, Source, StreamDescription, TransportId,
+    ChatMessage, ClientMessage, ControlMessage, ErrorCode, IceCandidate, Limits, PeerId, PeerInfo, RoomPolicy,
+    ServerMessage, Signal, Source, StreamDescription, TransportId,
 };
 
 use crate::{
@@ -116,7 +116,9 @@ impl Fixture {
             resume_token: "token".parse().unwrap(),
             resumed: false,
             peers: others.iter().map(|other| person(other)).collect(),
+            policy: RoomPolicy::default(),
             ice_servers: Vec::new(),
+            ice_lifetime_seconds: None,
             limits: Limits { room_capacity: 8, message_bytes: 65_536, resume_seconds: 10, chat_characters: 4_000 },
         });
     }
@@ -253,7 +255,11 @@ fn short(action: &Action) -> String {
         Action::DropSignaling => "drop signaling".into(),
         Action::SendSignaling(message) => match message {
             ClientMessage::Hello { .. } => "hello".into(),
-            ClientMessage::Join { room, name, resume } => format!("join {room} {name} {resume:?}"),
+            ClientMessage::Join { room, name, resume, .. } => format!("join {room} {name} {resume:?}"),
+            ClientMessage::SetLock { .. }
+            | ClientMessage::SetPassword { .. }
+            | ClientMessage::Remove { .. }
+            | ClientMessage::RefreshIceServers => format!("{message:?}"),
             ClientMessage::Leave => "leave".into(),
             ClientMessage::Signal { signal: Signal::Offer { sdp, .. }, .. } => format!("offer {sdp}"),
             ClientMessage::Signal { signal: Signal::Answer { sdp, .. }, .. } => format!("answer {sdp}"),
