@@ -27,4 +27,4 @@ pub use config::{
 };
 pub use error::StartError;
 pub use hub::{CloseKind, ConnId, Hub, HubConfig, Output};
-pub use server::{RunningServer, Server, bind, run, serve};
+pub use server::{RunningServer, Server, bind, check, run, serve};

@@ -5,31 +5,64 @@ mod cli;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use parlor_signaling::{Server, bind};
+use parlor_signaling::{Server, ServerConfig, bind, check};
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::Cli;
+use crate::cli::{Command, ConfigCommand, NoCli, example};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let args: Vec<_> = std::env::args_os().collect();
+    let cli = match cli::read(&args, |name| std::env::var_os(name)) {
+        Ok(cli) => cli,
+        Err(NoCli::Usage(error)) => error.exit(),
+        Err(NoCli::Settings(problems)) => return complain(&problems),
+    };
+    let config = cli.settings.into_config();
+    match (cli.command, config) {
+        (Some(Command::Config(ConfigCommand::Example)), _) => print(&example()),
+        (_, Err(problems)) => complain(&problems),
+        (Some(Command::Config(ConfigCommand::Check)), Ok(config)) => match check(&config) {
+            Ok(()) => print("The settings are good.\n"),
+            Err(error) => complain(&[error.to_string()]),
+        },
+        (None, Ok(config)) => run(config),
+    }
+}
+
+/// Says all that is wrong with the settings.
+fn complain(problems: &[String]) -> ExitCode {
+    for problem in problems {
+        eprintln!("parlor-server: {problem}");
+    }
+    ExitCode::FAILURE
+}
+
+fn print(text: &str) -> ExitCode {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Nobody reads on; there is nobody to tell.
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn run(config: ServerConfig) -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
-    match serve(cli) {
+    match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Not the sources too: the sentence holds them.
-            eprintln!("parlor-server: {error}");
-            ExitCode::FAILURE
+            complain(&[error.to_string()])
         }
     }
 }
 
 #[tokio::main]
-async fn serve(cli: Cli) -> anyhow::Result<()> {
+async fn serve(config: ServerConfig) -> anyhow::Result<()> {
     let stop = stop_signal()?;
-    let server = bind(cli.into_config()).await?;
+    let server = bind(config).await?;
     announce(&server);
     server.run(stop).await;
     tracing::info!("stopped");

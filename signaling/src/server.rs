@@ -37,6 +37,15 @@ pub struct Server {
     stopping: watch::Sender<bool>,
 }
 
+/// Looks at the files that a configuration names, and makes none.
+///
+/// # Errors
+/// What would keep a server from starting, beside the address it listens on.
+pub fn check(config: &ServerConfig) -> Result<(), StartError> {
+    state::check_secret(config)?;
+    tls::check(config)
+}
+
 /// Listens, after reading or making the secret and the certificate.
 ///
 /// # Errors

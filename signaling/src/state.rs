@@ -22,20 +22,36 @@ pub(crate) fn random_seed() -> Result<[u8; 32], StartError> {
 
 /// The secret of the resume tokens; made and kept where there was none.
 pub(crate) fn load_secret(config: &ServerConfig) -> Result<Vec<u8>, StartError> {
-    let path = match &config.secret {
-        Secret::Given(secret) => return Ok(secret.clone()),
-        Secret::File(path) => path.clone(),
-        Secret::StateDir => state_file(config, "secret")?,
-    };
-    let secret = match read_if_there(&path)? {
-        Some(secret) => secret,
-        None => {
-            let secret = random_seed()?[..SECRET_BYTES].to_vec();
-            write_private(&path, &secret)?;
-            secret
-        }
-    };
-    if secret.len() < SECRET_BYTES_MIN { Err(StartError::ShortSecret { path }) } else { Ok(secret) }
+    if let Some(secret) = known_secret(config)? {
+        return Ok(secret);
+    }
+    let secret = random_seed()?[..SECRET_BYTES].to_vec();
+    write_private(&secret_path(config)?, &secret)?;
+    Ok(secret)
+}
+
+/// Says what is wrong with the secret, where there is one.
+pub(crate) fn check_secret(config: &ServerConfig) -> Result<(), StartError> {
+    known_secret(config).map(drop)
+}
+
+/// The secret that is given or kept; none where one is to be made.
+fn known_secret(config: &ServerConfig) -> Result<Option<Vec<u8>>, StartError> {
+    if let Secret::Given(secret) = &config.secret {
+        return Ok(Some(secret.clone()));
+    }
+    let path = secret_path(config)?;
+    match read_if_there(&path)? {
+        Some(secret) if secret.len() < SECRET_BYTES_MIN => Err(StartError::ShortSecret { path }),
+        secret => Ok(secret),
+    }
+}
+
+fn secret_path(config: &ServerConfig) -> Result<PathBuf, StartError> {
+    match &config.secret {
+        Secret::File(path) => Ok(path.clone()),
+        Secret::StateDir | Secret::Given(_) => state_file(config, "secret"),
+    }
 }
 
 /// A file of this name in the state folder.

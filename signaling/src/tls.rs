@@ -53,6 +53,18 @@ pub(crate) fn load(config: &ServerConfig) -> Result<Option<TlsIdentity>, StartEr
     }
 }
 
+/// Says what is wrong with the certificate, where there is one.
+pub(crate) fn check(config: &ServerConfig) -> Result<(), StartError> {
+    match &config.tls {
+        Tls::Off => Ok(()),
+        Tls::SelfSigned => match state::read_if_there(&state::state_file(config, SELF_SIGNED_FILE)?)? {
+            Some(_) => load(config).map(drop),
+            None => Ok(()),
+        },
+        Tls::Files { .. } => load(config).map(drop),
+    }
+}
+
 fn acceptor(
     certificates: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,

@@ -73,13 +73,38 @@ async fn a_certificate_that_is_not_there_is_said_in_words() {
 
 #[tokio::test]
 async fn wrong_usage_ends_with_2_and_help_shows_examples() {
-    for args in [&["--bind", "here"][..], &["--ice-server", "http://a"], &["--tls-cert", "a"], &["--unknown"]] {
+    for args in [&["--bind", "here"][..], &["--ice-server", "http://a"], &["--room-capacity", "1"], &["--unknown"]] {
         assert_eq!(run(args).await.status.code(), Some(2), "{args:?}");
     }
     let help = String::from_utf8(run(&["--help"]).await.stdout).unwrap();
     assert!(help.contains("Examples:") && help.contains("stun:stun.l.google.com:19302"), "{help}");
     let version = String::from_utf8(run(&["--version"]).await.stdout).unwrap();
     assert_eq!(version.trim(), concat!("parlor-server ", env!("CARGO_PKG_VERSION")));
+}
+
+#[tokio::test]
+async fn settings_are_checked_and_an_example_of_them_is_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, state) = (dir.path().join("parlor.toml"), dir.path().join("state"));
+    let (file, state) = (file.to_str().unwrap(), state.to_str().unwrap());
+    let example = run(&["config", "example"]).await;
+    std::fs::write(file, &example.stdout).unwrap();
+    let checked = run(&["--config", file, "--state-dir", state, "config", "check"]).await;
+    assert!(checked.status.success(), "{checked:?}");
+    assert!(!Path::new(state).exists(), "a check makes no files");
+
+    std::fs::write(file, "room_capcity = 8\nmax_rooms = 0\n").unwrap();
+    for args in [&["config", "check", "--config", file][..], &["--config", file]] {
+        let output = run(args).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("Did you mean room_capacity?") && said.contains("max_rooms cannot be 0"), "{said}");
+    }
+
+    let certificate = ["--tls-cert", "none.pem", "--tls-key", "none.pem"];
+    let output = run(&[&["--state-dir", state][..], &certificate, &["config", "check"]].concat()).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && said.contains("Cannot read none.pem"), "{said}");
 }
 
 #[tokio::test]

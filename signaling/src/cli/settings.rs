@@ -1,0 +1,156 @@
+//! Every setting, declared once: its flag, its variable and its key in the file follow from the field's name, its
+//! explanation in `--help` and in `config example` from the comment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, value_parser};
+use parlor_proto::IceServer;
+use parlor_signaling::{
+    DEFAULT_ICE_SERVER, HubConfig, Secret, ServerConfig, SocketConfig, Tls, default_state_dir, parse_ice_server,
+};
+
+/// All settings, as they are before they are looked at together.
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    #[command(flatten)]
+    listen: Listen,
+    #[command(flatten)]
+    encryption: Encryption,
+    #[command(flatten)]
+    rooms: Rooms,
+    #[command(flatten)]
+    limits: Limits,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where to listen, what to keep")]
+struct Listen {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
+    bind: SocketAddr,
+
+    /// Where the secret and the self-signed certificate are kept [default: this user's state folder]
+    #[arg(long, value_name = "FOLDER")]
+    state_dir: Option<PathBuf>,
+
+    /// The secret that lets people resume after a restart; made if missing [default: `secret` in the state folder]
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Encryption")]
+struct Encryption {
+    /// Encrypt with a certificate of the server's own, kept between starts
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    tls_self_signed: bool,
+
+    /// Encrypt with this certificate (PEM, with those it hangs on)
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key (PEM)
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Rooms")]
+struct Rooms {
+    /// A STUN or TURN server for the clients, repeatable; `none` for none at all
+    #[arg(long = "ice-server", value_name = "URL", default_value = DEFAULT_ICE_SERVER, value_parser = ice_server)]
+    ice_servers: Vec<IceServerArg>,
+
+    /// People in one room. Each sends its picture to all others, so that more than 8 need a fast line
+    #[arg(long, value_name = "N", default_value_t = HubConfig::default().room_capacity, value_parser = value_parser!(u32).range(2..=64))]
+    room_capacity: u32,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+struct Limits {
+    /// Clients at one time; one more is answered with 503. One costs about 4 KiB when idle, and one file descriptor
+    #[arg(long, value_name = "N", default_value_t = ServerConfig::default().connections_max, value_parser = at_least_one)]
+    max_connections: usize,
+
+    /// Rooms at one time, so that room names cannot fill the memory
+    #[arg(long, value_name = "N", default_value_t = HubConfig::default().rooms_max, value_parser = at_least_one)]
+    max_rooms: usize,
+
+    /// Bytes that may wait for one client. 256 KiB: the offers of a full room, several times over. Who does not read them
+    /// is closed with `too_slow`
+    #[arg(long, value_name = "BYTES", default_value_t = SocketConfig::default().outbox_bytes_max, value_parser = at_least_one)]
+    outbox_bytes: usize,
+}
+
+#[derive(Clone, Debug)]
+enum IceServerArg {
+    None,
+    Server(IceServer),
+}
+
+fn ice_server(text: &str) -> Result<IceServerArg, String> {
+    if text == "none" {
+        return Ok(IceServerArg::None);
+    }
+    parse_ice_server(text).map(IceServerArg::Server).map_err(|error| error.to_string())
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("it must be at least 1".to_owned()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("it is not a whole number".to_owned()),
+    }
+}
+
+impl Settings {
+    /// Looks at the settings together.
+    ///
+    /// # Errors
+    /// A sentence for each that does not go with the others.
+    pub(crate) fn into_config(self) -> Result<ServerConfig, Vec<String>> {
+        let Self { listen, encryption, rooms, limits } = self;
+        let mut problems = Vec::new();
+        let tls = encryption.into_tls().unwrap_or_else(|problem| {
+            problems.push(problem.to_owned());
+            Tls::Off
+        });
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let ice_servers = rooms.ice_servers.into_iter().filter_map(|arg| match arg {
+            IceServerArg::None => None,
+            IceServerArg::Server(server) => Some(server),
+        });
+        let defaults = ServerConfig::default();
+        Ok(ServerConfig {
+            bind: listen.bind,
+            hub: HubConfig {
+                room_capacity: rooms.room_capacity,
+                rooms_max: limits.max_rooms,
+                ice_servers: ice_servers.collect(),
+                ..defaults.hub
+            },
+            tls,
+            secret: listen.secret_file.map_or(Secret::StateDir, Secret::File),
+            state_dir: listen.state_dir.or_else(default_state_dir),
+            connections_max: limits.max_connections,
+            sockets: SocketConfig { outbox_bytes_max: limits.outbox_bytes, ..defaults.sockets },
+        })
+    }
+}
+
+impl Encryption {
+    fn into_tls(self) -> Result<Tls, &'static str> {
+        match (self.tls_self_signed, self.tls_cert, self.tls_key) {
+            (false, None, None) => Ok(Tls::Off),
+            (true, None, None) => Ok(Tls::SelfSigned),
+            (false, Some(cert), Some(key)) => Ok(Tls::Files { cert, key }),
+            (false, Some(_), None) => Err("tls_cert needs its tls_key: name the certificate's private key too."),
+            (false, None, Some(_)) => Err("tls_key needs its tls_cert: name the key's certificate too."),
+            (true, _, _) => Err("tls_self_signed and tls_cert exclude each other: choose one."),
+        }
+    }
+}
