@@ -19,6 +19,8 @@ use serde_json::Value;
 /// What a software renderer on a busy machine may take for any one step.
 const PATIENCE: Duration = Duration::from_secs(60);
 const SIZE: (u32, u32) = (1280, 800);
+/// On the edge of the field of an open chat; bare background where there is no chat.
+const CHAT_FIELD_EDGE: egui::Pos2 = pos2(941.0, 758.0);
 /// The button of the question before leaving what one hosts.
 const LEAVE_ANYWAY: egui::Pos2 = pos2(740.0, 470.0);
 
@@ -39,7 +41,7 @@ fn a_call_is_joined_seen_written_in_and_left() {
 
     window.key("c");
     // The ring around the chat's field: it has the keyboard.
-    window.wait_for_color(pos2(941.0, 758.0), "F0B357");
+    window.wait_for_color(CHAT_FIELD_EDGE, "F0B357");
     window.type_text("Hello from Mira");
     window.key("Return");
     ana.wait("chat", |event| event["text"] == "Hello from Mira");
@@ -47,9 +49,11 @@ fn a_call_is_joined_seen_written_in_and_left() {
     ana.wait("stats", |_| true);
     window.screenshot("window-chat", 2_000);
 
-    // Out of the field, then out of the chat.
+    // Out of the field, then out of the chat: each seen before the next, or a slow window takes both for one.
     window.key("Escape");
+    window.wait_until_color(CHAT_FIELD_EDGE, |color| !color.starts_with("F0B357"));
     window.key("Escape");
+    window.wait_for_color(CHAT_FIELD_EDGE, "0F1115");
     let toolbar = call_layout(Rect::from_min_size(pos2(0.0, 0.0), vec2(SIZE.0 as f32, SIZE.1 as f32)), false).toolbar;
     window.click(toolbar.right_center() - vec2(20.0, 0.0));
     ana.wait("peer_left", |_| true);
@@ -292,11 +296,16 @@ impl Window<'_> {
 
     /// Looks until a point has a colour.
     fn wait_for_color(&self, at: egui::Pos2, color: &str) {
+        self.wait_until_color(at, |seen| seen.starts_with(color));
+    }
+
+    /// Looks until the colour of a point is as wished.
+    fn wait_until_color(&self, at: egui::Pos2, is_wished: impl Fn(&str) -> bool) {
         let format = format!("%[hex:p{{{:.0},{:.0}}}]", at.x, at.y);
-        wait_for(color, || {
+        wait_for("a colour", || {
             let script = format!("import -window {} png:- | convert - -format '{format}' info:", self.id);
             let seen = self.display.run("sh", &["-c", &script])?;
-            seen.starts_with(color).then_some(())
+            is_wished(&seen).then_some(())
         });
     }
 
