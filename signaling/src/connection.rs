@@ -1,6 +1,7 @@
 //! One TCP connection: TLS, one or more requests for the page, or the upgrade to a WebSocket. All in its own task.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
@@ -43,11 +44,11 @@ pub(crate) struct Shared {
 }
 
 /// Runs a connection to its end. Encryption and the first request's header share one deadline.
-pub(crate) async fn run(tcp: TcpStream, shared: Arc<Shared>) {
+pub(crate) async fn run(tcp: TcpStream, address: IpAddr, shared: Arc<Shared>) {
     let deadline = Instant::now() + shared.sockets.handshake_timeout;
     // Signals are small and waited for. Refused only on a socket that is broken, which the next call notices.
     let _ = tcp.set_nodelay(true);
-    let Some(acceptor) = &shared.acceptor else { return serve_http(tcp, deadline, &shared).await };
+    let Some(acceptor) = &shared.acceptor else { return serve_http(tcp, address, deadline, &shared).await };
     let mut first = [0];
     match timeout_at(deadline, tcp.peek(&mut first)).await {
         Ok(Ok(1)) => {}
@@ -57,7 +58,7 @@ pub(crate) async fn run(tcp: TcpStream, shared: Arc<Shared>) {
         return serve_redirect(tcp, deadline, &shared).await;
     }
     match timeout_at(deadline, acceptor.accept(tcp)).await {
-        Ok(Ok(tls)) => serve_http(tls, deadline, &shared).await,
+        Ok(Ok(tls)) => serve_http(tls, address, deadline, &shared).await,
         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
         Err(_) => tracing::debug!("TLS handshake took too long"),
     }
@@ -69,7 +70,12 @@ struct Upgrade {
     slot: OwnedSemaphorePermit,
 }
 
-async fn serve_http(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, deadline: Instant, shared: &Arc<Shared>) {
+async fn serve_http(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    address: IpAddr,
+    deadline: Instant,
+    shared: &Arc<Shared>,
+) {
     let upgrade: Arc<Mutex<Option<Upgrade>>> = Arc::default();
     let service = service_fn(|request: Request<Incoming>| {
         let (shared, upgrade) = (Arc::clone(shared), Arc::clone(&upgrade));
@@ -103,7 +109,7 @@ async fn serve_http(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, de
     let upgrade = upgrade.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some(Upgrade { socket, slot }) = upgrade else { return };
     match timeout_at(page_deadline, socket).await {
-        Ok(Ok(upgraded)) => socket::run(TokioIo::new(upgraded), &shared.switchboard, &shared.sockets).await,
+        Ok(Ok(upgraded)) => socket::run(TokioIo::new(upgraded), address, &shared.switchboard, &shared.sockets).await,
         Ok(Err(error)) => tracing::debug!(%error, "an upgrade failed"),
         Err(_) => {}
     }

@@ -4,6 +4,7 @@
 //! rosters. A fuzzer gives the bytes, or a property test does.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use parlor_proto::{
@@ -19,6 +20,7 @@ const ROOMS_MAX: usize = 2;
 const SECRET: &[u8] = b"a secret for fuzzing";
 const ROOMS: [&str; 8] = ["a", "a", "a", "a", " B ", "b", "c", "not a room"];
 const NAMES: [&str; 8] = ["Ana", "Bo", "Cleo", "Dee", "Eli", "Flo", "Ana", " \u{7}"];
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const TOKEN_LIFETIME: Duration = Duration::from_secs(60);
 
 /// Reads bytes as the doings of several clients at one hub, and panics where the hub breaks a promise.
@@ -138,7 +140,7 @@ impl Model {
         self.opened += 1;
         let conn = ConnId(self.opened);
         self.clients[who] = Client::Opened(conn);
-        self.hub.handle_open(conn, self.now);
+        self.hub.handle_open(conn, ADDRESS, self.now);
         self.drain();
     }
 
@@ -324,6 +326,10 @@ impl Model {
                 let until = self.now + TOKEN_LIFETIME;
                 self.tokens[who] = Some(Issued { token, room: room.clone(), peer_id: me.clone(), until });
                 self.clients[who] = Client::Joined(*conn, Place { room, me, others });
+            }
+            (Client::Joined(_, place), ServerMessage::Policy { resume_token: token, .. }) => {
+                let (room, peer_id, until) = (place.room.clone(), place.me.clone(), self.now + TOKEN_LIFETIME);
+                self.tokens[who] = Some(Issued { token, room, peer_id, until });
             }
             (Client::Joined(_, place), message) => {
                 if let Some(from) = place.hear(message) {

@@ -6,13 +6,18 @@
 //!
 //! Nobody's mistake disturbs another: what is wrong is answered to its sender with a code and changes nothing.
 
-mod budget;
+pub(crate) mod admission;
+pub(crate) mod budget;
 mod config;
+mod guesses;
+mod joining;
 mod messages;
+mod moderation;
 mod refusal;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use parlor_proto::{
@@ -21,10 +26,13 @@ use parlor_proto::{
 };
 use ring::hmac;
 
-pub use self::config::HubConfig;
+pub use self::config::{GuessConfig, HubConfig};
 
+use self::admission::Stamp;
 use self::budget::Budget;
+use self::guesses::Guesses;
 use self::refusal::Refusal;
+use crate::password::PasswordKey;
 use crate::room::{Member, Presence, Room};
 use crate::token::TokenKey;
 
@@ -86,17 +94,23 @@ pub enum Output {
 pub struct Hub {
     config: HubConfig,
     tokens: TokenKey,
-    peer_ids: PeerIds,
+    passwords: PasswordKey,
+    guesses: Guesses,
+    numbers: Numbers,
     started_at: Instant,
     started_at_unix_secs: u64,
+    latest_stamp: Stamp,
     connections: BTreeMap<ConnId, Connection>,
     rooms: BTreeMap<RoomId, Room>,
     /// The away members, in the order in which their time is up.
     away: BTreeSet<(Instant, RoomId, PeerId)>,
+    /// The rooms whose moderator is expected back, in the order in which the wait is over.
+    moderators_awaited: BTreeSet<(Instant, RoomId)>,
     outputs: VecDeque<Output>,
 }
 
 struct Connection {
+    address: IpAddr,
     budget: Budget,
     state: ConnectionState,
 }
@@ -119,27 +133,31 @@ struct Seat {
 impl Hub {
     /// A hub without rooms.
     ///
-    /// `secret` seals resume tokens: the same one after a restart accepts the earlier ones. `seed` makes the peer ids:
-    /// it must be unguessable and new at every start. `now_unix_secs` is the Unix time at `now`.
+    /// `secret` seals resume tokens and passwords: the same one after a restart accepts the earlier ones. `seed` makes the
+    /// peer ids: it must be unguessable and new at every start. `now_unix_secs` is the Unix time at `now`.
     pub fn new(config: HubConfig, secret: &[u8], seed: [u8; 32], now: Instant, now_unix_secs: u64) -> Self {
         Self {
-            config,
             tokens: TokenKey::new(secret),
-            peer_ids: PeerIds { key: hmac::Key::new(hmac::HMAC_SHA256, &seed), given: 0 },
+            passwords: PasswordKey::new(secret, config.password_iterations),
+            guesses: Guesses::new(config.guesses.clone(), now),
+            config,
+            numbers: Numbers { key: hmac::Key::new(hmac::HMAC_SHA256, &seed), given: 0 },
             started_at: now,
             started_at_unix_secs: now_unix_secs,
+            latest_stamp: Stamp::default(),
             connections: BTreeMap::new(),
             rooms: BTreeMap::new(),
             away: BTreeSet::new(),
+            moderators_awaited: BTreeSet::new(),
             outputs: VecDeque::new(),
         }
     }
 
-    /// A client has connected.
-    pub fn handle_open(&mut self, conn: ConnId, now: Instant) {
+    /// A client has connected, from this address.
+    pub fn handle_open(&mut self, conn: ConnId, address: IpAddr, now: Instant) {
         self.handle_close(conn, CloseKind::Lost, now);
         let budget = Budget::new(self.config.message_burst, self.config.messages_per_sec, now);
-        self.connections.insert(conn, Connection { budget, state: ConnectionState::Opened });
+        self.connections.insert(conn, Connection { address, budget, state: ConnectionState::Opened });
     }
 
     /// A client sent a text message.
@@ -186,16 +204,20 @@ impl Hub {
         let Some(connection) = self.connections.remove(&conn) else { return };
         let ConnectionState::Joined(seat) = connection.state else { return };
         match kind {
-            CloseKind::Left => self.remove_member(&seat.room, &seat.peer_id, LeaveReason::Left),
+            CloseKind::Left => self.remove_member(&seat.room, &seat.peer_id, LeaveReason::Left, now),
             CloseKind::Lost => self.set_away(&seat, now),
         }
     }
 
-    /// Ends the memberships of those who were away too long.
+    /// Ends the memberships of those who were away too long, and the waits for moderators.
     pub fn handle_timeout(&mut self, now: Instant) {
         while self.away.first().is_some_and(|(until, _, _)| *until <= now) {
-            let Some((_, room, peer_id)) = self.away.pop_first() else { return };
-            self.remove_member(&room, &peer_id, LeaveReason::Timeout);
+            let Some((_, room, peer_id)) = self.away.pop_first() else { break };
+            self.remove_member(&room, &peer_id, LeaveReason::Timeout, now);
+        }
+        while self.moderators_awaited.first().is_some_and(|(until, _)| *until <= now) {
+            let Some((_, room)) = self.moderators_awaited.pop_first() else { break };
+            self.stop_awaiting_moderator(&room, now);
         }
     }
 
@@ -203,6 +225,7 @@ impl Hub {
     pub fn shut_down(&mut self, retry_after: Option<Duration>) {
         self.rooms.clear();
         self.away.clear();
+        self.moderators_awaited.clear();
         for conn in std::mem::take(&mut self.connections).into_keys() {
             self.send(conn, Refusal::going_away(retry_after).into());
             self.outputs.push_back(closing(conn, ErrorCode::GoingAway, GOING_AWAY));
@@ -216,7 +239,9 @@ impl Hub {
 
     /// When [`Hub::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.away.first().map(|(until, _, _)| *until)
+        let away = self.away.first().map(|(until, _, _)| *until);
+        let awaited = self.moderators_awaited.first().map(|(until, _)| *until);
+        away.into_iter().chain(awaited).min()
     }
 
     /// The rooms there are.
@@ -276,14 +301,18 @@ impl Hub {
         self.send_others(&seat.room, &seat.peer_id, &ServerMessage::PeerAway { peer_id: seat.peer_id.clone() });
     }
 
-    /// Ends a membership; an empty room ends with it.
-    fn remove_member(&mut self, room_id: &RoomId, peer_id: &PeerId, reason: LeaveReason) {
+    /// Ends a membership; an empty room ends with it, and another member may become its moderator.
+    fn remove_member(&mut self, room_id: &RoomId, peer_id: &PeerId, reason: LeaveReason, now: Instant) {
         let Some(room) = self.rooms.get_mut(room_id) else { return };
         room.remove(peer_id);
         if room.is_empty() {
+            let awaited = room.moderator_awaited_until;
             self.rooms.remove(room_id);
+            self.forget_awaiting(room_id, awaited);
+            return;
         }
         self.send_others(room_id, peer_id, &ServerMessage::PeerLeft { peer_id: peer_id.clone(), reason });
+        self.settle_moderation(room_id, now);
     }
 
     fn is_member(&self, room: &RoomId, peer_id: &PeerId) -> bool {
@@ -292,7 +321,7 @@ impl Hub {
 
     fn new_peer_id(&mut self, room: &RoomId) -> PeerId {
         loop {
-            let peer_id = self.peer_ids.next();
+            let peer_id = PeerId::from_random(u128::from_be_bytes(self.numbers.next()));
             if !self.is_member(room, &peer_id) {
                 return peer_id;
             }
@@ -302,20 +331,27 @@ impl Hub {
     fn unix_secs(&self, now: Instant) -> u64 {
         self.started_at_unix_secs.saturating_add(now.saturating_duration_since(self.started_at).as_secs())
     }
+
+    /// A stamp for a change that is made now: later than every one given or read before, whatever the clock did.
+    fn stamp(&mut self, now: Instant) -> Stamp {
+        let elapsed_ms = u64::try_from(now.saturating_duration_since(self.started_at).as_millis()).unwrap_or(u64::MAX);
+        let unix_ms = self.started_at_unix_secs.saturating_mul(1_000).saturating_add(elapsed_ms);
+        self.latest_stamp = Stamp(unix_ms.max(self.latest_stamp.0.saturating_add(1)));
+        self.latest_stamp
+    }
 }
 
-/// Unguessable peer ids: HMAC-SHA256 of a counter under the seed.
-struct PeerIds {
+/// Unguessable peer ids and salts: HMAC-SHA256 of a counter under the seed.
+struct Numbers {
     key: hmac::Key,
     given: u64,
 }
 
-impl PeerIds {
-    fn next(&mut self) -> PeerId {
+impl Numbers {
+    fn next(&mut self) -> [u8; 16] {
         self.given += 1;
         let tag = hmac::sign(&self.key, &self.given.to_be_bytes());
-        let bits = tag.as_ref().first_chunk::<16>().expect("SHA-256 gives 32 bytes");
-        PeerId::from_random(u128::from_be_bytes(*bits))
+        *tag.as_ref().first_chunk().expect("SHA-256 gives 32 bytes")
     }
 }
 

@@ -12,6 +12,7 @@ mod error;
 pub mod fuzz;
 mod hub;
 mod outbox;
+mod password;
 mod room;
 mod server;
 mod socket;
@@ -26,5 +27,5 @@ pub use config::{
     DEFAULT_ICE_SERVER, InvalidIceServer, Secret, ServerConfig, SocketConfig, Tls, default_state_dir, parse_ice_server,
 };
 pub use error::StartError;
-pub use hub::{CloseKind, ConnId, Hub, HubConfig, Output};
+pub use hub::{CloseKind, ConnId, GuessConfig, Hub, HubConfig, Output};
 pub use server::{RunningServer, Server, bind, check, run, serve};

@@ -1,15 +1,32 @@
-//! One room: who is in it, in the order they joined, and how each can be reached.
+//! One room: who is in it, in the order they joined, how each can be reached, and what holds there.
 
 use std::time::Instant;
 
-use parlor_proto::{DisplayName, PeerId, PeerInfo};
+use parlor_proto::{DisplayName, PeerId, PeerInfo, RoomPolicy};
 
 use crate::hub::ConnId;
+use crate::hub::admission::{Policy, Stamp};
+use crate::hub::budget::Budget;
 
-/// The members of one room, never more than its capacity.
-#[derive(Debug, Default)]
+/// One room; its members are never more than its capacity.
+#[derive(Debug)]
 pub(crate) struct Room {
     members: Vec<Member>,
+    pub(crate) policy: Policy,
+    pub(crate) origin: Origin,
+    /// Nobody moderates until then, since who did so before is expected back.
+    pub(crate) moderator_awaited_until: Option<Instant>,
+    /// The wrong passwords that may still be tried.
+    pub(crate) guesses: Budget,
+}
+
+/// How a room came to be on this server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Somebody new came in at this instant, and found no room.
+    Founded(Instant),
+    /// A member came back at this instant, and brought its policy in their token.
+    Restored(Instant),
 }
 
 /// One person in a room.
@@ -18,6 +35,14 @@ pub(crate) struct Member {
     pub(crate) peer_id: PeerId,
     pub(crate) name: DisplayName,
     pub(crate) presence: Presence,
+    /// Whether they may lock, set the password and remove others.
+    pub(crate) moderates: bool,
+    /// They came with an access token: resume tokens of theirs are good until then, Unix seconds.
+    pub(crate) invited_until: Option<u64>,
+    /// The revision of the resume token they came with.
+    pub(crate) vouched: Option<Stamp>,
+    /// Whether they gave the password when they came in.
+    pub(crate) knows_password: bool,
 }
 
 /// Whether a member can be reached.
@@ -30,6 +55,10 @@ pub(crate) enum Presence {
 }
 
 impl Room {
+    pub(crate) fn new(policy: Policy, origin: Origin, guesses: Budget) -> Self {
+        Self { members: Vec::new(), policy, origin, moderator_awaited_until: None, guesses }
+    }
+
     pub(crate) fn add(&mut self, member: Member) {
         self.members.push(member);
     }
@@ -58,6 +87,10 @@ impl Room {
         self.members.iter()
     }
 
+    pub(crate) fn members_mut(&mut self) -> impl Iterator<Item = &mut Member> {
+        self.members.iter_mut()
+    }
+
     /// Everyone but `peer_id`, in the order they joined.
     pub(crate) fn others(&self, peer_id: &PeerId) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(move |member| member.peer_id != *peer_id)
@@ -66,6 +99,19 @@ impl Room {
     /// The connections of everyone but `peer_id` who can be reached.
     pub(crate) fn reachable_others(&self, peer_id: &PeerId) -> Vec<ConnId> {
         self.others(peer_id).filter_map(Member::connection).collect()
+    }
+
+    pub(crate) fn has_moderator(&self) -> bool {
+        self.members.iter().any(|member| member.moderates)
+    }
+
+    /// What holds, as it is for one member.
+    pub(crate) fn policy_for(&self, member: &Member) -> RoomPolicy {
+        RoomPolicy {
+            locked: self.policy.locked,
+            has_password: self.policy.password.is_some(),
+            may_moderate: member.moderates,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Listens, accepts, and stops in good order.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -190,7 +190,7 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>, connections_max: u
     let all = connections_max.saturating_add(PAGE_CONNECTIONS_MAX).min(Semaphore::MAX_PERMITS);
     let permits = Arc::new(Semaphore::new(all));
     loop {
-        let (permit, tcp) = tokio::select! {
+        let (permit, tcp, address) = tokio::select! {
             accepted = accept_one(listener, &permits) => accepted,
             Some(ended) = connections.join_next() => {
                 if let Err(error) = ended {
@@ -201,17 +201,17 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>, connections_max: u
         };
         let shared = Arc::clone(shared);
         connections.spawn(async move {
-            connection::run(tcp, shared).await;
+            connection::run(tcp, address, shared).await;
             drop(permit);
         });
     }
 }
 
-async fn accept_one(listener: &TcpListener, permits: &Arc<Semaphore>) -> (OwnedSemaphorePermit, TcpStream) {
+async fn accept_one(listener: &TcpListener, permits: &Arc<Semaphore>) -> (OwnedSemaphorePermit, TcpStream, IpAddr) {
     let permit = Arc::clone(permits).acquire_owned().await.expect("this semaphore is never closed");
     loop {
         match listener.accept().await {
-            Ok((tcp, _)) => return (permit, tcp),
+            Ok((tcp, address)) => return (permit, tcp, address.ip()),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 sleep(ACCEPT_RETRY).await;

@@ -1,5 +1,6 @@
 //! One WebSocket: reads it for the hub, writes its outbox, ends it so that the client learns why.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
@@ -34,7 +35,12 @@ enum ReadEnd {
 }
 
 /// Runs a WebSocket after its upgrade, to its end.
-pub(crate) async fn run(io: impl AsyncRead + AsyncWrite + Unpin, switchboard: &Switchboard, config: &SocketConfig) {
+pub(crate) async fn run(
+    io: impl AsyncRead + AsyncWrite + Unpin,
+    address: IpAddr,
+    switchboard: &Switchboard,
+    config: &SocketConfig,
+) {
     let websocket_config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
@@ -42,7 +48,7 @@ pub(crate) async fn run(io: impl AsyncRead + AsyncWrite + Unpin, switchboard: &S
         .max_message_size(Some(MESSAGE_BYTES_MAX))
         .max_frame_size(Some(MESSAGE_BYTES_MAX));
     let websocket = WebSocketStream::from_raw_socket(io, Role::Server, Some(websocket_config)).await;
-    let Some((conn, outbox)) = switchboard.open() else { return };
+    let Some((conn, outbox)) = switchboard.open(address) else { return };
     tracing::debug!(%conn, "opened");
     let (mut sink, mut stream) = websocket.split();
     exchange(&mut sink, &mut stream, conn, &outbox, switchboard, config).await;

@@ -1,6 +1,7 @@
 //! The hub among its connections: one lock, never held over an await, and every output delivered before it is let go.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,8 +32,8 @@ impl Switchboard {
         Self { state: Mutex::new(state), timeout_changed: Notify::new(), outbox_bytes_max }
     }
 
-    /// A new connection; none where the server is stopping.
-    pub(crate) fn open(&self) -> Option<(ConnId, Arc<Outbox>)> {
+    /// A new connection from this address; none where the server is stopping.
+    pub(crate) fn open(&self, address: IpAddr) -> Option<(ConnId, Arc<Outbox>)> {
         let mut state = self.state();
         if state.stopped {
             return None;
@@ -41,7 +42,7 @@ impl Switchboard {
         let conn = ConnId(state.opened);
         let outbox = Arc::new(Outbox::new(self.outbox_bytes_max));
         state.outboxes.insert(conn, Arc::clone(&outbox));
-        state.hub.handle_open(conn, Instant::now());
+        state.hub.handle_open(conn, address, Instant::now());
         state.deliver();
         Some((conn, outbox))
     }

@@ -18,8 +18,8 @@ pub use error_code::ErrorCode;
 pub use id::{DisplayName, InvalidId, PeerId, ResumeToken, RoomId, TransportId};
 pub use link::{Fingerprint, InvalidLink, RoomLink};
 pub use message::{
-    ClientMessage, DecodeMessageError, IceCandidate, IceServer, LeaveReason, Limits, MESSAGE_BYTES_MAX, PeerInfo,
-    RoomPolicy, ServerMessage, Signal, Source, StreamDescription,
+    ClientMessage, DecodeMessageError, IceCandidate, IceServer, LeaveReason, Limits, MESSAGE_BYTES_MAX,
+    PASSWORD_CHARACTERS_MAX, PeerInfo, RoomPolicy, ServerMessage, Signal, Source, StreamDescription,
 };
 
 /// The protocol version this crate speaks.

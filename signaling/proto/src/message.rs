@@ -7,6 +7,9 @@ use crate::{DisplayName, ErrorCode, PeerId, ResumeToken, RoomId, TransportId};
 /// The largest WebSocket message either side takes, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 65_536;
 
+/// The longest password of a room, in characters.
+pub const PASSWORD_CHARACTERS_MAX: usize = 128;
+
 /// From client to server. Room and name stay text here, so that the server can answer each with its own code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

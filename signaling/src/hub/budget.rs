@@ -13,7 +13,12 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new(burst: u32, per_sec: u32, now: Instant) -> Self {
-        Self { burst: burst.max(1), per_message: Duration::from_secs(1) / per_sec.max(1), full_at: now }
+        Self::each(burst, Duration::from_secs(1) / per_sec.max(1), now)
+    }
+
+    /// As many at once as `burst`, and one more each `interval`.
+    pub(crate) fn each(burst: u32, interval: Duration, now: Instant) -> Self {
+        Self { burst: burst.max(1), per_message: interval, full_at: now }
     }
 
     /// Takes one message.
@@ -21,14 +26,22 @@ impl Budget {
     /// # Errors
     /// How long to wait, where there is none left.
     pub(crate) fn take(&mut self, now: Instant) -> Result<(), Duration> {
-        let full_at = self.full_at.max(now) + self.per_message;
-        let debt = full_at.saturating_duration_since(now);
-        let allowed = self.per_message * self.burst;
-        if debt > allowed {
-            return Err(debt - allowed);
+        if let Some(wait) = self.wait(now) {
+            return Err(wait);
         }
-        self.full_at = full_at;
+        self.full_at = self.full_at.max(now) + self.per_message;
         Ok(())
+    }
+
+    /// How long to wait for the next message; none where there is one left.
+    pub(crate) fn wait(&self, now: Instant) -> Option<Duration> {
+        let wait = (self.debt(now) + self.per_message).saturating_sub(self.per_message * self.burst);
+        (wait > Duration::ZERO).then_some(wait)
+    }
+
+    /// How long until the bucket is full again.
+    pub(crate) fn debt(&self, now: Instant) -> Duration {
+        self.full_at.saturating_duration_since(now)
     }
 }
 

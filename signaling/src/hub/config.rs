@@ -1,5 +1,6 @@
 //! What a hub allows.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use parlor_proto::IceServer;
@@ -23,6 +24,43 @@ pub struct HubConfig {
     pub messages_per_sec: u32,
     /// STUN and TURN servers told to everyone who joins.
     pub ice_servers: Vec<IceServer>,
+    /// How slow a password is to guess. 10,000: about 5 ms, in which the hub does nothing else; guesses are limited anyway.
+    pub password_iterations: NonZeroU32,
+    /// How often passwords may be guessed.
+    pub guesses: GuessConfig,
+}
+
+/// How often passwords may be guessed, and hashed at all.
+#[derive(Clone, Debug)]
+pub struct GuessConfig {
+    /// Wrong passwords from one address, at once and then in each `window`. 10: a person who mistypes.
+    pub per_address: u32,
+    /// Wrong passwords for one room, the same way. 100: many who mistype, and no dictionary.
+    pub per_room: u32,
+    /// The time in which all that may be guessed again.
+    pub window: Duration,
+    /// Passwords of one address that are hashed at once, right ones too: an office that comes to a meeting.
+    pub address_hash_burst: u32,
+    /// And then each second.
+    pub address_hashes_per_sec: u32,
+    /// Passwords that the server hashes at once. 100: half a second.
+    pub hash_burst: u32,
+    /// And then each second. 40: a fifth of one core.
+    pub hashes_per_sec: u32,
+}
+
+impl Default for GuessConfig {
+    fn default() -> Self {
+        Self {
+            per_address: 10,
+            per_room: 100,
+            window: Duration::from_secs(10 * 60),
+            address_hash_burst: 50,
+            address_hashes_per_sec: 2,
+            hash_burst: 100,
+            hashes_per_sec: 40,
+        }
+    }
 }
 
 impl Default for HubConfig {
@@ -36,6 +74,8 @@ impl Default for HubConfig {
             message_burst: 600,
             messages_per_sec: 100,
             ice_servers: Vec::new(),
+            password_iterations: NonZeroU32::new(10_000).unwrap_or(NonZeroU32::MIN),
+            guesses: GuessConfig::default(),
         }
     }
 }

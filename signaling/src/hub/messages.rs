@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use parlor_proto::{
-    CHAT_CHARACTERS_MAX, ClientMessage, DisplayName, ErrorCode, LeaveReason, Limits, MESSAGE_BYTES_MAX,
-    PROTOCOL_VERSION, PeerId, RoomId, RoomPolicy, ServerMessage, Signal, TransportId,
+    CHAT_CHARACTERS_MAX, ClientMessage, ErrorCode, LeaveReason, Limits, MESSAGE_BYTES_MAX, PROTOCOL_VERSION, PeerId,
+    ServerMessage, Signal, TransportId,
 };
 
+use super::joining::JoinRequest;
 use super::refusal::Refusal;
 use super::{ConnId, ConnectionState, Hub, Seat};
-use crate::room::{Member, Presence};
+use crate::room::Member;
 
 impl Hub {
     pub(super) fn handle_decoded(
@@ -22,8 +23,8 @@ impl Hub {
         match (state, message) {
             (ConnectionState::Opened, ClientMessage::Hello { versions, client: _ }) => self.greet(conn, &versions),
             (ConnectionState::Opened, _) | (_, ClientMessage::Hello { .. }) => Err(ErrorCode::ExpectedHello.into()),
-            (ConnectionState::Greeted, ClientMessage::Join { room, name, resume, access: _, password: _ }) => {
-                self.join(conn, &room, &name, resume.as_deref(), now)
+            (ConnectionState::Greeted, ClientMessage::Join { room, name, resume, access: _, password }) => {
+                self.join(conn, JoinRequest { room, name, resume, password }, now)
             }
             (
                 ConnectionState::Greeted,
@@ -34,10 +35,11 @@ impl Hub {
                 | ClientMessage::RefreshIceServers
                 | ClientMessage::Leave,
             ) => Err(ErrorCode::NotJoined.into()),
-            (
-                ConnectionState::Joined(_),
-                ClientMessage::SetLock { .. } | ClientMessage::SetPassword { .. } | ClientMessage::Remove { .. },
-            ) => Err(ErrorCode::NotModerator.into()),
+            (ConnectionState::Joined(seat), ClientMessage::SetLock { locked }) => self.set_lock(&seat, locked, now),
+            (ConnectionState::Joined(seat), ClientMessage::SetPassword { password }) => {
+                self.set_password(conn, &seat, password.as_deref(), now)
+            }
+            (ConnectionState::Joined(seat), ClientMessage::Remove { peer_id }) => self.remove(&seat, peer_id, now),
             (ConnectionState::Joined(_), ClientMessage::RefreshIceServers) => {
                 let ice_servers = self.config.ice_servers.clone();
                 self.send(conn, ServerMessage::IceServers { ice_servers, ice_lifetime_seconds: None });
@@ -51,7 +53,7 @@ impl Hub {
             }
             (ConnectionState::Joined(seat), ClientMessage::Leave) => {
                 self.set_state(conn, ConnectionState::Greeted);
-                self.remove_member(&seat.room, &seat.peer_id, LeaveReason::Left);
+                self.remove_member(&seat.room, &seat.peer_id, LeaveReason::Left, now);
                 Ok(())
             }
         }
@@ -64,94 +66,6 @@ impl Hub {
         self.set_state(conn, ConnectionState::Greeted);
         self.send(conn, ServerMessage::Welcome { version: PROTOCOL_VERSION, server: self.config.server.clone() });
         Ok(())
-    }
-
-    fn join(
-        &mut self,
-        conn: ConnId,
-        room: &str,
-        name: &str,
-        resume: Option<&str>,
-        now: Instant,
-    ) -> Result<(), Refusal> {
-        let room = parse_room(room)?;
-        let name: DisplayName = name.parse().map_err(|error| {
-            Refusal::saying(ErrorCode::InvalidName, format!("Please choose another name: {error}."))
-        })?;
-        let resumed = resume
-            .and_then(|token| self.tokens.open(token, self.unix_secs(now)))
-            .filter(|membership| membership.room == room)
-            .map(|membership| membership.peer_id);
-        let seat = match resumed {
-            Some(peer_id) if self.is_member(&room, &peer_id) => self.restore(conn, room, peer_id, name, now),
-            Some(peer_id) => self.enter(conn, room, peer_id, name, true)?,
-            None => {
-                let peer_id = self.new_peer_id(&room);
-                self.enter(conn, room, peer_id, name, false)?
-            }
-        };
-        self.set_state(conn, ConnectionState::Joined(seat.clone()));
-        self.send_joined(conn, &seat, now);
-        Ok(())
-    }
-
-    /// The same room again gives the same answer, with a fresh token.
-    fn join_again(&mut self, conn: ConnId, seat: &Seat, room: &str, now: Instant) -> Result<(), Refusal> {
-        if parse_room(room)? != seat.room {
-            return Err(ErrorCode::AlreadyJoined.into());
-        }
-        self.send_joined(conn, seat, now);
-        Ok(())
-    }
-
-    /// A membership that is not there begins: a new person, or one whose place a restart or time has taken.
-    fn enter(
-        &mut self,
-        conn: ConnId,
-        room_id: RoomId,
-        peer_id: PeerId,
-        name: DisplayName,
-        resumed: bool,
-    ) -> Result<Seat, Refusal> {
-        let capacity = self.config.room_capacity;
-        match self.rooms.get(&room_id) {
-            Some(room) if room.len() >= usize::try_from(capacity).unwrap_or(usize::MAX) => {
-                return Err(Refusal::room_full(capacity));
-            }
-            None if self.rooms.len() >= self.config.rooms_max => return Err(ErrorCode::TooManyRooms.into()),
-            Some(_) | None => {}
-        }
-        let room = self.rooms.entry(room_id.clone()).or_default();
-        let member = Member { peer_id: peer_id.clone(), name, presence: Presence::Here(conn) };
-        let news = ServerMessage::PeerJoined { peer: member.info() };
-        room.add(member);
-        let others = room.reachable_others(&peer_id);
-        self.send_all(others, &news);
-        Ok(Seat { room: room_id, peer_id, resumed })
-    }
-
-    /// A membership that is still there changes its connection.
-    ///
-    /// Who was away comes back under the name of this join. Whose old socket was still open keeps the name the others
-    /// know, since they are told nothing.
-    fn restore(&mut self, conn: ConnId, room_id: RoomId, peer_id: PeerId, name: DisplayName, now: Instant) -> Seat {
-        let seat = Seat { room: room_id, peer_id, resumed: true };
-        let Some(member) = self.rooms.get_mut(&seat.room).and_then(|room| room.get_mut(&seat.peer_id)) else {
-            return seat;
-        };
-        match std::mem::replace(&mut member.presence, Presence::Here(conn)) {
-            Presence::Here(old) => {
-                self.set_state(old, ConnectionState::Greeted);
-                self.answer(old, ErrorCode::Replaced.into(), now);
-            }
-            Presence::Away { until } => {
-                member.name = name;
-                let news = ServerMessage::PeerBack { peer: member.info() };
-                self.away.remove(&(until, seat.room.clone(), seat.peer_id.clone()));
-                self.send_others(&seat.room, &seat.peer_id, &news);
-            }
-        }
-        seat
     }
 
     fn relay(&mut self, seat: &Seat, to: PeerId, connection: TransportId, signal: Signal) -> Result<(), Refusal> {
@@ -169,18 +83,17 @@ impl Hub {
         Ok(())
     }
 
-    fn send_joined(&mut self, conn: ConnId, seat: &Seat, now: Instant) {
+    pub(super) fn send_joined(&mut self, conn: ConnId, seat: &Seat, now: Instant) {
         let Some(room) = self.rooms.get(&seat.room) else { return };
         let Some(member) = room.get(&seat.peer_id) else { return };
-        let expires_at = self.unix_secs(now).saturating_add(self.config.token_lifetime.as_secs());
         let message = ServerMessage::Joined {
             room: seat.room.clone(),
             peer_id: seat.peer_id.clone(),
             name: member.name.clone(),
-            resume_token: self.tokens.seal(&seat.room, &seat.peer_id, expires_at),
+            resume_token: self.resume_token(&seat.room, room, member, now),
             resumed: seat.resumed,
             peers: room.others(&seat.peer_id).map(Member::info).collect(),
-            policy: RoomPolicy::default(),
+            policy: room.policy_for(member),
             ice_servers: self.config.ice_servers.clone(),
             ice_lifetime_seconds: None,
             limits: self.limits(),
@@ -196,11 +109,6 @@ impl Hub {
             chat_characters: to_u32(CHAT_CHARACTERS_MAX),
         }
     }
-}
-
-fn parse_room(text: &str) -> Result<RoomId, Refusal> {
-    text.parse()
-        .map_err(|error| Refusal::saying(ErrorCode::InvalidRoom, format!("Please choose another room: {error}.")))
 }
 
 fn to_u32(number: usize) -> u32 {

@@ -46,8 +46,12 @@ impl Refusal {
     }
 
     pub(crate) fn rate_limited(wait: Duration) -> Self {
+        Self::waiting(ErrorCode::RateLimited, wait)
+    }
+
+    pub(crate) fn waiting(code: ErrorCode, wait: Duration) -> Self {
         // A millisecond more, so that a wait rounded down is not a wait too short.
-        Self { retry_after: Some(wait + Duration::from_millis(1)), ..ErrorCode::RateLimited.into() }
+        Self { retry_after: Some(wait + Duration::from_millis(1)), ..code.into() }
     }
 
     pub(crate) fn going_away(retry_after: Option<Duration>) -> Self {

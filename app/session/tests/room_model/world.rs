@@ -1,6 +1,7 @@
 //! The simulated world: the real hub, N sessions, sockets that keep their order but nothing else, and media paths.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use parlor_proto::{ChatMessage, ClientMessage, IceCandidate, PeerId, ServerMessage, Signal, Source, TransportId};
@@ -397,7 +398,7 @@ impl World {
             return self.after(wait, Job::SocketRefused { socket: id });
         }
         socket.hub_open = true;
-        self.hub.handle_open(ConnId(id), self.now);
+        self.hub.handle_open(ConnId(id), Ipv4Addr::LOCALHOST.into(), self.now);
         self.drain_hub();
         let at = self.down_time(id);
         self.at(at, Job::SocketOpened { socket: id });
