@@ -3,11 +3,12 @@
 // Helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
 
+use std::io::Write as _;
 use std::process::{Output, Stdio};
 
 use parlor_tests::peer::{parlor, settings_file};
 use parlor_tests::{Peer, Server};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[test]
 fn a_room_on_no_server_is_a_usage_error_that_names_both_remedies() {
@@ -30,6 +31,8 @@ fn wrong_usage_exits_with_2_and_a_sentence() {
         (&["join", "tea", "--server", "ftp://a.example", "--headless"], "not a server's address"),
         (&["join", "te a", "--server", "a.example", "--headless"], "not a room's name"),
         (&["join", "tea", "--server", "a.example", "--name", "\u{7}", "--headless"], "can't be your name"),
+        (&["join", "tea", "--server", "a.example", "--headless", "--video", "file:/no/clip.y4m"], "no such file"),
+        (&["join", "tea", "--server", "a.example", "--audio", "file:/no/speech.wav"], "no such file"),
         (&["devises"], "neither a command nor a link"),
     ] {
         let told = refused(arguments);
@@ -56,11 +59,63 @@ fn a_server_that_is_not_there_fails_the_call() {
     let address = taken.local_addr().unwrap();
     drop(taken);
     let mut peer = Peer::join_with(&format!("http://{address}/r/tea"), "Ana", &[]);
+    let early = peer.wait("error", |_| true);
+    assert_eq!((&early["code"], &early["retrying"]), (&json!("unreachable"), &json!(true)), "{early}");
+    assert!(early["message"].as_str().unwrap().contains("connection refused"), "{early}");
     let (status, summary) = peer.end();
     assert_eq!(status, Some(1), "{}", peer.told());
     assert_eq!(summary["peers"].as_array().map(Vec::len), Some(0));
+    assert_eq!(summary["joined"], false);
+    let error = peer.events("error").last().unwrap();
+    assert_eq!((&error["code"], error.get("retrying")), (&json!("unreachable"), None), "{error}");
+}
+
+#[test]
+fn a_certificate_that_the_link_does_not_name_ends_the_call_at_once() {
+    let server = Server::start_self_signed();
+    let other = "0".repeat(64);
+    for (link, words) in [
+        (format!("{}#fp={other}", server.link("tea")), "another certificate than its link names"),
+        (server.link("tea"), "#fp="),
+    ] {
+        let mut peer = Peer::join_with(&link, "Ana", &[]);
+        let (status, summary) = peer.end();
+        assert_eq!((status, &summary["joined"]), (Some(1), &json!(false)), "{}", peer.told());
+        let errors: Vec<_> = peer.events("error").collect();
+        let [error] = &errors[..] else { panic!("{}", peer.told()) };
+        assert_eq!(error["code"], "untrusted", "{error}");
+        assert!(error["message"].as_str().unwrap().contains(words), "{error}");
+        // A user's patience would be 15 s; a handshake takes milliseconds.
+        assert!(summary["seconds"].as_f64().unwrap() < 10.0, "{summary}");
+    }
+    let output = run(&["join", &server.link("tea"), "--headless"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{told}");
+    assert!(told.contains("Error: The certificate of the server at 127.0.0.1"), "{told}");
+    assert!(told.contains("Not joined; stopped after"), "{told}");
+}
+
+#[test]
+fn an_address_without_a_parlor_server_ends_the_call_at_once() {
+    let server = Server::start_self_signed();
+    let mut peer = Peer::join_with(&server.link("tea").replace("https", "http"), "Ana", &[]);
+    assert_eq!(peer.end().0, Some(1), "{}", peer.told());
     let error = peer.events("error").next().unwrap();
-    assert_eq!(error["code"], "unreachable", "{error}");
+    assert_eq!(error["code"], "wrong_address", "{error}");
+    assert!(error["message"].as_str().unwrap().contains("starts with https"), "{error}");
+}
+
+#[test]
+fn commands_that_come_before_the_room_is_joined_wait_for_it() {
+    let server = Server::start();
+    let (mut command, _settings) = parlor();
+    command.args(["join", &server.link("eager"), "--headless", "--json", "--commands", "--name", "Ana"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"say Hello\nmute\nleave\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains("\"joined\"") && !told.contains("\"error\""), "{told}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The command line, and what it means together with the environment and the settings.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -34,7 +35,7 @@ A bare room is looked for on --server, else PARLOR_SERVER, else `server` in conf
 
 const COMMANDS_HELP: &str = "\
 Take commands from standard input, one a line: say TEXT, mute, unmute, deafen, undeafen, camera on, camera off, video SOURCE, \
-audio SOURCE, speaker SINK, restart-ice, leave";
+audio SOURCE, speaker SINK, restart-ice, leave; they wait until the room is joined";
 
 /// Video calls from desktop to desktop and browser.
 #[derive(Debug, Parser)]
@@ -140,6 +141,14 @@ pub enum UsageError {
         /// What is wrong with it.
         reason: InvalidId,
     },
+    /// A file that was to be seen or heard.
+    #[error("The file {} can't be played: {why}.", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The first word is neither a command nor a link.
     #[error("“{0}” is neither a command nor a link. To join a room by its name: parlor join {0} --server URL")]
     NotALink(String),
@@ -179,6 +188,20 @@ impl Choices {
         name.parse().map_err(|reason| UsageError::Name { name: name.to_owned(), reason })
     }
 
+    /// Looks whether the files that are to be played are there and may be read.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check_files(&self) -> Result<(), UsageError> {
+        if let Some(VideoSource::File(path)) = &self.video {
+            check_file(path)?;
+        }
+        if let Some(AudioSource::File(path)) = &self.audio {
+            check_file(path)?;
+        }
+        Ok(())
+    }
+
     /// Whether the microphone's sound is to be processed.
     pub fn audio_processing(&self, config: &Config) -> bool {
         self.audio_processing.map_or(config.audio_processing, |choice| choice == OnOff::On)
@@ -201,6 +224,7 @@ impl JoinArgs {
     /// # Errors
     /// [`UsageError`], in words.
     pub fn headless_options(self, config: &Config) -> Result<HeadlessOptions, UsageError> {
+        self.choices.check_files()?;
         let name = self.choices.name(config, &login_name())?;
         let video = match self.choices.video.clone().unwrap_or(VideoSource::None) {
             VideoSource::TestPattern { .. } => VideoSource::TestPattern { name: name.to_string() },
@@ -221,6 +245,24 @@ impl JoinArgs {
             commands: self.commands,
         })
     }
+}
+
+fn check_file(path: &Path) -> Result<(), UsageError> {
+    let refused = |why: String| UsageError::File { path: path.to_owned(), why };
+    let in_words = |error: std::io::Error| match error.kind() {
+        ErrorKind::NotFound => refused("there is no such file".into()),
+        ErrorKind::PermissionDenied => refused("you are not allowed to read it".into()),
+        _ => refused(error.to_string()),
+    };
+    let kind = std::fs::metadata(path).map_err(in_words)?;
+    if kind.is_dir() {
+        return Err(refused("it is a folder".into()));
+    }
+    // Only files: opening a pipe waits for its other end.
+    if kind.is_file() {
+        std::fs::File::open(path).map_err(in_words)?;
+    }
+    Ok(())
 }
 
 /// The name this user has on this machine; empty where there is none.
@@ -306,6 +348,24 @@ mod tests {
         let flags = ["tea", "--server", "a.example", "--name", "a\u{7}"];
         let error = headless(&flags, &Config::default()).unwrap_err().to_string();
         assert!(error.contains("can't be your name"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_played_is_refused_in_words() {
+        let join = |flag, source: &str| {
+            let told = headless(&["tea", "--server", "a.example", flag, source], &Config::default());
+            told.err().map(|error| error.to_string())
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(join("--video", &format!("file:{}", file.path().display())), None);
+        for (flag, source, words) in [
+            ("--video", "file:/no/such.y4m", "The file /no/such.y4m can't be played: there is no such file."),
+            ("--audio", "file:/no/such.wav", "there is no such file"),
+            ("--audio", "file:/", "it is a folder"),
+        ] {
+            let told = join(flag, source).unwrap();
+            assert!(told.contains(words), "{told}");
+        }
     }
 
     #[test]

@@ -61,9 +61,12 @@ impl Devices {
         section(&mut text, "Cameras", cameras);
         section(&mut text, "Microphones", self.microphones.iter().map(sound_entry));
         section(&mut text, "Speakers", self.speakers.iter().map(sound_entry));
-        for problem in &self.problems {
-            // Cannot fail: a String takes everything.
-            let _ = writeln!(text, "{}", problem.message);
+        for (index, Problem { message, .. }) in self.problems.iter().enumerate() {
+            // What keeps microphones and speakers from being listed is often one thing.
+            if self.problems[..index].iter().all(|earlier| earlier.message != *message) {
+                // Cannot fail: a String takes everything.
+                let _ = writeln!(text, "{message}");
+            }
         }
         text
     }
@@ -118,6 +121,16 @@ pub(crate) fn reason_word(reason: DeviceReason) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_trouble_with_two_kinds_is_told_once_to_people() {
+        let message = "This system has no sound server.";
+        let problem = |kind| Problem { kind, reason: DeviceReason::NoSoundServer, message: message.into() };
+        let problems = vec![problem("microphone"), problem("speaker")];
+        let devices = Devices { cameras: Vec::new(), microphones: Vec::new(), speakers: Vec::new(), problems };
+        assert_eq!(devices.to_text().matches(message).count(), 1);
+        assert_eq!(devices.to_json()["problems"].as_array().map(Vec::len), Some(2));
+    }
 
     #[test]
     fn nothing_found_is_said_with_its_reason() {

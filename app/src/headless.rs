@@ -109,7 +109,7 @@ struct Headless {
     call: Call,
     media: LocalMedia,
     ledger: Ledger,
-    reporter: Reporter<std::io::Stdout>,
+    reporter: Reporter<std::io::Stdout, std::io::Stderr>,
     devices: DeviceWatch,
     signals: Signals,
     say: Option<SayOnce>,
@@ -148,7 +148,7 @@ impl Headless {
             call: Call::start(config, media.clone(), &runtime, Arc::new(|| {})),
             media,
             ledger: Ledger::new(Instant::now()),
-            reporter: Reporter::new(std::io::stdout(), options.json),
+            reporter: Reporter::new(std::io::stdout(), std::io::stderr(), options.json),
             devices: DeviceWatch::default(),
             signals,
             say: options.say.map(SayOnce::new),
@@ -166,9 +166,13 @@ impl Headless {
             Stop::Wanted => self.leave(Outcome::Done).await?,
             Stop::Interrupted => self.leave(Outcome::Interrupted).await?,
             Stop::Ended(EndReason::Left) => Outcome::Done,
-            Stop::Ended(EndReason::Refused { .. } | EndReason::Unreachable { .. } | EndReason::Replaced) => {
-                Outcome::Failed
-            }
+            Stop::Ended(
+                EndReason::Refused { .. }
+                | EndReason::Unreachable { .. }
+                | EndReason::Untrusted { .. }
+                | EndReason::WrongAddress { .. }
+                | EndReason::Replaced,
+            ) => Outcome::Failed,
         };
         if let Some(snapshots) = &mut self.snapshots {
             snapshots.finish().await;
@@ -200,7 +204,8 @@ impl Headless {
                 () = at(say_at) => self.say_it(),
                 () = at(leave_at) => return Ok(Stop::Wanted),
                 () = self.signals.next() => return Ok(Stop::Interrupted),
-                Some(command) = next_command(&mut self.commands) => {
+                // Before that they wait where they come from: `say` has nobody to say it to.
+                Some(command) = next_command(&mut self.commands), if self.ledger.joined() => {
                     if self.obey(command)? {
                         return Ok(Stop::Wanted);
                     }

@@ -90,6 +90,7 @@ fn join_headless(join: JoinArgs) -> Result<ExitCode, Failure> {
 
 #[cfg(feature = "gui")]
 fn open_window(room_or_link: Option<String>, choices: Choices) -> Result<ExitCode, Failure> {
+    choices.check_files()?;
     let config = Config::load()?;
     parlor::ui::run(parlor::cli::window_options(room_or_link, choices, config)).map_err(Failure::Window)?;
     Ok(ExitCode::SUCCESS)

@@ -12,6 +12,7 @@ pub struct Server {
     process: Process,
     address: String,
     state: TempDir,
+    flags: &'static [&'static str],
 }
 
 impl Server {
@@ -20,12 +21,21 @@ impl Server {
     /// # Panics
     /// When it does not.
     pub fn start() -> Self {
-        let state = tempfile::tempdir().expect("a temporary folder can be made");
-        let (process, address) = listen("127.0.0.1:0", &state);
-        Self { process, address, state }
+        Self::start_with(&[])
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// The same with a certificate of its own.
+    pub fn start_self_signed() -> Self {
+        Self::start_with(&["--tls-self-signed"])
+    }
+
+    fn start_with(flags: &'static [&'static str]) -> Self {
+        let state = tempfile::tempdir().expect("a temporary folder can be made");
+        let (process, address) = listen("127.0.0.1:0", flags, &state);
+        Self { process, address, state, flags }
+    }
+
+    /// `http://127.0.0.1:PORT`, with a certificate `https`.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -45,17 +55,17 @@ impl Server {
     /// # Panics
     /// When it does not listen.
     pub fn start_again(&mut self) -> Instant {
-        let bind = self.address.trim_start_matches("http://").to_owned();
-        let (process, address) = listen(&bind, &self.state);
+        let (_, bind) = self.address.split_once("://").expect("an address has a scheme");
+        let (process, address) = listen(bind, self.flags, &self.state);
         assert_eq!(address, self.address);
         self.process = process;
         Instant::now()
     }
 }
 
-fn listen(bind: &str, state: &TempDir) -> (Process, String) {
+fn listen(bind: &str, flags: &[&str], state: &TempDir) -> (Process, String) {
     let mut command = Command::new(programs::parlor_server());
-    command.args(["--bind", bind, "--ice-server", "none", "--state-dir"]).arg(state.path());
+    command.args(["--bind", bind, "--ice-server", "none", "--state-dir"]).arg(state.path()).args(flags);
     let process = Process::start("the server", &mut command);
     let deadline = Instant::now() + DEADLINE;
     while let Some((_, line)) = process.line(deadline) {

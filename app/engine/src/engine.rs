@@ -221,6 +221,7 @@ impl Engine {
             | Event::PeerBack { .. }
             | Event::ChatReceived { .. }
             | Event::PeerMedia { .. }
+            | Event::JoinDelayed { .. }
             | Event::SignalingLost
             | Event::SignalingRestored
             | Event::Error { .. } => {}
@@ -232,7 +233,7 @@ impl Engine {
         if self.signaling.as_ref().is_none_or(|signaling| signaling.id() != socket) {
             return;
         }
-        if matches!(event, SignalingEvent::Closed { .. }) {
+        if matches!(event, SignalingEvent::OpenFailed { .. } | SignalingEvent::Closed { .. }) {
             self.signaling = None;
         }
         self.handle(|session, now| session.handle_signaling(event, now));

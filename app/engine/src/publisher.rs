@@ -141,6 +141,7 @@ fn first_snapshot(media: &LocalMedia) -> Snapshot {
     let room = RoomView {
         phase: Phase::Idle,
         room: None,
+        server_problem: None,
         self_id: None,
         name: None,
         peers: Vec::new(),

@@ -67,7 +67,8 @@ pub(crate) struct SignalingClient {
 }
 
 impl SignalingClient {
-    /// Starts to connect; everything else is reported on `events`, [`SignalingEvent::Closed`] once and last.
+    /// Starts to connect; everything else is reported on `events`, [`SignalingEvent::OpenFailed`] or
+    /// [`SignalingEvent::Closed`] once and last.
     pub(crate) fn open(
         id: SocketId,
         address: ServerAddress,
@@ -112,13 +113,17 @@ async fn run(
         connected = connect::connect(&address, policy.connect_timeout) => connected,
         () = dropped(&mut outgoing) => return,
     };
-    let closed = match connected {
-        Ok(socket) => {
-            let _gone = events.send((id, SignalingEvent::Opened)).await;
-            carry(id, socket, policy, &mut outgoing, &events).await
+    let socket = match connected {
+        Ok(socket) => socket,
+        Err(error) => {
+            debug!(%error, "no connection to the server");
+            let event = SignalingEvent::OpenFailed { failure: error.failure(), reason: error.to_string() };
+            let _gone = events.send((id, event)).await;
+            return;
         }
-        Err(error) => Closed { reason: error.to_string(), retry_after_ms: None },
     };
+    let _gone = events.send((id, SignalingEvent::Opened)).await;
+    let closed = carry(id, socket, policy, &mut outgoing, &events).await;
     debug!(reason = closed.reason, "signaling closed");
     let Closed { reason, retry_after_ms } = closed;
     let _gone = events.send((id, SignalingEvent::Closed { reason, retry_after_ms })).await;
@@ -246,6 +251,7 @@ fn retry_after(event: &SignalingEvent) -> Option<u64> {
         SignalingEvent::Message(_)
         | SignalingEvent::Opened
         | SignalingEvent::Undecodable(_)
+        | SignalingEvent::OpenFailed { .. }
         | SignalingEvent::Closed { .. } => None,
     }
 }

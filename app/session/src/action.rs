@@ -10,7 +10,7 @@ use crate::{ConnectionId, Generation, OperationId};
 /// answers each with exactly one `ConnectionEvent`. Actions for a connection that it has closed do nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Open a socket to the server; answered with `SignalingEvent::Opened` or `Closed`. What was left of an earlier
+    /// Open a socket to the server; answered with `SignalingEvent::Opened` or `OpenFailed`. What was left of an earlier
     /// socket is dropped, and nothing more is reported of it.
     OpenSignaling,
     /// Close the socket with code 1000, which leaves the room, after all before is sent. Nothing more is reported of it.

@@ -11,6 +11,9 @@ pub struct SessionConfig {
     pub boot_id: Option<String>,
     /// How long a first join may take before it is given up. 15 s: a user would have looked up by then.
     pub first_join_timeout: Duration,
+    /// How long a first join may be silent before the user is told that the server has not answered. 3 s: a far server
+    /// and a slow line together take less.
+    pub join_silence_max: Duration,
     /// How long opening the socket, and then joining, may each take. 10 s: more than TCP, TLS and three resends need.
     pub signaling_step_timeout: Duration,
     /// The first bound of the wait before the socket is opened again; doubled each time (`PROTOCOL.md`).
@@ -53,6 +56,7 @@ impl Default for SessionConfig {
             client: concat!("parlor ", env!("CARGO_PKG_VERSION")).to_owned(),
             boot_id: None,
             first_join_timeout: Duration::from_secs(15),
+            join_silence_max: Duration::from_secs(3),
             signaling_step_timeout: Duration::from_secs(10),
             signaling_backoff_base: Duration::from_millis(100),
             signaling_backoff_max: Duration::from_secs(2),

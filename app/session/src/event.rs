@@ -15,13 +15,31 @@ pub enum SignalingEvent {
     Message(ServerMessage),
     /// The server said something that is no message; the text is the reader's complaint.
     Undecodable(String),
-    /// The socket could not be opened, or has ended.
+    /// The socket could not be opened.
+    OpenFailed {
+        /// Whether another attempt may go better.
+        failure: OpenFailure,
+        /// Why, as a sentence for the user.
+        reason: String,
+    },
+    /// The socket has ended.
     Closed {
         /// Why, in words for the user.
         reason: String,
         /// When the server wants to see us again, in milliseconds.
         retry_after_ms: Option<u64>,
     },
+}
+
+/// What it means for the next attempt that a socket could not be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenFailure {
+    /// It may pass: nobody answers, the network is away.
+    Passing,
+    /// Whoever answers has a certificate that nobody vouches for.
+    Certificate,
+    /// What answers there is no server of ours, or is spoken to in the wrong way.
+    WrongAddress,
 }
 
 /// What the shell reports of a transport.
@@ -163,6 +181,11 @@ pub enum Event {
         /// What they do now.
         state: MediaState,
     },
+    /// Joining takes longer, since the server is not reached; it is tried again.
+    JoinDelayed {
+        /// Why, as a sentence.
+        message: String,
+    },
     /// The server is out of reach; media goes on.
     SignalingLost,
     /// The server is back.
@@ -211,6 +234,16 @@ pub enum EndReason {
         /// A sentence that says it, and why.
         message: String,
     },
+    /// Whoever answered a first join has a certificate that nobody vouches for.
+    Untrusted {
+        /// A sentence that says it.
+        message: String,
+    },
+    /// No server of ours is at the address of a first join.
+    WrongAddress {
+        /// A sentence that says it.
+        message: String,
+    },
     /// The same membership was taken over by another connection.
     Replaced,
 }
@@ -219,7 +252,10 @@ impl fmt::Display for EndReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Left => write!(formatter, "You left the call."),
-            Self::Refused { code: _, message } | Self::Unreachable { message } => write!(formatter, "{message}"),
+            Self::Refused { code: _, message }
+            | Self::Unreachable { message }
+            | Self::Untrusted { message }
+            | Self::WrongAddress { message } => write!(formatter, "{message}"),
             Self::Replaced => write!(formatter, "This call was continued somewhere else."),
         }
     }

@@ -33,7 +33,9 @@ mod view;
 pub use action::Action;
 pub use command::{Command, MediaState};
 pub use config::SessionConfig;
-pub use event::{Channel, ConnectionEvent, ConnectionState, EndReason, Event, PeerLeftReason, SignalingEvent};
+pub use event::{
+    Channel, ConnectionEvent, ConnectionState, EndReason, Event, OpenFailure, PeerLeftReason, SignalingEvent,
+};
 pub use id::{ConnectionId, Generation, OperationId, StreamId};
 pub use session::Session;
-pub use view::{Author, ChatLine, PeerState, PeerView, Phase, Presence, RoomView};
+pub use view::{Author, ChatLine, PeerState, PeerView, Phase, Presence, RoomView, ServerProblem};

@@ -97,6 +97,11 @@ impl SignalingLink {
         self.state == State::Ready
     }
 
+    /// Whether a socket is on its way.
+    pub(crate) fn is_opening(&self) -> bool {
+        matches!(self.state, State::Opening { .. })
+    }
+
     /// Whether there is a socket that can be written.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.state, State::Joining { .. } | State::Ready)

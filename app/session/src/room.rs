@@ -26,8 +26,8 @@ pub(crate) struct Joining {
     pub(crate) room: RoomId,
     pub(crate) name: DisplayName,
     pub(crate) give_up_at: Instant,
-    /// Why the last attempt came to nothing, in words.
-    pub(crate) last_problem: Option<String>,
+    /// When to tell that the server has not answered, unless something else was told before.
+    pub(crate) tell_silence_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -73,6 +73,13 @@ impl Membership {
     pub(crate) fn give_up_at(&self) -> Option<Instant> {
         match self {
             Self::Joining(joining) => Some(joining.give_up_at),
+            Self::None | Self::Member(_) | Self::Ended { .. } => None,
+        }
+    }
+
+    pub(crate) fn tell_silence_at(&self) -> Option<Instant> {
+        match self {
+            Self::Joining(joining) => joining.tell_silence_at,
             Self::None | Self::Member(_) | Self::Ended { .. } => None,
         }
     }

@@ -13,8 +13,8 @@ use crate::random::Random;
 use crate::reconnect::{LinkStep, SignalingLink};
 use crate::room::{Joining, Membership};
 use crate::{
-    Action, Author, ChatLine, Command, ConnectionEvent, ConnectionId, EndReason, Event, Generation, MediaState, Phase,
-    RoomView, SessionConfig, SignalingEvent,
+    Action, Author, ChatLine, Command, ConnectionEvent, ConnectionId, EndReason, Event, Generation, MediaState,
+    OpenFailure, Phase, RoomView, ServerProblem, SessionConfig, SignalingEvent,
 };
 
 /// One call, from joining to leaving. See the crate's documentation for the contract.
@@ -26,6 +26,8 @@ pub struct Session {
     link: SignalingLink,
     /// Whether the user was told that the server is out of reach.
     told_signaling_lost: bool,
+    /// Why the last attempt to reach the server came to nothing.
+    server_problem: Option<ServerProblem>,
     /// When to send again what the server refused for being too much.
     resync_at: Option<Instant>,
     mesh: Mesh,
@@ -45,6 +47,7 @@ impl Session {
             membership: Membership::None,
             link: SignalingLink::new(),
             told_signaling_lost: false,
+            server_problem: None,
             resync_at: None,
             mesh: Mesh::default(),
             retired: Retired::default(),
@@ -81,6 +84,7 @@ impl Session {
                 self.out
                     .complain(None, format!("The server said something that this program does not understand: {why}."));
             }
+            SignalingEvent::OpenFailed { failure, reason } => self.open_failed(failure, reason, now),
             SignalingEvent::Closed { reason, retry_after_ms } => {
                 self.link.ask_to_wait(retry_after_ms, &self.config);
                 self.signaling_closed(reason, now);
@@ -110,9 +114,12 @@ impl Session {
             Some(LinkStep::Open) => self.out.act(Action::OpenSignaling),
             Some(LinkStep::Drop) => {
                 self.out.act(Action::DropSignaling);
-                self.note_signaling_lost("it did not answer in time".into());
+                self.note_signaling_lost("The server did not answer in time".into());
             }
             None => {}
+        }
+        if self.membership.tell_silence_at().is_some_and(|at| at <= now) {
+            self.note_signaling_lost("The server has not answered yet".into());
         }
         if self.resync_at.is_some_and(|at| at <= now) {
             self.resync_at = None;
@@ -135,10 +142,11 @@ impl Session {
     /// When to call [`Session::handle_timeout`], and what for.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
         let give_up = self.membership.give_up_at().map(|at| (at, "first join"));
+        let silence = self.membership.tell_silence_at().map(|at| (at, "silence"));
         let link = self.link.poll_timeout().map(|at| (at, "signaling"));
         let resync = self.resync_at.map(|at| (at, "rate limit"));
         let mesh = self.mesh.poll_timeout(self.config.lost_peer_timeout);
-        [give_up, link, resync, mesh].into_iter().flatten().min()
+        [give_up, silence, link, resync, mesh].into_iter().flatten().min()
     }
 
     /// The whole room as one value.
@@ -147,6 +155,7 @@ impl Session {
         RoomView {
             phase: self.phase(),
             room: room.cloned(),
+            server_problem: self.server_problem.clone(),
             self_id: self.membership.member().map(|member| member.self_id.clone()),
             name: name.cloned(),
             peers: self.mesh.views(),
@@ -173,8 +182,10 @@ impl Session {
             return self.out.complain(None, "You are in a call already; leave it first.");
         }
         let give_up_at = now + self.config.first_join_timeout;
-        self.membership = Membership::Joining(Joining { room, name, give_up_at, last_problem: None });
+        let tell_silence_at = Some(now + self.config.join_silence_max);
+        self.membership = Membership::Joining(Joining { room, name, give_up_at, tell_silence_at });
         self.told_signaling_lost = false;
+        self.server_problem = None;
         self.chat = Chat::default();
         self.link.stop();
         self.link.open(&self.config, now);
@@ -205,8 +216,8 @@ impl Session {
     }
 
     fn give_up(&mut self, now: Instant) {
-        let Membership::Joining(joining) = &self.membership else { return };
-        let message = joining.last_problem.clone().unwrap_or_else(|| "The server did not answer in time".to_owned());
+        let silence = || "The server did not answer in time".to_owned();
+        let message = self.server_problem.take().map_or_else(silence, |problem| problem.message);
         self.end(EndReason::Unreachable { message }, now);
     }
 
@@ -229,6 +240,22 @@ impl Session {
         self.chat.add(line);
     }
 
+    /// What no second attempt mends ends a first join; in a running call it is told, and media goes on.
+    fn open_failed(&mut self, failure: OpenFailure, reason: String, now: Instant) {
+        if !self.link.is_opening() {
+            return;
+        }
+        let message = crate::env::shortened(reason);
+        let joining = matches!(self.membership, Membership::Joining(_));
+        match failure {
+            OpenFailure::Certificate if joining => return self.end(EndReason::Untrusted { message }, now),
+            OpenFailure::WrongAddress if joining => return self.end(EndReason::WrongAddress { message }, now),
+            OpenFailure::Passing | OpenFailure::Certificate | OpenFailure::WrongAddress => {}
+        }
+        self.link.closed(&self.config, &mut self.random, now);
+        self.note_problem(ServerProblem { failure, message });
+    }
+
     fn signaling_closed(&mut self, reason: String, now: Instant) {
         if self.link.closed(&self.config, &mut self.random, now) {
             self.note_signaling_lost(reason);
@@ -236,13 +263,29 @@ impl Session {
     }
 
     fn note_signaling_lost(&mut self, reason: String) {
+        self.note_problem(ServerProblem { failure: OpenFailure::Passing, message: crate::env::shortened(reason) });
+    }
+
+    /// Tells what is new in it.
+    fn note_problem(&mut self, problem: ServerProblem) {
+        let ServerProblem { failure, message } = problem.clone();
+        let is_news = self.server_problem.replace(problem.clone()) != Some(problem);
         match &mut self.membership {
-            Membership::Joining(joining) => joining.last_problem = Some(crate::env::shortened(reason)),
-            Membership::Member(_) if !self.told_signaling_lost => {
-                self.told_signaling_lost = true;
-                self.out.tell(Event::SignalingLost);
+            Membership::Joining(joining) => {
+                joining.tell_silence_at = None;
+                if is_news {
+                    self.out.tell(Event::JoinDelayed { message });
+                }
             }
-            Membership::Member(_) | Membership::None | Membership::Ended { .. } => {}
+            Membership::Member(_) => {
+                if !std::mem::replace(&mut self.told_signaling_lost, true) {
+                    self.out.tell(Event::SignalingLost);
+                }
+                if is_news && failure != OpenFailure::Passing {
+                    self.out.complain(None, message);
+                }
+            }
+            Membership::None | Membership::Ended { .. } => {}
         }
     }
 

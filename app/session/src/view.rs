@@ -2,7 +2,7 @@
 
 use parlor_proto::{DisplayName, Limits, PeerId, RoomId, RoomPolicy, SuspendReason};
 
-use crate::{ConnectionId, EndReason, Generation, MediaState};
+use crate::{ConnectionId, EndReason, Generation, MediaState, OpenFailure};
 
 /// The whole room as one value.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,6 +11,8 @@ pub struct RoomView {
     pub phase: Phase,
     /// The room that was joined or is being joined.
     pub room: Option<RoomId>,
+    /// Why the last attempt to reach the server came to nothing; none once we are in its room.
+    pub server_problem: Option<ServerProblem>,
     /// Who we are, once the server said so.
     pub self_id: Option<PeerId>,
     /// Our name: as the server wrote it, before that as the user did.
@@ -27,6 +29,15 @@ pub struct RoomView {
     pub policy: RoomPolicy,
     /// What the server allows, once it said so.
     pub limits: Option<Limits>,
+}
+
+/// Why the server is not reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerProblem {
+    /// Whether it may pass by itself. A first join does not go on with one that does not.
+    pub failure: OpenFailure,
+    /// A sentence.
+    pub message: String,
 }
 
 /// Where the call stands.

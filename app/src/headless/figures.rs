@@ -9,6 +9,8 @@ use serde::Serialize;
 pub(super) struct Figures {
     /// Since the start of the program.
     pub seconds: f64,
+    /// Whether we were ever in the room.
+    pub joined: bool,
     /// Everybody who was in the room, in the order in which they came; those who left keep their last figures.
     pub peers: Vec<PeerFigures>,
     /// What we sent.

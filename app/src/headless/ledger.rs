@@ -17,6 +17,7 @@ const PEERS_MAX: usize = 256;
 /// The figures of the call so far.
 pub(super) struct Ledger {
     started: Instant,
+    joined: bool,
     /// In the order in which they came.
     peers: Vec<Entry>,
     last_stats: Option<LastStats>,
@@ -39,7 +40,7 @@ struct LastStats {
 
 impl Ledger {
     pub(super) fn new(started: Instant) -> Self {
-        Self { started, peers: Vec::new(), last_stats: None, observed: Duration::ZERO }
+        Self { started, joined: false, peers: Vec::new(), last_stats: None, observed: Duration::ZERO }
     }
 
     /// Takes note of what happened; what is to be printed of it.
@@ -48,6 +49,7 @@ impl Ledger {
     pub(super) fn handle_event(&mut self, event: &Event, frames_encoded: u64) -> Option<Line> {
         match event {
             Event::Joined { peer_id, room, name, resumed } => {
+                self.joined = true;
                 Some(Line::joined(peer_id.clone(), room.clone(), name.clone(), *resumed))
             }
             Event::PeerJoined { peer_id, name } => {
@@ -70,6 +72,7 @@ impl Ledger {
                 Some(Line::Chat { who: self.who(peer_id), text: text.clone(), sent_at_ms: *sent_at_ms })
             }
             Event::PeerMedia { peer_id, state } => Some(Line::PeerMedia { who: self.who(peer_id), state: *state }),
+            Event::JoinDelayed { message } => Some(Line::JoinDelayed { message: message.clone() }),
             Event::SignalingLost => Some(Line::SignalingLost),
             Event::SignalingRestored => Some(Line::SignalingRestored),
             Event::Error { code, message } => Some(Line::error(*code, message)),
@@ -88,6 +91,11 @@ impl Ledger {
                 entry.figures.take(view);
             }
         }
+    }
+
+    /// Whether we were ever in the room.
+    pub(super) fn joined(&self) -> bool {
+        self.joined
     }
 
     /// Those who are in the room.
@@ -131,6 +139,7 @@ impl Ledger {
         let bitrate_bps = per_second(bytes * 8, passed) as u64;
         Figures {
             seconds: rounded(now.saturating_duration_since(self.started).as_secs_f64()),
+            joined: self.joined,
             peers: self.peers.iter().map(|entry| entry.figures.clone()).collect(),
             sent: SentFigures::new(sent, bitrate_bps),
             cpu_seconds: cpu_time::ProcessTime::try_now().ok().map(|time| rounded(time.as_duration().as_secs_f64())),

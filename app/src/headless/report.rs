@@ -24,6 +24,7 @@ pub(super) enum Line {
     PeerLeft { who: Who, reason: &'static str },
     Chat { who: Who, text: String, sent_at_ms: u64 },
     PeerMedia { who: Who, state: MediaState },
+    JoinDelayed { message: String },
     SignalingLost,
     SignalingRestored,
     Error { code: Option<String>, message: String },
@@ -31,15 +32,16 @@ pub(super) enum Line {
     Summary(Figures),
 }
 
-/// Prints lines.
-pub(super) struct Reporter<W> {
+/// Prints lines; those for people that tell trouble go where trouble is told, those in JSON all the same way.
+pub(super) struct Reporter<W, E> {
     out: W,
+    trouble: E,
     json: bool,
 }
 
-impl<W: Write> Reporter<W> {
-    pub(super) fn new(out: W, json: bool) -> Self {
-        Self { out, json }
+impl<W: Write, E: Write> Reporter<W, E> {
+    pub(super) fn new(out: W, trouble: E, json: bool) -> Self {
+        Self { out, trouble, json }
     }
 
     /// Prints at once, so that whoever reads a pipe knows what we know.
@@ -50,6 +52,10 @@ impl<W: Write> Reporter<W> {
         if self.json {
             writeln!(self.out, "{}", line.to_json())?;
         } else if let Some(text) = line.to_text() {
+            if line.is_trouble() {
+                writeln!(self.trouble, "{text}")?;
+                return self.trouble.flush();
+            }
             writeln!(self.out, "{text}")?;
         }
         self.out.flush()
@@ -61,9 +67,9 @@ pub(super) fn end_error(reason: &EndReason) -> Option<Line> {
     match reason {
         EndReason::Left => None,
         EndReason::Refused { code, message: _ } => Some(Line::error(Some(*code), &reason.to_string())),
-        EndReason::Unreachable { .. } => {
-            Some(Line::Error { code: Some("unreachable".into()), message: reason.to_string() })
-        }
+        EndReason::Unreachable { .. } => Some(Line::ended("unreachable", reason)),
+        EndReason::Untrusted { .. } => Some(Line::ended("untrusted", reason)),
+        EndReason::WrongAddress { .. } => Some(Line::ended("wrong_address", reason)),
         EndReason::Replaced => Some(Line::error(Some(ErrorCode::Replaced), &reason.to_string())),
     }
 }
@@ -75,6 +81,29 @@ impl Line {
 
     pub(super) fn error(code: Option<ErrorCode>, message: &str) -> Self {
         Self::Error { code: code.map(word), message: message.to_owned() }
+    }
+
+    fn is_trouble(&self) -> bool {
+        match self {
+            Self::Error { .. } | Self::JoinDelayed { .. } => true,
+            Self::Summary(figures) => !figures.joined,
+            Self::Joined { .. }
+            | Self::PeerJoined(_)
+            | Self::PeerConnected { .. }
+            | Self::PeerReconnecting(_)
+            | Self::PeerAway(_)
+            | Self::PeerBack(_)
+            | Self::PeerLeft { .. }
+            | Self::Chat { .. }
+            | Self::PeerMedia { .. }
+            | Self::SignalingLost
+            | Self::SignalingRestored
+            | Self::Stats(_) => false,
+        }
+    }
+
+    fn ended(code: &str, reason: &EndReason) -> Self {
+        Self::Error { code: Some(code.to_owned()), message: reason.to_string() }
     }
 
     /// `{"event": …}`.
@@ -95,6 +124,9 @@ impl Line {
                 of_peer("chat", who, json!({"text": text, "sent_at_ms": sent_at_ms}))
             }
             Self::PeerMedia { who, state } => of_peer("peer_media", who, media_json(state)),
+            Self::JoinDelayed { message } => {
+                json!({"event": "error", "code": "unreachable", "message": message, "retrying": true})
+            }
             Self::SignalingLost => json!({"event": "signaling_lost"}),
             Self::SignalingRestored => json!({"event": "signaling_restored"}),
             Self::Error { code, message } => json!({"event": "error", "code": code, "message": message}),
@@ -117,7 +149,10 @@ impl Line {
             Self::PeerLeft { who: (_, name), .. } => format!("{name} is gone."),
             Self::Chat { who: (_, name), text, .. } => format!("{name}: {text}"),
             Self::PeerMedia { who: (_, name), state } => media_text(name, state),
-            Self::SignalingLost => "The server is out of reach; the call goes on.".to_owned(),
+            Self::JoinDelayed { message } => format!("{message}; trying again…"),
+            Self::SignalingLost => {
+                "The server can't be reached; trying again. The call goes on, but nobody new can join.".to_owned()
+            }
             Self::SignalingRestored => "The server is back.".to_owned(),
             Self::Error { message, .. } => format!("Error: {message}"),
             Self::Stats(_) => return None,
@@ -192,6 +227,9 @@ fn word(value: impl serde::Serialize) -> String {
 }
 
 fn summary_text(figures: &Figures) -> String {
+    if !figures.joined {
+        return format!("Not joined; stopped after {:.0} s.", figures.seconds);
+    }
     let sent = &figures.sent;
     let mut text = format!(
         "After {:.0} s: {} frames captured, {} encoded, {} kbit/s.",
@@ -221,7 +259,7 @@ mod tests {
     fn every_line_is_one_json_object_with_its_event() {
         for (line, event) in lines() {
             let mut out = Vec::new();
-            Reporter::new(&mut out, true).print(&line).unwrap();
+            Reporter::new(&mut out, Vec::new(), true).print(&line).unwrap();
             let text = String::from_utf8(out).unwrap();
             assert_eq!(text.matches('\n').count(), 1, "{text}");
             let object: Value = serde_json::from_str(&text).unwrap();
@@ -276,11 +314,31 @@ mod tests {
     }
 
     #[test]
+    fn trouble_is_told_to_people_apart_from_the_call() {
+        let mut figures = figures();
+        figures.joined = false;
+        let (mut out, mut trouble) = (Vec::new(), Vec::new());
+        let mut reporter = Reporter::new(&mut out, &mut trouble, false);
+        for line in [Line::JoinDelayed { message: "No answer".into() }, Line::PeerJoined(bo()), Line::Summary(figures)]
+        {
+            reporter.print(&line).unwrap();
+        }
+        assert_eq!(String::from_utf8(out).unwrap(), "Bo is here.\n");
+        let trouble = String::from_utf8(trouble).unwrap();
+        assert_eq!(trouble, "No answer; trying again…\nNot joined; stopped after 1 s.\n");
+    }
+
+    #[test]
     fn a_call_that_was_refused_tells_the_code() {
         let reason = EndReason::Refused { code: ErrorCode::RoomFull, message: "This room is full.".into() };
         let line = end_error(&reason).unwrap();
         assert_eq!(line, Line::Error { code: Some("room_full".into()), message: "This room is full.".into() });
         assert_eq!(end_error(&EndReason::Left), None);
+        let untrusted = end_error(&EndReason::Untrusted { message: "Another certificate".into() });
+        assert_eq!(
+            untrusted,
+            Some(Line::Error { code: Some("untrusted".into()), message: "Another certificate".into() })
+        );
     }
 
     fn lines() -> Vec<(Line, &'static str)> {
@@ -295,6 +353,7 @@ mod tests {
             (Line::PeerLeft { who: bo(), reason: "timeout" }, "peer_left"),
             (Line::Chat { who: bo(), text: "two\nlines".into(), sent_at_ms: 1 }, "chat"),
             (Line::PeerMedia { who: bo(), state: MediaState::default() }, "peer_media"),
+            (Line::JoinDelayed { message: "The server does not answer".into() }, "error"),
             (Line::SignalingLost, "signaling_lost"),
             (Line::SignalingRestored, "signaling_restored"),
             (Line::error(Some(ErrorCode::RoomFull), "x"), "error"),
@@ -305,7 +364,7 @@ mod tests {
 
     fn figures() -> Figures {
         let peers = vec![PeerFigures { name: "Bo".into(), ..PeerFigures::default() }];
-        Figures { seconds: 1.0, peers, sent: SentFigures::default(), cpu_seconds: None }
+        Figures { seconds: 1.0, joined: true, peers, sent: SentFigures::default(), cpu_seconds: None }
     }
 
     fn bo() -> Who {

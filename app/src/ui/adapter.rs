@@ -3,7 +3,9 @@
 use parlor_engine::{EndReason, Notice, PeerMediaView, Snapshot};
 use parlor_media::{AudioDeviceError, CameraError, DeviceReason, SourceStatus};
 use parlor_proto::{CameraState, ErrorCode, MicrophoneState, PeerId, Reason, SuspendReason};
-use parlor_session::{Author, MediaState, PeerLeftReason, PeerState, PeerView, Phase};
+use parlor_session::{
+    Author, MediaState, OpenFailure, PeerLeftReason, PeerState, PeerView, Phase, RoomView, ServerProblem,
+};
 
 use super::chat_log::{ChatLog, Entry, Said};
 use super::rates::Rates;
@@ -52,7 +54,8 @@ pub fn call_view(snapshot: &Snapshot, around: Around<'_>) -> CallView {
         chat: chat(around.chat, around.local),
         unread: around.unread,
         joining: matches!(room.phase, Phase::Idle | Phase::Joining),
-        banner: banner(&room.phase),
+        join_problem: join_problem(room),
+        banner: banner(&room.phase, room.server_problem.as_ref()),
         speaking_while_muted: snapshot.speaking_while_muted,
         hosting: around.reach.is_some(),
         details: around.details.and_then(|(peer, rates)| details(snapshot, peer, rates)),
@@ -60,12 +63,20 @@ pub fn call_view(snapshot: &Snapshot, around: Around<'_>) -> CallView {
     }
 }
 
-/// Trouble with the server, in words.
-pub fn banner(phase: &Phase) -> Option<Note> {
-    match phase {
-        Phase::Reconnecting => Some(Note::warning("Server out of reach; the call goes on. Trying again…")),
-        Phase::Idle | Phase::Joining | Phase::InRoom | Phase::Ended(_) => None,
+/// Trouble with the server in a call, in words.
+pub fn banner(phase: &Phase, problem: Option<&ServerProblem>) -> Option<Note> {
+    if *phase != Phase::Reconnecting {
+        return None;
     }
+    let lasting = problem.filter(|problem| problem.failure != OpenFailure::Passing);
+    let what = lasting.map_or("The server can’t be reached", |problem| problem.message.as_str());
+    Some(Note::warning(format!("{what}; trying again. The call goes on, but nobody new can join.")))
+}
+
+/// Why joining takes longer, in words.
+fn join_problem(room: &RoomView) -> Option<String> {
+    let problem = room.server_problem.as_ref().filter(|_| room.phase == Phase::Joining)?;
+    Some(format!("{} Trying again…", sentence(&problem.message)))
 }
 
 fn peer_tile(peer: &PeerView, snapshot: &Snapshot, picture: &dyn Fn(&TileId) -> Option<Picture>) -> TileView {
@@ -276,6 +287,14 @@ pub fn ended_view(reason: &EndReason) -> Option<EndedView> {
             message,
         } => ("You could not join", sentence(message), false),
         EndReason::Refused { message, .. } => ("You could not join", sentence(message), true),
+        EndReason::Untrusted { message } => {
+            let words = "Nothing was sent to it. Ask for a new link from someone you trust.";
+            ("This server can’t be trusted", format!("{} {words}", sentence(message)), false)
+        }
+        EndReason::WrongAddress { message } => {
+            let words = "Check the link, or ask for a new one.";
+            ("This address does not work", format!("{} {words}", sentence(message)), false)
+        }
         EndReason::Replaced => {
             ("The call goes on elsewhere", "You joined it again from another window.".to_owned(), true)
         }
@@ -324,6 +343,7 @@ pub fn tell(notice: &Notice, early: bool, name: impl Fn(&PeerId) -> String) -> T
         | Notice::PeerAway { .. }
         | Notice::PeerBack { .. }
         | Notice::PeerMedia { .. }
+        | Notice::JoinDelayed { .. }
         | Notice::SignalingLost
         | Notice::Ended { .. } => Told::Nothing,
     }

@@ -136,6 +136,7 @@ mod tests {
         RoomView {
             phase: Phase::InRoom,
             room: None,
+            server_problem: None,
             self_id: None,
             name: None,
             peers: Vec::new(),

@@ -21,9 +21,10 @@ pub fn toolbar_ui(ui: &mut Ui, layout: &CallLayout, view: &CallView, state: &Cal
         (true, Some(_)) => button(Icon::Warning, "Turn camera off", false),
         (false, _) => button(Icon::CameraOff, "Turn camera on", true),
     };
-    let deafen = match view.deafened {
-        false => button(Icon::Headphones, "Stop hearing others", false),
-        true => button(Icon::HeadphonesOff, "Hear others again", true),
+    let deafen = match (view.deafened, &view.devices.speaker_problem) {
+        (false, None) => button(Icon::Headphones, "Stop hearing others", false),
+        (false, Some(_)) => button(Icon::Warning, "Stop hearing others", false),
+        (true, _) => button(Icon::HeadphonesOff, "Hear others again", true),
     };
     let chat = button(Icon::Message, if state.chat_open { "Close chat" } else { "Open chat" }, false);
     let row = [
@@ -42,12 +43,8 @@ pub fn toolbar_ui(ui: &mut Ui, layout: &CallLayout, view: &CallView, state: &Cal
         let problem = match action {
             Action::Microphone => view.microphone.problem.as_deref().filter(|_| view.microphone.on),
             Action::Camera => view.camera.problem.as_deref().filter(|_| view.camera.on),
-            Action::Deafen
-            | Action::Chat
-            | Action::Settings
-            | Action::Leave
-            | Action::Fullscreen
-            | Action::EndFullscreen => None,
+            Action::Deafen => view.devices.speaker_problem.as_deref().filter(|_| !view.deafened),
+            Action::Chat | Action::Settings | Action::Leave | Action::Fullscreen | Action::EndFullscreen => None,
         };
         let mut response = button.put(ui, rect);
         if let Some(problem) = problem {

@@ -129,6 +129,8 @@ pub struct CallView {
     pub unread: usize,
     /// Not in the room yet.
     pub joining: bool,
+    /// Why that takes longer, in words.
+    pub join_problem: Option<String>,
     /// Trouble that lasts: "The server can't be reached…".
     pub banner: Option<Note>,
     /// Someone speaks into a muted microphone: the user.

@@ -16,6 +16,9 @@ pub fn waiting_ui(ui: &mut Ui, rect: Rect, view: &CallView, commands: &mut Vec<U
         ui.spacing_mut().item_spacing.y = 8.0;
         let title = if view.joining { "Joining…" } else { "Waiting for others…" };
         ui.label(RichText::new(title).font(theme::semibold(theme::SIZE_TITLE)));
+        if let Some(problem) = &view.join_problem {
+            ui.add(egui::Label::new(RichText::new(problem).color(theme::ACCENT)).wrap());
+        }
         if !view.joining {
             quiet(ui, "Send this link to whoever should come. It opens in Parlor and in a browser.");
             ui.add_space(8.0);

@@ -267,6 +267,10 @@ impl Window {
             }
             UiCommand::SetFullscreen(on) => self.ctx.send_viewport_cmd(ViewportCommand::Fullscreen(on)),
             UiCommand::Leave | UiCommand::BackToLobby => {
+                // What another attempt can't mend stays in sight, beside the field where it can be mended.
+                if let Screen::Ended(EndedView { reason, can_rejoin: false, .. }) = &self.screen {
+                    self.problem = Some(reason.clone());
+                }
                 self.leave(Screen::Lobby);
                 self.screen = Screen::Lobby;
                 self.hosted = None;

@@ -46,7 +46,7 @@ fn trouble_is_said_in_words_on_the_tile_and_in_the_header() {
     for words in ["Reconnecting…", "camera off", "Connection too slow for video; sound only"] {
         harness.get_by_label(words);
     }
-    harness.get_by_label_contains("Server out of reach; the call goes on.");
+    harness.get_by_label_contains("The call goes on, but nobody new can join.");
     harness.get_by_label("Chen: camera off");
     harness.get_by_label("5 people");
     harness.get_by_label("12:47");
@@ -68,6 +68,9 @@ fn after_a_call_it_says_why_and_what_to_do() {
     assert_eq!(press(&mut harness, "Rejoin"), [UiCommand::Rejoin]);
     assert_eq!(press(&mut harness, "Back to the lobby"), [UiCommand::BackToLobby]);
     assert!(open("ended-final").query_by_label("Rejoin").is_none());
+    let untrusted = open("ended-untrusted");
+    untrusted.get_by_label("This server can’t be trusted");
+    assert!(untrusted.query_by_label("Rejoin").is_none());
 }
 
 #[test]

@@ -113,6 +113,7 @@ pub fn call(others: usize) -> CallView {
         chat: Vec::new(),
         unread: 0,
         joining: false,
+        join_problem: None,
         banner: None,
         speaking_while_muted: false,
         hosting: false,
@@ -181,7 +182,7 @@ pub fn details() -> DetailsView {
 }
 
 /// The states, by name.
-pub const SCREENS: [&str; 20] = [
+pub const SCREENS: [&str; 21] = [
     "lobby",
     "lobby-preview",
     "lobby-problems",
@@ -202,6 +203,7 @@ pub const SCREENS: [&str; 20] = [
     "call-leave",
     "ended",
     "ended-final",
+    "ended-untrusted",
 ];
 
 /// The state of a name; pictures come from `pictures` where there are any.
@@ -217,6 +219,11 @@ pub fn screen(name: &str, pictures: &[Picture]) -> Screen {
         "ended-final" => ended(&EndReason::Refused {
             code: ErrorCode::UnsupportedVersion,
             message: "This server speaks another version of the protocol.".to_owned(),
+        }),
+        "ended-untrusted" => ended(&EndReason::Untrusted {
+            message: "The server at calls.example.org shows another certificate than its link names: it was set up \
+                      anew, or someone is in between"
+                .to_owned(),
         }),
         _ => call_screen(name, pictures),
     }
@@ -278,7 +285,11 @@ fn call_screen(name: &str, pictures: &[Picture]) -> Screen {
             view.reach = Some("People in the same network can open it. From elsewhere it needs a server.".to_owned());
             view.link = format!("https://192.168.1.20:8443/r/quiet-otter-71k2#fp={}", "0123456789abcdef".repeat(4));
         }
-        "call-joining" => (view.joining, view.elapsed) = (true, None),
+        "call-joining" => {
+            (view.joining, view.elapsed) = (true, None);
+            let words = "The server at calls.example.org can't be reached: connection refused. Trying again…";
+            view.join_problem = Some(words.to_owned());
+        }
         "call-states" => states(&mut view),
         "call-chat" => {
             states(&mut view);
@@ -293,6 +304,8 @@ fn call_screen(name: &str, pictures: &[Picture]) -> Screen {
             view.deafened = true;
             view.speaking_while_muted = true;
             view.camera.problem = camera_busy();
+            view.devices.speaker_problem =
+                adapter::sound_problem(&SourceStatus::Failed(AudioDeviceError::NoDevice { kind: "speaker" }));
             view.unread = 12;
         }
         "call-full" => state.alone = Some(TileId::Peer(peer(0))),
@@ -321,7 +334,7 @@ fn states(view: &mut CallView) {
     view.you.muted = true;
     view.microphone.on = false;
     view.unread = 2;
-    view.banner = adapter::banner(&Phase::Reconnecting);
+    view.banner = adapter::banner(&Phase::Reconnecting, None);
 }
 
 fn camera_busy() -> Option<String> {

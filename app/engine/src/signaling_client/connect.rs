@@ -94,7 +94,8 @@ async fn encrypt(
     let fingerprint = address.fingerprint;
     let config = tokio::task::spawn_blocking(move || tls::client_config(fingerprint));
     let config = config.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
-    let name = ServerName::try_from(host).map_err(|error| failed(error.to_string()))?;
+    let name = ServerName::try_from(host)
+        .map_err(|_invalid| ConnectError::InvalidAddress { url: address.websocket_url.clone() })?;
     let connected = TlsConnector::from(Arc::new(config)).connect(name, tcp).await;
     connected.map_err(|error| ConnectError::tls(server, &error))
 }

@@ -14,25 +14,32 @@ fn impatient() -> EnginePolicy {
     EnginePolicy { session, ..EnginePolicy::default() }
 }
 
-async fn end_of(server: ServerAddress) -> String {
+async fn end_of(server: ServerAddress) -> EndReason {
     let ana = join_with(server, "Ana", 440.0, impatient());
+    tokio::time::timeout(PATIENCE, ana.call.finished()).await.unwrap()
+}
+
+/// The sentence under which a call to an address ends that no second attempt mends.
+async fn wrong_address(websocket_url: String) -> String {
+    let ana = join(ServerAddress { websocket_url, fingerprint: None }, "Ana", 440.0);
     let reason = tokio::time::timeout(PATIENCE, ana.call.finished()).await.unwrap();
-    assert!(matches!(reason, EndReason::Unreachable { .. }), "{reason:?}");
-    reason.to_string()
+    let EndReason::WrongAddress { message } = reason else { panic!("{reason:?}") };
+    message
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_there_is_named_in_a_sentence() {
     let _alone = alone().await;
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let said = end_of(ServerAddress { websocket_url: format!("ws://{unused}/ws"), fingerprint: None }).await;
-    assert_eq!(said, format!("The server at {unused} can't be reached: connection refused"));
+    let reason = end_of(ServerAddress { websocket_url: format!("ws://{unused}/ws"), fingerprint: None }).await;
+    let message = format!("The server at {unused} can't be reached: connection refused");
+    assert_eq!(reason, EndReason::Unreachable { message });
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_is_none_is_named() {
     let _alone = alone().await;
-    let said = end_of(ServerAddress { websocket_url: "http://x".to_owned(), fingerprint: None }).await;
+    let said = wrong_address("http://x".to_owned()).await;
     assert!(said.contains("is not the address of a server"), "{said}");
 }
 
@@ -48,13 +55,28 @@ async fn a_self_signed_server_is_known_by_its_fingerprint_only() {
     let server = serve(config).await.unwrap();
     let right = ServerAddress { websocket_url: format!("wss://{}/ws", server.local_addr()), ..address(&server) };
     assert!(right.fingerprint.is_some());
-    for fingerprint in [Some(Fingerprint([7; 32])), None] {
-        let said = end_of(ServerAddress { fingerprint, ..right.clone() }).await;
-        assert!(said.contains("uses a certificate this link does not vouch for"), "{said}");
+    for (fingerprint, words) in
+        [(Some(Fingerprint([7; 32])), "shows another certificate than its link names"), (None, "would end in #fp=")]
+    {
+        // With a user's patience: this does not wait for it.
+        let ana = join(ServerAddress { fingerprint, ..right.clone() }, "Ana", 440.0);
+        let reason = tokio::time::timeout(PATIENCE, ana.call.finished()).await.unwrap();
+        let EndReason::Untrusted { message } = reason else { panic!("{reason:?}") };
+        assert!(message.contains(words), "{message}");
     }
+    let said = wrong_address(right.websocket_url.replace("wss:", "ws:")).await;
+    assert!(said.contains("its address starts with https"), "{said}");
     let ana = join(right, "Ana", 440.0);
     ana.until("in the room", in_room).await;
     ana.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_tls_says_so_to_whoever_speaks_it() {
+    let _alone = alone().await;
+    let server = serve(server_config(([127, 0, 0, 1], 0).into())).await.unwrap();
+    let said = wrong_address(format!("wss://{}/ws", server.local_addr())).await;
+    assert!(said.contains("does not speak TLS"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,7 +92,7 @@ async fn something_else_than_a_parlor_server_is_recognised() {
             let _written = socket.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
         }
     });
-    let said = end_of(ServerAddress { websocket_url: format!("ws://{at}/ws"), fingerprint: None }).await;
-    assert!(said.contains(&format!("There is no Parlor server at {at}")), "{said}");
+    let said = wrong_address(format!("ws://{at}/ws")).await;
+    assert_eq!(said, format!("There is no Parlor server at {at}"));
     stranger.abort();
 }

@@ -93,6 +93,7 @@ impl Session {
         roster.retain(|info| !is_own(&info.peer_id));
         self.tell_joined(&member, resumed);
         self.membership = Membership::Member(Box::new(member));
+        self.server_problem = None;
         let first_offer = if resumed { FirstOffer::Either } else { FirstOffer::Theirs };
         self.with_mesh(now, |mesh, env| mesh.meet_roster(roster, first_offer, env));
     }

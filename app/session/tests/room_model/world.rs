@@ -526,7 +526,7 @@ impl World {
                 assert!(explained || full, "error event: {code:?} {message}");
             }
             Event::Ended { reason } => {
-                if matches!(reason, EndReason::Refused { .. } | EndReason::Replaced) {
+                if !matches!(reason, EndReason::Left | EndReason::Unreachable { .. }) {
                     panic!("the call ended: {reason:?}");
                 }
                 self.clients[index].ended = Some(reason);
@@ -544,6 +544,7 @@ impl World {
             | Event::PeerBack { .. }
             | Event::PeerLeft { .. }
             | Event::PeerMedia { .. }
+            | Event::JoinDelayed { .. }
             | Event::SignalingLost
             | Event::SignalingRestored => {}
         }

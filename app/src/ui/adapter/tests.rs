@@ -103,9 +103,25 @@ fn your_own_tile_has_your_initial_under_the_label_you() {
 #[test]
 fn only_a_lost_server_has_a_banner() {
     let quiet = [Phase::Idle, Phase::Joining, Phase::InRoom, Phase::Ended(EndReason::Left)];
-    assert!(quiet.iter().all(|phase| banner(phase).is_none()));
-    let banner = banner(&Phase::Reconnecting).unwrap();
-    assert!(banner.tone == Tone::Warning && banner.text.contains("the call goes on"), "{}", banner.text);
+    assert!(quiet.iter().all(|phase| banner(phase, None).is_none()));
+    let told = banner(&Phase::Reconnecting, None).unwrap();
+    let words = "The server can’t be reached; trying again. The call goes on, but nobody new can join.";
+    assert_eq!((told.tone, told.text.as_str()), (Tone::Warning, words), "as the page says it");
+    let message = "The server shows another certificate".to_owned();
+    let problem = ServerProblem { failure: OpenFailure::Certificate, message };
+    let told = banner(&Phase::Reconnecting, Some(&problem)).unwrap();
+    assert!(told.text.starts_with("The server shows another certificate; trying again."), "{}", told.text);
+}
+
+#[test]
+fn a_join_that_takes_longer_says_why() {
+    let mut slow = snapshot(Vec::new());
+    let message = "The server at tea can't be reached: connection refused".to_owned();
+    let server_problem = Some(ServerProblem { failure: OpenFailure::Passing, message });
+    let room = RoomView { phase: Phase::Joining, server_problem, ..(*slow.room).clone() };
+    slow.room = Arc::new(room);
+    let told = view(&slow, &ChatLog::default()).join_problem.unwrap();
+    assert_eq!(told, "The server at tea can't be reached: connection refused. Trying again…");
 }
 
 #[test]
@@ -128,6 +144,18 @@ fn every_end_but_the_users_own_says_why_and_what_to_do() {
         (refused(ErrorCode::ServerFull, "no place left."), "You could not join", "No place left.", true),
         (refused(ErrorCode::UnsupportedVersion, "too old"), "You could not join", "Too old.", false),
         (refused(ErrorCode::InvalidName, "no such names"), "You could not join", "No such names.", false),
+        (
+            EndReason::Untrusted { message: "its certificate is another".into() },
+            "This server can’t be trusted",
+            "Its certificate is another. Nothing was sent to it. Ask for a new link from someone you trust.",
+            false,
+        ),
+        (
+            EndReason::WrongAddress { message: "there is no Parlor server at tea".into() },
+            "This address does not work",
+            "There is no Parlor server at tea. Check the link, or ask for a new one.",
+            false,
+        ),
         (EndReason::Replaced, "The call goes on elsewhere", "You joined it again from another window.", true),
     ] {
         let view = ended_view(&reason).unwrap();
@@ -223,6 +251,7 @@ fn snapshot(peers: Vec<PeerView>) -> Snapshot {
     let room = RoomView {
         phase: Phase::InRoom,
         room: None,
+        server_problem: None,
         self_id: None,
         name: None,
         peers,

@@ -6,8 +6,8 @@ use parlor_proto::{
 };
 
 use crate::{
-    Action, Channel, Command, ConnectionEvent, ConnectionId, ConnectionState, Event, Generation, OperationId, PeerView,
-    Session, SessionConfig, SignalingEvent,
+    Action, Channel, Command, ConnectionEvent, ConnectionId, ConnectionState, Event, Generation, OpenFailure,
+    OperationId, PeerView, Session, SessionConfig, SignalingEvent,
 };
 
 /// The server, the transports and the clock, in the hands of the test.
@@ -98,6 +98,10 @@ impl Fixture {
 
     pub(super) fn close(&mut self) {
         self.signaling(SignalingEvent::Closed { reason: "gone".into(), retry_after_ms: None });
+    }
+
+    pub(super) fn fail_to_open(&mut self, failure: OpenFailure, reason: &str) {
+        self.signaling(SignalingEvent::OpenFailed { failure, reason: reason.into() });
     }
 
     pub(super) fn message(&mut self, message: ServerMessage) {

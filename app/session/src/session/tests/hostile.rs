@@ -9,7 +9,7 @@ use parlor_proto::{
 use super::fixture::{ANN, Fixture, ME, ZOE, candidate, id, person};
 use crate::random::Random;
 use crate::{
-    Channel, Command, ConnectionEvent, ConnectionId, ConnectionState, Generation, MediaState, OperationId,
+    Channel, Command, ConnectionEvent, ConnectionId, ConnectionState, Generation, MediaState, OpenFailure, OperationId,
     SignalingEvent,
 };
 
@@ -157,6 +157,8 @@ fn input(fixture: &mut Fixture, dice: &mut Dice) {
         4 => {
             let retry_after_ms = dice.pick(&[None, Some(1), Some(u64::MAX)]);
             fixture.signaling(SignalingEvent::Closed { reason: "r".into(), retry_after_ms });
+            let failure = dice.pick(&[OpenFailure::Passing, OpenFailure::Certificate, OpenFailure::WrongAddress]);
+            fixture.signaling(SignalingEvent::OpenFailed { failure, reason: "r".into() });
         }
         5 => fixture.signaling(SignalingEvent::Undecodable("x".into())),
         6 => {

@@ -4,8 +4,8 @@ use parlor_proto::{ErrorCode, ServerMessage};
 
 use super::fixture::{ANN, Fixture, ME, ZOE, candidate, id, person, secs};
 use crate::{
-    Command, ConnectionEvent, ConnectionState, EndReason, Event, MediaState, PeerLeftReason, PeerState, Phase,
-    Presence, SignalingEvent,
+    Command, ConnectionEvent, ConnectionState, EndReason, Event, MediaState, OpenFailure, PeerLeftReason, PeerState,
+    Phase, Presence,
 };
 
 const OTHER_ME: &str = "nnnnnnnnnnnnnnnnnnnnnnnnnn";
@@ -34,12 +34,13 @@ fn a_server_that_cannot_be_reached_ends_the_first_join_with_its_reason() {
     let mut fixture = Fixture::new();
     fixture.join();
     for _ in 0..200 {
-        fixture.signaling(SignalingEvent::Closed { reason: "The server refuses".into(), retry_after_ms: None });
+        fixture.fail_to_open(OpenFailure::Passing, "The server refuses");
         fixture.wait(secs(1));
     }
     let reason = EndReason::Unreachable { message: "The server refuses".into() };
     assert_eq!(reason.to_string(), "The server refuses", "said once");
-    assert_eq!(fixture.events, [Event::Ended { reason: reason.clone() }]);
+    let delayed = Event::JoinDelayed { message: "The server refuses".into() };
+    assert_eq!(fixture.events, [delayed, Event::Ended { reason: reason.clone() }], "told at once, and once");
     assert_eq!(fixture.session.view().phase, Phase::Ended(reason));
     assert_eq!(fixture.session.poll_timeout(), None);
 }
@@ -48,9 +49,66 @@ fn a_server_that_cannot_be_reached_ends_the_first_join_with_its_reason() {
 fn a_silent_server_ends_the_first_join_too() {
     let mut fixture = Fixture::new();
     fixture.join();
-    fixture.wait(secs(16));
+    fixture.wait(secs(3));
+    let silent = "The server has not answered yet".to_owned();
+    assert_eq!(fixture.events, [Event::JoinDelayed { message: silent.clone() }]);
+    assert_eq!(problem_of(&fixture), Some((OpenFailure::Passing, silent)));
+    fixture.forget();
+    fixture.wait(secs(13));
     assert!(fixture.has("drop signaling"));
-    assert!(matches!(&fixture.events[..], [Event::Ended { reason: EndReason::Unreachable { .. } }]));
+    let message = "The server did not answer in time".to_owned();
+    let reason = EndReason::Unreachable { message: message.clone() };
+    assert_eq!(fixture.events, [Event::JoinDelayed { message }, Event::Ended { reason }]);
+}
+
+#[test]
+fn what_no_second_attempt_mends_ends_a_first_join_at_once() {
+    let message = "A sentence".to_owned();
+    let untrusted = EndReason::Untrusted { message: message.clone() };
+    let wrong = EndReason::WrongAddress { message };
+    for (failure, reason) in [(OpenFailure::Certificate, untrusted), (OpenFailure::WrongAddress, wrong)] {
+        let mut fixture = Fixture::new();
+        fixture.join();
+        fixture.fail_to_open(failure, "A sentence");
+        assert_eq!(fixture.events, [Event::Ended { reason }]);
+        fixture.forget();
+        fixture.wait(secs(30));
+        assert_eq!((fixture.said(), fixture.session.poll_timeout()), (vec![], None), "it is not tried again");
+    }
+}
+
+#[test]
+fn what_no_second_attempt_mends_is_told_once_in_a_running_call_which_goes_on() {
+    let mut fixture = Fixture::connected_with(ANN);
+    fixture.close();
+    assert_eq!(problem_of(&fixture), Some((OpenFailure::Passing, "gone".to_owned())));
+    fixture.forget();
+    for _ in 0..3 {
+        fixture.wait(secs(2));
+        fixture.fail_to_open(OpenFailure::Certificate, "The server shows another certificate");
+    }
+    let message = "The server shows another certificate".to_owned();
+    assert_eq!(fixture.events, [Event::Error { code: None, message: message.clone() }]);
+    assert_eq!(problem_of(&fixture), Some((OpenFailure::Certificate, message)));
+    assert_eq!(fixture.session.view().phase, Phase::Reconnecting);
+    assert_eq!(fixture.view_of(ANN).state, PeerState::Connected);
+    fixture.wait(secs(2));
+    fixture.open();
+    fixture.joined(ME, &[ANN]);
+    assert_eq!(problem_of(&fixture), None);
+}
+
+fn problem_of(fixture: &Fixture) -> Option<(OpenFailure, String)> {
+    fixture.session.view().server_problem.map(|problem| (problem.failure, problem.message))
+}
+
+#[test]
+fn late_words_of_a_socket_that_is_not_awaited_end_nothing() {
+    let mut fixture = Fixture::new();
+    fixture.join();
+    fixture.open();
+    fixture.fail_to_open(OpenFailure::Certificate, "A sentence");
+    assert_eq!(fixture.session.view().phase, Phase::Joining);
 }
 
 #[test]
