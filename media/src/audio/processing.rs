@@ -48,9 +48,13 @@ fn config() -> Config {
     }
 }
 
-/// Lifts soft voices, starts at no gain, and leaves voices of ordinary loudness as they are.
+/// Lifts soft voices, starts at no gain, and changes voices of ordinary loudness by less than 3 dB.
+///
+/// Measured with a voice at -26 dBFS and an echo as loud: the echo suppressor takes 3.1 dB of it and noise suppression
+/// 0.7 while both speak. A headroom of 12 dB left it at that (-3.8 dB); the library's own 5 dB makes it -2.4, and the
+/// voice alone +0.3 at first and +2.5 after half a minute.
 fn gain() -> AdaptiveDigital {
-    AdaptiveDigital { headroom_db: 12.0, max_gain_db: 18.0, initial_gain_db: 0.0, ..AdaptiveDigital::default() }
+    AdaptiveDigital { headroom_db: 5.0, max_gain_db: 18.0, initial_gain_db: 0.0, ..AdaptiveDigital::default() }
 }
 
 impl std::fmt::Debug for Processing {
@@ -84,10 +88,14 @@ mod tests {
     #[test]
     fn the_near_end_is_as_loud_as_before() {
         let near = speech::near_end();
-        let (microphone, cleaned) = run(&vec![0.0; near.len()], &near);
-        let (before, after) = (dbfs(&microphone), dbfs(&cleaned));
-        println!("near end {before:.1} dBFS, cleaned {after:.1} dBFS");
-        assert!((before - after).abs() <= 3.0, "{before} dBFS of speech became {after}");
+        let often = near.repeat(4);
+        let (microphone, cleaned) = run(&vec![0.0; often.len()], &often);
+        // Gain that is found slowly is heard in the last part.
+        for part in [0..near.len(), 3 * near.len()..often.len()] {
+            let (before, after) = (dbfs(&microphone[part.clone()]), dbfs(&cleaned[part]));
+            println!("near end {before:.1} dBFS, cleaned {after:.1} dBFS");
+            assert!((before - after).abs() <= 3.0, "{before} dBFS of speech became {after}");
+        }
     }
 
     #[test]
@@ -99,7 +107,7 @@ mod tests {
         let (_, cleaned) = run(&far, &near);
         let (said, heard) = (dbfs(&near[quiet..]), dbfs(&cleaned[quiet..]));
         println!("both speak: near end {said:.1} dBFS, cleaned {heard:.1} dBFS");
-        assert!(heard > said - 12.0, "{said} dBFS of speech became {heard}");
+        assert!((heard - said).abs() <= 3.0, "{said} dBFS of speech became {heard}");
     }
 
     #[test]
