@@ -152,5 +152,5 @@ export function peopleInWords(count) { return count === 1 ? 'Only you' : `${coun
 
 /** @param {number} bps */
 export function bitrateInWords(bps) {
-  return bps >= 1_000_000 ? `${(bps / 1_000_000).toFixed(1)} Mbps` : `${Math.round(bps / 1_000)} kbps`;
+  return bps >= 1_000_000 ? `${(bps / 1_000_000).toFixed(1)} Mbit/s` : `${Math.round(bps / 1_000)} kbit/s`;
 }

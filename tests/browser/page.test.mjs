@@ -187,7 +187,7 @@ test('the details tell codec, rate, delay, loss and path', () => withPages(async
   await waitForFrames(ana, 'Bo', 10);
   await tileOf(ana, 'Bo').getByRole('button', { name: 'Details' }).click();
   const sheet = ana.getByRole('dialog', { name: 'Details: Bo' });
-  await sheet.getByText(/^H264, \d+×\d+, \d+ fps, [\d.]+ [kM]bps$/).first().waitFor();
+  await sheet.getByText(/^H264, \d+×\d+, \d+ fps, [\d.]+ [kM]bit\/s$/).first().waitFor();
   await sheet.getByText(/^opus, /).first().waitFor();
   await sheet.getByText(/^direct \(UDP\)$/).waitFor();
   await sheet.getByText(/^\d+ ms$/).waitFor();

@@ -55,7 +55,7 @@ pub fn call_view(snapshot: &Snapshot, around: Around<'_>) -> CallView {
         unread: around.unread,
         joining: matches!(room.phase, Phase::Idle | Phase::Joining),
         join_problem: join_problem(room),
-        banner: banner(&room.phase, room.server_problem.as_ref()),
+        banner: banner(&room.phase, room.server_problem.as_ref(), room.peers.len()),
         speaking_while_muted: snapshot.speaking_while_muted,
         hosting: around.reach.is_some(),
         details: around.details.and_then(|(peer, rates)| details(snapshot, peer, rates)),
@@ -63,14 +63,15 @@ pub fn call_view(snapshot: &Snapshot, around: Around<'_>) -> CallView {
     }
 }
 
-/// Trouble with the server in a call, in words.
-pub fn banner(phase: &Phase, problem: Option<&ServerProblem>) -> Option<Note> {
+/// Trouble with the server in a call with `others`, in words.
+pub fn banner(phase: &Phase, problem: Option<&ServerProblem>, others: usize) -> Option<Note> {
     if *phase != Phase::Reconnecting {
         return None;
     }
     let lasting = problem.filter(|problem| problem.failure != OpenFailure::Passing);
     let what = lasting.map_or("The server can’t be reached", |problem| problem.message.as_str());
-    Some(Note::warning(format!("{what}; trying again. The call goes on, but nobody new can join.")))
+    let goes_on = if others == 0 { "" } else { " The call goes on, but nobody new can join." };
+    Some(Note::warning(format!("{what}; trying again.{goes_on}")))
 }
 
 /// Why joining takes longer, in words.
@@ -196,6 +197,15 @@ pub fn sound_problem(status: &SourceStatus<AudioDeviceError>) -> Option<String> 
         SourceStatus::Failed(error) => Some(error.to_string()),
         SourceStatus::Off | SourceStatus::Opening | SourceStatus::Live { .. } => None,
     }
+}
+
+/// A speaker that fails, told once: the tiles say what is wrong with pictures and microphones, but silence says nothing.
+/// `told` is the problem that was told last.
+pub fn speaker_news(told: &mut Option<String>, status: &SourceStatus<AudioDeviceError>) -> Option<Note> {
+    let problem = sound_problem(status);
+    let is_news = *told != problem;
+    told.clone_from(&problem);
+    problem.filter(|_| is_news).map(|problem| Note::warning(format!("You hear nobody. {problem}")))
 }
 
 /// Why there is no picture, as a sentence.

@@ -6,7 +6,7 @@ use super::call::{header_text, people_ui};
 use super::icons::{self, Icon};
 use super::theme;
 use super::view::{CallView, Note, Tone, UiCommand};
-use super::widgets::{IconButton, Look, one_line, put_text_button, say, text_button_width};
+use super::widgets::{IconButton, Look, few_lines, put_text_button, say, text_button_width};
 use super::words::elapsed_words;
 
 /// Below this width the message covers the row, in points.
@@ -29,7 +29,7 @@ pub fn header_ui(ui: &mut Ui, rect: Rect, view: &CallView, toast: Option<&Note>,
 /// The one message there is room for: what the user can do something about first.
 fn message(view: &CallView, toast: Option<&Note>) -> Option<Note> {
     if view.speaking_while_muted {
-        return Some(Note::warning("You are muted. Press M to be heard."));
+        return Some(Note::warning("You are muted. Press M to speak."));
     }
     toast.or(view.banner.as_ref()).cloned()
 }
@@ -71,8 +71,8 @@ fn message_ui(ui: &Ui, space: Rect, message: &Note) {
         Tone::Warning => (Icon::Warning, theme::ACCENT),
     };
     let font = theme::regular(theme::SIZE_LABEL);
-    let galley = one_line(ui.painter(), &message.text, font, color, space.width() - 52.0);
-    let size = vec2(galley.size().x + 52.0, 36.0);
+    let galley = few_lines(ui.painter(), &message.text, font, color, space.width() - 52.0, 2);
+    let size = vec2(galley.size().x + 52.0, galley.size().y + 12.0).max(vec2(0.0, 36.0));
     let rect = Rect::from_center_size(space.center(), size);
     ui.painter().rect_filled(rect, theme::RADIUS_FIELD, theme::SURFACE);
     let place = Rect::from_center_size(pos2(rect.left() + 22.0, rect.center().y), vec2(16.0, 16.0));

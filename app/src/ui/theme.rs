@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use egui::epaint::text::{FallbackRequest, FontInsert, FontTweak};
 use egui::{Color32, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, Stroke, TextStyle, vec2};
 
 /// Behind everything.
@@ -115,6 +116,8 @@ pub fn avatar_color(name: &str) -> Color32 {
 /// Puts fonts and style into a context, once.
 pub fn apply(ctx: &egui::Context) {
     ctx.set_fonts(fonts());
+    // Asked after the system's fonts, which may have emoji in colour.
+    ctx.add_font_provider(Arc::new(emoji));
     ctx.set_theme(egui::Theme::Dark);
     ctx.all_styles_mut(style);
 }
@@ -148,6 +151,20 @@ fn fonts() -> FontDefinitions {
         fonts.families.insert(family, names.map(str::to_owned).to_vec());
     }
     fonts
+}
+
+/// The font for emoji, so that no system shows boxes in their place.
+fn emoji(request: &FallbackRequest<'_>) -> Option<FontInsert> {
+    let font: &'static [u8] = include_bytes!("../../../assets/fonts/NotoEmoji-Regular.ttf");
+    // As egui has it for its own fonts: beside letters these are drawn too large.
+    let tweak = FontTweak { scale: 0.81, ..FontTweak::default() };
+    let is_emoji = request.cluster.chars().next().is_some_and(may_be_emoji);
+    is_emoji.then(|| FontInsert::new("noto-emoji", FontData::from_static(font).tweak(tweak), Vec::new()))
+}
+
+/// Unicode's blocks of arrows, technical signs and symbols, and its plane of pictographs.
+fn may_be_emoji(character: char) -> bool {
+    matches!(character, '\u{2190}'..='\u{21ff}' | '\u{2300}'..='\u{27bf}' | '\u{2900}'..='\u{297f}' | '\u{2b00}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}')
 }
 
 fn style(style: &mut egui::Style) {
@@ -245,6 +262,18 @@ mod tests {
         }
         for behind in AVATARS {
             assert!(contrast(TEXT, behind) >= 4.5, "{behind:?}: {}", contrast(TEXT, behind));
+        }
+    }
+
+    #[test]
+    fn emoji_are_drawn_where_the_system_has_no_font_for_them() {
+        let ctx = egui::Context::default();
+        apply(&ctx);
+        ctx.run_ui(egui::RawInput::default(), |_| {}).textures_delta.clear();
+        for font in [regular(SIZE_BODY), semibold(SIZE_LABEL)] {
+            let has = |text: &str| ctx.fonts_mut(|fonts| fonts.has_glyphs(&font, text));
+            assert!(has("Ana") && has("😀👍🎉❤"), "{font:?}");
+            assert!(!has("ก"), "a letter that no font has is not looked for there");
         }
     }
 

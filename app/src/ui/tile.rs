@@ -115,10 +115,12 @@ const PILL_PADDING: f32 = 10.0;
 /// The name with its microphone mark; pressing it opens volume and details, except on the self view.
 fn name_pill_ui(ui: &mut Ui, tile: Rect, view: &TileView, style: TileStyle) -> bool {
     let metrics = metrics(style);
-    let icon_width = if view.muted { metrics.icon + 6.0 } else { 0.0 };
-    let room = tile.width() - 2.0 * metrics.inset - 2.0 * PILL_PADDING - icon_width;
+    let beside = metrics.icon + 6.0;
+    let icon_width = if view.muted { beside } else { 0.0 };
+    let info_width = if view.id == TileId::You { 0.0 } else { beside };
+    let room = tile.width() - 2.0 * metrics.inset - 2.0 * PILL_PADDING - icon_width - info_width;
     let galley = one_line(ui.painter(), &view.name, metrics.font.clone(), theme::TEXT, room);
-    let size = vec2(galley.size().x + 2.0 * PILL_PADDING + icon_width, metrics.height);
+    let size = vec2(galley.size().x + 2.0 * PILL_PADDING + icon_width + info_width, metrics.height);
     let at = pos2(tile.left() + metrics.inset, tile.bottom() - metrics.inset - size.y);
     let rect = Rect::from_min_size(at, size);
     let response = pill_response(ui, rect, view);
@@ -128,6 +130,11 @@ fn name_pill_ui(ui: &mut Ui, tile: Rect, view: &TileView, style: TileStyle) -> b
         let left = rect.left() + PILL_PADDING + metrics.icon / 2.0;
         let place = Rect::from_center_size(pos2(left, rect.center().y), vec2(metrics.icon, metrics.icon));
         icons::paint(ui.painter(), Icon::MicrophoneOff, place, metrics.icon, theme::TEXT);
+    }
+    if info_width > 0.0 {
+        let place = pos2(rect.right() - PILL_PADDING - metrics.icon / 2.0, rect.center().y);
+        let place = Rect::from_center_size(place, vec2(metrics.icon, metrics.icon));
+        icons::paint(ui.painter(), Icon::Info, place, metrics.icon, theme::MUTED);
     }
     let text_at = pos2(rect.left() + PILL_PADDING + icon_width, rect.center().y - galley.size().y / 2.0);
     ui.painter().galley(text_at, galley, theme::TEXT);

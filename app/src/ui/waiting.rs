@@ -14,7 +14,11 @@ pub fn waiting_ui(ui: &mut Ui, rect: Rect, view: &CallView, commands: &mut Vec<U
     let inner = rect.shrink2(vec2(24.0, 16.0));
     centered_column(ui, inner, 400.0, "waiting", |ui| {
         ui.spacing_mut().item_spacing.y = 8.0;
-        let title = if view.joining { "Joining…" } else { "Waiting for others…" };
+        let title = match (view.joining, &view.banner) {
+            (true, _) => "Joining…",
+            (false, None) => "Waiting for others…",
+            (false, Some(_)) => "Nobody else is here, and nobody can join for now",
+        };
         ui.label(RichText::new(title).font(theme::semibold(theme::SIZE_TITLE)));
         if let Some(problem) = &view.join_problem {
             ui.add(egui::Label::new(RichText::new(problem).color(theme::ACCENT)).wrap());

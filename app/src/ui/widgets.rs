@@ -228,8 +228,22 @@ pub fn toggle(ui: &mut Ui, on: bool, text: &str) -> Response {
 
 /// Text on one line, cut with "…" where it does not fit.
 pub fn one_line(painter: &Painter, text: &str, font: FontId, color: Color32, max_width: f32) -> Arc<Galley> {
+    few_lines(painter, text, font, color, max_width, 1)
+}
+
+/// The same on a few lines.
+pub fn few_lines(
+    painter: &Painter,
+    text: &str,
+    font: FontId,
+    color: Color32,
+    max_width: f32,
+    lines: usize,
+) -> Arc<Galley> {
     let mut job = LayoutJob::simple_singleline(text.replace(['\n', '\r'], " "), font, color);
-    job.wrap = TextWrapping::truncate_at_width(max_width.max(0.0));
+    let break_anywhere = lines == 1;
+    job.wrap =
+        TextWrapping { max_width: max_width.max(0.0), max_rows: lines, break_anywhere, ..TextWrapping::default() };
     painter.layout_job(job)
 }
 

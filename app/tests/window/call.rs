@@ -89,7 +89,7 @@ fn shift_and_enter_start_a_new_line() {
 #[test]
 fn the_chat_shows_who_wrote_when_and_who_did_not_get_it() {
     let harness = open("call-chat");
-    for words in ["Thanks, reading.", "Dara is reconnecting", "Dara was not connected yet and did not get this."] {
+    for words in ["Thanks, reading. 👍", "Dara is reconnecting", "Dara was not connected yet and did not get this."] {
         harness.get_by_label(words);
     }
     harness.get_by_role_and_label(Role::Link, "https://example.org/notes");
@@ -198,5 +198,5 @@ fn whoever_leaves_while_shown_alone_gives_the_place_back() {
 
 #[test]
 fn speaking_while_muted_is_hinted_at() {
-    open("call-muted").get_by_label("You are muted. Press M to be heard.");
+    open("call-muted").get_by_label("You are muted. Press M to speak.");
 }

@@ -154,7 +154,7 @@ pub fn chat() -> Vec<ChatLineView> {
     early.unreached = vec!["Dara".to_owned()];
     vec![
         line("Ana", "14:02", "Notes are here: https://example.org/notes"),
-        line("You", "14:03", "Thanks, reading."),
+        line("You", "14:03", "Thanks, reading. 👍"),
         line("You", "14:03", "Two questions:\n1. who, 2. when?"),
         line("Dara", "14:05", "My train is about to enter a tunnel, carry on without me for a minute."),
         line("", "14:05", "Dara is reconnecting"),
@@ -304,8 +304,6 @@ fn call_screen(name: &str, pictures: &[Picture]) -> Screen {
             view.deafened = true;
             view.speaking_while_muted = true;
             view.camera.problem = camera_busy();
-            view.devices.speaker_problem =
-                adapter::sound_problem(&SourceStatus::Failed(AudioDeviceError::NoDevice { kind: "speaker" }));
             view.unread = 12;
         }
         "call-full" => state.alone = Some(TileId::Peer(peer(0))),
@@ -334,7 +332,9 @@ fn states(view: &mut CallView) {
     view.you.muted = true;
     view.microphone.on = false;
     view.unread = 2;
-    view.banner = adapter::banner(&Phase::Reconnecting, None);
+    let none = AudioDeviceError::NoDevice { kind: "speaker" };
+    view.devices.speaker_problem = adapter::sound_problem(&SourceStatus::Failed(none));
+    view.banner = adapter::banner(&Phase::Reconnecting, None, 4);
 }
 
 fn camera_busy() -> Option<String> {

@@ -39,10 +39,12 @@ export class Tile {
     this.cameraText = h('span');
     this.camera = h('span', { class: 'pill tile-camera' }, icon('video-off'), this.cameraText);
     this.state = h('span', { class: 'pill tile-state', role: 'status' });
+    this.plate = config.onDetails
+      ? h('button', { class: 'pill tile-name tile-details', type: 'button', title: 'Details', onclick: config.onDetails }, this.muted, this.nameText, icon('info'))
+      : h('span', { class: 'pill tile-name' }, this.muted, this.nameText);
     this.element = h('div', { class: `tile${config.isSelf ? ' is-self' : ''}`, role: 'group', tabIndex: 0, 'data-peer': config.id, ondblclick: () => toggleFullscreen(this.element) },
       this.video, this.initial,
-      h('span', { class: 'pill tile-name' }, this.muted, this.nameText), this.camera, this.state,
-      config.onDetails && h('button', { class: 'tile-details', type: 'button', 'aria-label': 'Details', title: 'Details', onclick: config.onDetails }, icon('info')),
+      this.plate, this.camera, this.state,
       ...(config.actions ?? []), this.audio);
     new ResizeObserver(() => this.#fit()).observe(this.element);
   }
@@ -54,6 +56,7 @@ export class Tile {
     if (before?.picture !== face.picture) this.#show(face.picture);
     if (before?.sound !== face.sound) this.#listen(face.sound);
     setText(this.nameText, this.config.isSelf ? 'You' : face.name);
+    if (this.config.onDetails && before?.name !== face.name) this.plate.setAttribute('aria-label', `${face.name}: details`);
     setText(this.initial, initialOf(face.name));
     setShown(this.muted, face.microphoneMark !== null);
     setShown(this.camera, face.cameraMark !== null);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use egui::{TextureId, vec2};
 use parlor_engine::SentView;
-use parlor_session::{ChatLine, Presence, RoomView};
+use parlor_session::{ChatLine, Presence};
 
 use super::*;
 use crate::ui::view::Tone;
@@ -103,14 +103,28 @@ fn your_own_tile_has_your_initial_under_the_label_you() {
 #[test]
 fn only_a_lost_server_has_a_banner() {
     let quiet = [Phase::Idle, Phase::Joining, Phase::InRoom, Phase::Ended(EndReason::Left)];
-    assert!(quiet.iter().all(|phase| banner(phase, None).is_none()));
-    let told = banner(&Phase::Reconnecting, None).unwrap();
+    assert!(quiet.iter().all(|phase| banner(phase, None, 1).is_none()));
+    let told = banner(&Phase::Reconnecting, None, 1).unwrap();
     let words = "The server can’t be reached; trying again. The call goes on, but nobody new can join.";
     assert_eq!((told.tone, told.text.as_str()), (Tone::Warning, words), "as the page says it");
+    assert_eq!(banner(&Phase::Reconnecting, None, 0).unwrap().text, "The server can’t be reached; trying again.");
     let message = "The server shows another certificate".to_owned();
     let problem = ServerProblem { failure: OpenFailure::Certificate, message };
-    let told = banner(&Phase::Reconnecting, Some(&problem)).unwrap();
+    let told = banner(&Phase::Reconnecting, Some(&problem), 1).unwrap();
     assert!(told.text.starts_with("The server shows another certificate; trying again."), "{}", told.text);
+}
+
+#[test]
+fn a_missing_speaker_is_told_once_and_again_after_there_was_one() {
+    let mut told = None;
+    let failed = SourceStatus::Failed(AudioDeviceError::NoDevice { kind: "speaker" });
+    let live = SourceStatus::Live { label: "Headset".into() };
+    assert_eq!(speaker_news(&mut told, &live), None);
+    for _ in 0..2 {
+        assert_eq!(speaker_news(&mut told, &failed), Some(Note::warning("You hear nobody. There is no speaker.")));
+        assert_eq!(speaker_news(&mut told, &failed), None);
+        assert_eq!(speaker_news(&mut told, &live), None);
+    }
 }
 
 #[test]

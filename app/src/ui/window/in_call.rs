@@ -9,7 +9,7 @@ use parlor_proto::PeerId;
 use parlor_session::Phase;
 
 use super::{Place, local_seconds};
-use crate::ui::adapter::{Around, Told, call_view, sound_problem, tell};
+use crate::ui::adapter::{Around, Told, call_view, speaker_news, tell};
 use crate::ui::call::{CallState, Sheet};
 use crate::ui::chat_log::ChatLog;
 use crate::ui::leave;
@@ -76,16 +76,7 @@ impl InCall {
             }
         }
         self.chat.take(&snapshot.room, now_ms);
-        self.speaker_news(&snapshot).or(toast)
-    }
-
-    /// A speaker that fails, told once: the tiles say what is wrong with pictures and microphones, but nobody is
-    /// reminded of silence.
-    fn speaker_news(&mut self, snapshot: &Snapshot) -> Option<Note> {
-        let problem = sound_problem(&snapshot.speaker_status);
-        let is_news = self.speaker_problem != problem;
-        self.speaker_problem.clone_from(&problem);
-        problem.filter(|_| is_news).map(|problem| Note::warning(format!("You hear nobody. {problem}")))
+        speaker_news(&mut self.speaker_problem, &snapshot.speaker_status).or(toast)
     }
 
     /// The window is to be closed. Answers whether the user is asked first, since others depend on it.

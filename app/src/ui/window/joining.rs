@@ -34,6 +34,10 @@ impl Window {
     }
 
     pub(super) fn join_typed(&mut self) {
+        // As in the browser: who names no room wants one of their own.
+        if self.lobby.room.trim().is_empty() {
+            return self.new_call();
+        }
         self.problem = None;
         if self.name().is_none() {
             return;
