@@ -5,6 +5,7 @@
 //! [`Server::run`] do the same in two steps, [`run`] takes a socket that is listening already.
 
 mod addresses;
+pub mod backplane;
 mod config;
 mod connection;
 mod error;

@@ -24,7 +24,7 @@ pub(crate) const WINDOW: Group = Group {
 
 /// A display, a sound server and a browser for the tests.
 pub(crate) const TEST: Group = Group {
-    purpose: "run the tests: a display, a sound server, speech, a browser",
+    purpose: "run the tests: a display, a sound server, speech, a browser, a Redis",
     packages: &[
         "xvfb",
         "xdotool",
@@ -36,6 +36,8 @@ pub(crate) const TEST: Group = Group {
         "sox",
         "espeak-ng",
         "chromium",
+        "redis-server",
+        "redis-sentinel",
     ],
 };
 
