@@ -116,6 +116,9 @@ pub struct Choices {
     /// Echo cancellation, noise suppression and gain for a microphone [default: on]
     #[arg(long, value_name = "on|off", env = "PARLOR_AUDIO_PROCESSING")]
     pub audio_processing: Option<OnOff>,
+    /// Hide your address from the others: connect through relays only, where the server has one [default: off]
+    #[arg(long, value_name = "on|off", env = "PARLOR_RELAY_ONLY", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
+    pub relay_only: Option<OnOff>,
 }
 
 /// A switch.
@@ -206,15 +209,31 @@ impl Choices {
     pub fn audio_processing(&self, config: &Config) -> bool {
         self.audio_processing.map_or(config.audio_processing, |choice| choice == OnOff::On)
     }
+
+    /// Whether the address is to be hidden from the others.
+    pub fn relay_only(&self, config: &Config) -> bool {
+        self.relay_only.map_or(config.relay_only, |choice| choice == OnOff::On)
+    }
 }
 
 /// How the window opens; it is filled in, and waits for its user to join.
 #[cfg(feature = "gui")]
 pub fn window_options(room_or_link: Option<String>, choices: Choices, config: Config) -> crate::ui::WindowOptions {
     let audio_processing = choices.audio_processing.map(|choice| choice == OnOff::On);
-    let Choices { server, name, video, audio, speaker, audio_processing: _ } = choices;
-    let prefill =
-        crate::ui::Prefill { room_or_link, server, name, video, audio, speaker, audio_processing, join_now: false };
+    let relay_only = choices.relay_only.map(|choice| choice == OnOff::On);
+    let Choices { server, name, video, audio, speaker, audio_processing: _, relay_only: _ } = choices;
+    let join_now = false;
+    let prefill = crate::ui::Prefill {
+        room_or_link,
+        server,
+        name,
+        video,
+        audio,
+        speaker,
+        audio_processing,
+        relay_only,
+        join_now,
+    };
     crate::ui::WindowOptions { config, prefill }
 }
 
@@ -238,6 +257,7 @@ impl JoinArgs {
             audio: self.choices.audio.clone().unwrap_or(AudioSource::None),
             speaker: self.choices.speaker.clone().unwrap_or(AudioSink::None),
             audio_processing: self.choices.audio_processing(config),
+            relay_only: self.choices.relay_only(config),
             duration: self.duration,
             say: self.say,
             json: self.json,
@@ -309,17 +329,20 @@ mod tests {
             name: "Bo".into(),
             server: Some("https://config.example".into()),
             audio_processing: false,
+            relay_only: true,
             ..Config::default()
         };
         let options = headless(&["tea"], &config).unwrap();
         assert_eq!(options.target.server.websocket_url, "wss://config.example/ws");
         assert_eq!(options.name.as_str(), "Bo");
-        assert!(!options.audio_processing);
-        let flags = ["tea", "--server", "http://127.0.0.1:1", "--name", "Ana", "--audio-processing", "on"];
+        assert!(!options.audio_processing && options.relay_only);
+        let flags =
+            ["tea", "--server", "http://127.0.0.1:1", "--name", "Ana", "--audio-processing", "on", "--relay-only=off"];
         let options = headless(&flags, &config).unwrap();
         assert_eq!(options.target.server.websocket_url, "ws://127.0.0.1:1/ws");
         assert_eq!(options.name.as_str(), "Ana");
-        assert!(options.audio_processing);
+        assert!(options.audio_processing && !options.relay_only);
+        assert!(headless(&["tea", "--server", "a.example", "--relay-only"], &Config::default()).unwrap().relay_only);
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct Config {
     pub preview_microphone: bool,
     /// Echo cancellation, noise suppression and automatic gain for the microphone.
     pub audio_processing: bool,
+    /// Whether your address is hidden from the others: calls go through relays only.
+    pub relay_only: bool,
     /// Whether things that move in the window go to their place at once.
     pub reduced_motion: bool,
     /// STUN and TURN servers for calls hosted by the window, as `parlor-server --ice-server` takes them; an empty list or
@@ -97,6 +99,7 @@ impl Default for Config {
             preview_camera: false,
             preview_microphone: false,
             audio_processing: true,
+            relay_only: false,
             reduced_motion: false,
             ice_servers: None,
             recent: Vec::new(),

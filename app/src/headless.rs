@@ -53,6 +53,8 @@ pub struct HeadlessOptions {
     pub speaker: AudioSink,
     /// Whether a microphone's sound is processed.
     pub audio_processing: bool,
+    /// Whether our address is hidden from the others.
+    pub relay_only: bool,
     /// How long to stay after joining; for ever where it is not said.
     pub duration: Option<Duration>,
     /// A line for the chat.
@@ -141,7 +143,7 @@ impl Headless {
             server: options.target.server,
             room: options.target.room,
             name: options.name,
-            policy: EnginePolicy::default(),
+            policy: EnginePolicy::default().relay_only(options.relay_only),
         };
         let runtime = tokio::runtime::Handle::current();
         Ok(Self {

@@ -63,6 +63,8 @@ pub struct Prefill {
     pub speaker: Option<AudioSink>,
     /// Echo cancellation, noise suppression and gain.
     pub audio_processing: Option<bool>,
+    /// Hide the address from the others.
+    pub relay_only: Option<bool>,
     /// Join at once.
     pub join_now: bool,
 }

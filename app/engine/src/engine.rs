@@ -307,6 +307,9 @@ impl Engine {
                 let frames = self.peers.create(connection, generation, peer.clone(), ice_servers, &mut self.tasks);
                 self.publisher.set_pictures(peer, Some(frames));
             }
+            Action::UseIceServers { connection, generation, ice_servers } => {
+                self.tell_peer(connection, generation, PeerCommand::UseIceServers(ice_servers));
+            }
             Action::CloseConnection { connection, generation } => {
                 if let Some(peer) = self.peers.close(connection, generation, &mut self.tasks) {
                     self.publisher.set_pictures(peer, None);

@@ -7,6 +7,7 @@ pub(crate) mod configuration;
 mod connection;
 mod description;
 mod handler;
+mod relay_only;
 mod runtime;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,10 +37,25 @@ pub(crate) type PeerEvent = (ConnectionId, Generation, ConnectionEvent);
 /// What a connection can be asked to do.
 #[derive(Debug)]
 pub(crate) enum PeerCommand {
-    CreateOffer { operation: OperationId, ice_restart: bool },
-    AcceptOffer { operation: OperationId, sdp: String, streams: Vec<StreamDescription> },
-    AcceptAnswer { operation: OperationId, sdp: String, streams: Vec<StreamDescription> },
-    Rollback { operation: OperationId },
+    CreateOffer {
+        operation: OperationId,
+        ice_restart: bool,
+    },
+    AcceptOffer {
+        operation: OperationId,
+        sdp: String,
+        streams: Vec<StreamDescription>,
+    },
+    AcceptAnswer {
+        operation: OperationId,
+        sdp: String,
+        streams: Vec<StreamDescription>,
+    },
+    Rollback {
+        operation: OperationId,
+    },
+    /// For what is gathered from the next ICE restart on.
+    UseIceServers(Vec<IceServer>),
     AddCandidate(IceCandidate),
     Send(Channel, String),
     Close,
@@ -208,6 +224,7 @@ async fn perform(connection: &mut Connection, command: PeerCommand, reporter: &R
             connection.report_codecs().await;
         }
         PeerCommand::Rollback { operation } => done(operation, connection.rollback().await, reporter).await,
+        PeerCommand::UseIceServers(ice_servers) => connection.use_ice_servers(ice_servers),
         PeerCommand::AddCandidate(candidate) => connection.add_candidate(candidate).await,
         PeerCommand::Send(channel, text) => connection.send(channel, &text).await,
         PeerCommand::Close => {}
@@ -244,7 +261,7 @@ async fn refuse_all(mut commands: mpsc::Receiver<PeerCommand>, reporter: &Report
             | PeerCommand::Rollback { operation } => {
                 reporter.failed(operation, "there is no connection".to_owned()).await
             }
-            PeerCommand::AddCandidate(_) | PeerCommand::Send(..) => {}
+            PeerCommand::UseIceServers(_) | PeerCommand::AddCandidate(_) | PeerCommand::Send(..) => {}
             PeerCommand::Close => return,
         }
     }

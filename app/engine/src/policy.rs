@@ -41,6 +41,15 @@ impl Default for EnginePolicy {
     }
 }
 
+impl EnginePolicy {
+    /// The same, with our address hidden from the others or not: then only relays are used.
+    #[must_use]
+    pub fn relay_only(mut self, relay_only: bool) -> Self {
+        self.session.relay_only = relay_only;
+        self
+    }
+}
+
 /// Bounds and speeds of the capacity estimate.
 #[derive(Clone, Copy, Debug)]
 pub struct EstimatorPolicy {

@@ -149,6 +149,7 @@ fn first_snapshot(media: &LocalMedia) -> Snapshot {
         chat_total: 0,
         media: MediaState::default(),
         policy: Default::default(),
+        relay_note: None,
         limits: None,
     };
     Snapshot {

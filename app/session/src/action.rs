@@ -30,6 +30,16 @@ pub enum Action {
         /// STUN and TURN servers.
         ice_servers: Vec<IceServer>,
     },
+    /// New ICE servers for what a transport gathers from its next ICE restart on. What is allocated on a relay stays with the
+    /// credentials that made it: refreshed with others, it is refused (RFC 8656 §7.3).
+    UseIceServers {
+        /// Of which transport.
+        connection: ConnectionId,
+        /// Its incarnation.
+        generation: Generation,
+        /// STUN and TURN servers.
+        ice_servers: Vec<IceServer>,
+    },
     /// Close a transport, after what was sent on its channels has had a moment to go out.
     CloseConnection {
         /// Its place.

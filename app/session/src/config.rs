@@ -9,6 +9,10 @@ pub struct SessionConfig {
     pub client: String,
     /// The same in all programs on one machine since its start; none where it is not known.
     pub boot_id: Option<String>,
+    /// Whether our address is hidden from the others: only relays are used.
+    pub relay_only: bool,
+    /// How long to wait before new TURN credentials are asked for again. 30 s: there is half a lifetime for it, of hours.
+    pub ice_servers_retry: Duration,
     /// How long a first join may take before it is given up. 15 s: a user would have looked up by then.
     pub first_join_timeout: Duration,
     /// How long a first join may be silent before the user is told that the server has not answered. 3 s: a far server
@@ -55,6 +59,8 @@ impl Default for SessionConfig {
         Self {
             client: concat!("parlor ", env!("CARGO_PKG_VERSION")).to_owned(),
             boot_id: None,
+            relay_only: false,
+            ice_servers_retry: Duration::from_secs(30),
             first_join_timeout: Duration::from_secs(15),
             join_silence_max: Duration::from_secs(3),
             signaling_step_timeout: Duration::from_secs(10),

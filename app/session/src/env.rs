@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use parlor_proto::{ErrorCode, IceServer, PeerId, TransportId};
+use parlor_proto::{ErrorCode, PeerId, TransportId};
 
 use crate::chat::Chat;
+use crate::ice_servers::IceServers;
 use crate::random::Random;
 use crate::{Action, Event, MediaState, SessionConfig};
 
@@ -21,7 +22,7 @@ pub(crate) struct Env<'a> {
     pub(crate) self_id: &'a PeerId,
     /// Whether we are in the server's room at this moment.
     pub(crate) signaling_ready: bool,
-    pub(crate) ice_servers: &'a [IceServer],
+    pub(crate) ice_servers: &'a IceServers,
     pub(crate) media: MediaState,
     pub(crate) random: &'a mut Random,
     pub(crate) retired: &'a mut Retired,

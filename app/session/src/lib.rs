@@ -18,6 +18,7 @@ mod command;
 mod config;
 mod env;
 mod event;
+mod ice_servers;
 mod id;
 mod mesh;
 mod negotiation;
@@ -36,6 +37,7 @@ pub use config::SessionConfig;
 pub use event::{
     Channel, ConnectionEvent, ConnectionState, EndReason, Event, OpenFailure, PeerLeftReason, SignalingEvent,
 };
+pub use ice_servers::{RelayNote, TurnTransport, turn_transport};
 pub use id::{ConnectionId, Generation, OperationId, StreamId};
 pub use session::Session;
 pub use view::{Author, ChatLine, PeerState, PeerView, Phase, Presence, RoomView, ServerProblem};

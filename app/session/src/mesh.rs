@@ -111,6 +111,13 @@ impl Mesh {
         }
     }
 
+    /// The server named other ICE servers, or the same with new credentials.
+    pub(crate) fn use_ice_servers(&self, env: &mut Env<'_>) {
+        for peer in self.peers.values() {
+            peer.use_ice_servers(env);
+        }
+    }
+
     pub(crate) fn request_ice_restart(&mut self, id: &PeerId, env: &Env<'_>) {
         if let Some(peer) = self.peers.get_mut(id) {
             peer.request_ice_restart(env);

@@ -14,7 +14,7 @@ use crate::negotiation::{LocalDescription, NegotiationError};
 use crate::recovery::{Due, Recovery};
 use crate::transport::{NamedBy, Transport, Trouble, trickle};
 use crate::view::{PeerState, PeerView, Presence};
-use crate::{ConnectionEvent, ConnectionId, ConnectionState, Event, Generation, MediaState};
+use crate::{ConnectionEvent, ConnectionId, ConnectionState, Event, Generation, MediaState, RelayNote};
 
 /// One other person.
 #[derive(Debug)]
@@ -34,6 +34,7 @@ pub(crate) struct Peer {
     recovery: Recovery,
     connected_before: bool,
     slow_to_connect: bool,
+    relay_note: Option<RelayNote>,
     /// Since when neither the server nor media reaches them.
     lost_since: Option<Instant>,
     /// When they replaced the transport; at most `replacements_max`.
@@ -73,6 +74,7 @@ impl Peer {
             recovery: Recovery::new(polite),
             connected_before: false,
             slow_to_connect: false,
+            relay_note: None,
             lost_since: None,
             replaced_at: VecDeque::new(),
             media: None,
@@ -172,6 +174,12 @@ impl Peer {
         Fate::Stays
     }
 
+    pub(crate) fn use_ice_servers(&self, env: &mut Env<'_>) {
+        if let Some(transport) = &self.transport {
+            transport.use_ice_servers(env);
+        }
+    }
+
     pub(crate) fn request_ice_restart(&mut self, env: &Env<'_>) {
         if let Some(transport) = self.transport.as_mut().filter(|transport| transport.connected_before) {
             transport.want_offer(true, env);
@@ -259,6 +267,7 @@ impl Peer {
             our_video_suspended: self.our_video_suspended(),
             common_video_codec: self.common_video_codec,
             slow_to_connect: self.slow_to_connect,
+            relay_note: self.relay_note,
             messages_dropped: self.messages_dropped,
         }
     }
@@ -358,7 +367,7 @@ impl Peer {
                 }
             }
             ConnectionState::Failed if !transport.connected_before => {
-                self.transport_broke("no way was found to it", env);
+                self.no_path_found(env);
             }
             ConnectionState::Disconnected | ConnectionState::Failed => {
                 transport.state = state;
@@ -375,6 +384,7 @@ impl Peer {
         self.recovery.media_flows();
         self.connected_before = true;
         self.slow_to_connect = false;
+        self.relay_note = None;
         env.out.tell(Event::PeerConnected { peer_id: self.id.clone() });
     }
 
@@ -410,6 +420,13 @@ impl Peer {
         env.out.complain(None, format!("The connection with {} failed and is made again: {why}.", self.name));
         self.close_transport(env);
         self.recovery.transport_broke(env.config, env.random, env.now);
+    }
+
+    fn no_path_found(&mut self, env: &mut Env<'_>) {
+        if env.ice_servers.has_relay_over_tcp() && self.relay_note.replace(RelayNote::NoPathOverUdp).is_none() {
+            env.out.complain(None, format!("No way was found to {}. {}", self.name, RelayNote::NoPathOverUdp));
+        }
+        self.transport_broke("no way was found to it", env);
     }
 
     fn attempt(&mut self, env: &mut Env<'_>) {

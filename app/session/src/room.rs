@@ -2,10 +2,9 @@
 
 use std::time::Instant;
 
-use parlor_proto::{
-    ClientMessage, DisplayName, IceServer, Limits, PROTOCOL_VERSION, PeerId, ResumeToken, RoomId, RoomPolicy,
-};
+use parlor_proto::{ClientMessage, DisplayName, Limits, PROTOCOL_VERSION, PeerId, ResumeToken, RoomId, RoomPolicy};
 
+use crate::ice_servers::IceServers;
 use crate::{EndReason, SessionConfig};
 
 /// Our own place in a room.
@@ -37,7 +36,7 @@ pub(crate) struct Member {
     pub(crate) self_id: PeerId,
     pub(crate) resume_token: ResumeToken,
     pub(crate) policy: RoomPolicy,
-    pub(crate) ice_servers: Vec<IceServer>,
+    pub(crate) ice_servers: IceServers,
     pub(crate) limits: Limits,
 }
 

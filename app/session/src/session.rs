@@ -14,7 +14,7 @@ use crate::reconnect::{LinkStep, SignalingLink};
 use crate::room::{Joining, Membership};
 use crate::{
     Action, Author, ChatLine, Command, ConnectionEvent, ConnectionId, EndReason, Event, Generation, MediaState,
-    OpenFailure, Phase, RoomView, ServerProblem, SessionConfig, SignalingEvent,
+    OpenFailure, Phase, RelayNote, RoomView, ServerProblem, SessionConfig, SignalingEvent,
 };
 
 /// One call, from joining to leaving. See the crate's documentation for the contract.
@@ -28,6 +28,7 @@ pub struct Session {
     told_signaling_lost: bool,
     /// Why the last attempt to reach the server came to nothing.
     server_problem: Option<ServerProblem>,
+    told_relay_note: Option<RelayNote>,
     /// When to send again what the server refused for being too much.
     resync_at: Option<Instant>,
     mesh: Mesh,
@@ -48,6 +49,7 @@ impl Session {
             link: SignalingLink::new(),
             told_signaling_lost: false,
             server_problem: None,
+            told_relay_note: None,
             resync_at: None,
             mesh: Mesh::default(),
             retired: Retired::default(),
@@ -125,6 +127,7 @@ impl Session {
             self.resync_at = None;
             self.mesh.resync();
         }
+        self.renew_ice_servers(now);
         self.with_mesh(now, |mesh, env| mesh.handle_timeout(env));
         self.settle(now);
     }
@@ -145,8 +148,11 @@ impl Session {
         let silence = self.membership.tell_silence_at().map(|at| (at, "silence"));
         let link = self.link.poll_timeout().map(|at| (at, "signaling"));
         let resync = self.resync_at.map(|at| (at, "rate limit"));
+        let ice_servers = self.membership.member().and_then(|member| member.ice_servers.poll_timeout());
+        // While the server is out of reach nothing can be asked; its next `joined` brings new ones.
+        let ice_servers = ice_servers.filter(|_| self.link.is_ready()).map(|at| (at, "ICE servers"));
         let mesh = self.mesh.poll_timeout(self.config.lost_peer_timeout);
-        [give_up, silence, link, resync, mesh].into_iter().flatten().min()
+        [give_up, silence, link, resync, ice_servers, mesh].into_iter().flatten().min()
     }
 
     /// The whole room as one value.
@@ -163,6 +169,7 @@ impl Session {
             chat_total: self.chat.total(),
             media: self.media,
             policy: self.membership.member().map(|member| member.policy).unwrap_or_default(),
+            relay_note: self.relay_note(),
             limits: self.membership.member().map(|member| member.limits.clone()),
         }
     }
@@ -186,6 +193,7 @@ impl Session {
         self.membership = Membership::Joining(Joining { room, name, give_up_at, tell_silence_at });
         self.told_signaling_lost = false;
         self.server_problem = None;
+        self.told_relay_note = None;
         self.chat = Chat::default();
         self.link.stop();
         self.link.open(&self.config, now);
@@ -286,6 +294,23 @@ impl Session {
                 }
             }
             Membership::None | Membership::Ended { .. } => {}
+        }
+    }
+
+    /// What keeps a user who hides their address from being connected.
+    fn relay_note(&self) -> Option<RelayNote> {
+        let member = self.membership.member().filter(|_| self.config.relay_only)?;
+        member.ice_servers.relay_only_note()
+    }
+
+    /// Asks for new TURN credentials in time.
+    fn renew_ice_servers(&mut self, now: Instant) {
+        if !self.link.is_ready() {
+            return;
+        }
+        let Some(member) = self.membership.member_mut() else { return };
+        if member.ice_servers.take_due(self.config.ice_servers_retry, now) {
+            self.send_all(vec![ClientMessage::RefreshIceServers]);
         }
     }
 

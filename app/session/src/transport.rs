@@ -53,7 +53,7 @@ impl Transport {
         peer: &PeerId,
         env: &mut Env<'_>,
     ) -> Self {
-        let ice_servers = env.ice_servers.to_vec();
+        let ice_servers = env.ice_servers.servers().to_vec();
         env.out.act(Action::CreateConnection { connection, generation, peer: peer.clone(), ice_servers });
         let polite = env.self_id < peer;
         Self {
@@ -77,6 +77,13 @@ impl Transport {
         let Self { connection, generation, id, .. } = self;
         env.out.act(Action::CloseConnection { connection, generation });
         env.retired.add(id);
+    }
+
+    /// There are new ICE servers, for what this transport gathers from now on.
+    pub(crate) fn use_ice_servers(&self, env: &mut Env<'_>) {
+        let Self { connection, generation, .. } = *self;
+        let ice_servers = env.ice_servers.servers().to_vec();
+        env.out.act(Action::UseIceServers { connection, generation, ice_servers });
     }
 
     pub(crate) fn is_connected(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use parlor_proto::{DisplayName, Limits, PeerId, RoomId, RoomPolicy, SuspendReason};
 
-use crate::{ConnectionId, EndReason, Generation, MediaState, OpenFailure};
+use crate::{ConnectionId, EndReason, Generation, MediaState, OpenFailure, RelayNote};
 
 /// The whole room as one value.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +27,8 @@ pub struct RoomView {
     pub media: MediaState,
     /// Lock, password, and whether we may change them.
     pub policy: RoomPolicy,
+    /// What keeps us from connecting anybody while our address is hidden.
+    pub relay_note: Option<RelayNote>,
     /// What the server allows, once it said so.
     pub limits: Option<Limits>,
 }
@@ -80,6 +82,8 @@ pub struct PeerView {
     pub common_video_codec: Option<bool>,
     /// Whether connecting takes unusually long.
     pub slow_to_connect: bool,
+    /// Why no path may have been found, where none was and that is known.
+    pub relay_note: Option<RelayNote>,
     /// Messages of theirs on the data channels that were malformed, too large or repeated, and dropped.
     pub messages_dropped: u64,
 }

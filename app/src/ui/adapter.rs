@@ -4,7 +4,7 @@ use parlor_engine::{EndReason, Notice, PeerMediaView, Snapshot};
 use parlor_media::{AudioDeviceError, CameraError, DeviceReason, SourceStatus};
 use parlor_proto::{CameraState, ErrorCode, MicrophoneState, PeerId, Reason, SuspendReason};
 use parlor_session::{
-    Author, MediaState, OpenFailure, PeerLeftReason, PeerState, PeerView, Phase, RoomView, ServerProblem,
+    Author, MediaState, OpenFailure, PeerLeftReason, PeerState, PeerView, Phase, RelayNote, RoomView, ServerProblem,
 };
 
 use super::chat_log::{ChatLog, Entry, Said};
@@ -55,7 +55,8 @@ pub fn call_view(snapshot: &Snapshot, around: Around<'_>) -> CallView {
         unread: around.unread,
         joining: matches!(room.phase, Phase::Idle | Phase::Joining),
         join_problem: join_problem(room),
-        banner: banner(&room.phase, room.server_problem.as_ref(), room.peers.len()),
+        banner: banner(&room.phase, room.server_problem.as_ref(), room.peers.len())
+            .or_else(|| room.relay_note.map(relay_banner)),
         speaking_while_muted: snapshot.speaking_while_muted,
         hosting: around.reach.is_some(),
         details: around.details.and_then(|(peer, rates)| details(snapshot, peer, rates)),
@@ -72,6 +73,16 @@ pub fn banner(phase: &Phase, problem: Option<&ServerProblem>, others: usize) -> 
     let what = lasting.map_or("The server can’t be reached", |problem| problem.message.as_str());
     let goes_on = if others == 0 { "" } else { " The call goes on, but nobody new can join." };
     Some(Note::warning(format!("{what}; trying again.{goes_on}")))
+}
+
+/// That nobody can be connected while the address is hidden; the whole sentence was told when it became known.
+fn relay_banner(note: RelayNote) -> Note {
+    Note::warning(match note {
+        RelayNote::NoRelay => "You hide your address, and this server has no relay: nobody can be connected.",
+        RelayNote::NoRelayOverUdp | RelayNote::NoPathOverUdp => {
+            "You hide your address, and this server has no relay over UDP: nobody can be connected."
+        }
+    })
 }
 
 /// Why joining takes longer, in words.
@@ -133,6 +144,9 @@ fn microphone_words(reason: Reason) -> &'static str {
 /// The connection in words; when it is well, why they are not heard, if that is not their wish.
 pub fn peer_state(peer: &PeerView) -> Option<Note> {
     match peer.state {
+        PeerState::Connecting if peer.relay_note.is_some() => {
+            Some(Note::warning("Can’t be reached without a relay over TCP or TLS"))
+        }
         PeerState::Connecting if peer.slow_to_connect => {
             Some(Note::warning("Can’t be reached directly; trying another way"))
         }
@@ -247,6 +261,7 @@ fn details(snapshot: &Snapshot, peer: &PeerId, rates: Option<Rates>) -> Option<D
             || vec![("Connection".to_owned(), "not there yet".to_owned())],
             |media| details_rows(media, rates),
         ),
+        note: snapshot.room.relay_note.or(view.relay_note).map(|note| note.to_string()),
     })
 }
 

@@ -144,6 +144,7 @@ mod tests {
             chat_total,
             media: MediaState::default(),
             policy: Default::default(),
+            relay_note: None,
             limits: None,
         }
     }

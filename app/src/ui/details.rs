@@ -17,6 +17,9 @@ pub fn details_ui(ui: &mut Ui, view: &DetailsView, commands: &mut Vec<UiCommand>
         for (name, value) in &view.rows {
             row_ui(ui, name, value);
         }
+        if let Some(note) = &view.note {
+            ui.label(RichText::new(note).font(theme::regular(theme::SIZE_LABEL)).color(theme::MUTED));
+        }
     })
 }
 

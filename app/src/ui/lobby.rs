@@ -31,6 +31,8 @@ pub struct LobbyState {
     pub settings_open: bool,
     /// Join without being heard.
     pub muted: bool,
+    /// Hide the address from the others.
+    pub relay_only: bool,
     /// Join without being seen.
     pub camera_off: bool,
     /// The keyboard has been put where it belongs.
@@ -61,7 +63,8 @@ pub fn lobby_ui(ui: &mut Ui, view: &LobbyView, state: &mut LobbyState, commands:
         });
     }
     if state.settings_open {
-        let server = ServerField { text: &mut state.server, problem: state.server_problem.as_deref() };
+        let LobbyState { server, server_problem, relay_only, .. } = state;
+        let server = ServerField { text: server, problem: server_problem.as_deref(), relay_only: *relay_only };
         if settings_ui(ui, &view.devices, Some(server), commands) {
             state.settings_open = false;
         }

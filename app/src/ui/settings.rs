@@ -9,12 +9,14 @@ use super::theme;
 use super::view::{DevicesView, UiCommand};
 use super::widgets::{Look, field, problem_ui, text_button, text_button_width, toggle};
 
-/// The server's field in the lobby's settings.
+/// What the lobby's settings have beside those of a call.
 pub struct ServerField<'a> {
     /// What is typed.
     pub text: &'a mut String,
     /// Why it is no address, as a sentence.
     pub problem: Option<&'a str>,
+    /// Whether the address is hidden from the others.
+    pub relay_only: bool,
 }
 
 /// Draws the sheet. Answers whether it is to be closed.
@@ -57,6 +59,15 @@ fn server_ui(ui: &mut Ui, server: ServerField<'_>, commands: &mut Vec<UiCommand>
     }
     let words = "Where rooms without a link are, such as https://calls.example.org. Left empty, a new call is hosted on \
                  this computer.";
+    hint(ui, words);
+    ui.add_space(4.0);
+    if toggle(ui, server.relay_only, "Hide my address").clicked() {
+        commands.push(UiCommand::SetRelayOnly(!server.relay_only));
+    }
+    hint(ui, "The others don’t see your IP address: the call goes through the server’s relay (TURN).");
+}
+
+fn hint(ui: &mut Ui, words: &str) {
     ui.label(RichText::new(words).font(theme::regular(theme::SIZE_LABEL)).color(theme::MUTED));
 }
 

@@ -154,6 +154,8 @@ pub struct DetailsView {
     pub volume: f32,
     /// What is measured: a word and its value.
     pub rows: Vec<(String, String)>,
+    /// What else there is to say about the connection, as a sentence.
+    pub note: Option<String>,
 }
 
 /// A device that can be chosen; `None` is the system's default.
@@ -251,6 +253,8 @@ pub enum UiCommand {
     SelectSpeaker(Option<String>),
     /// Echo cancellation, noise suppression and gain.
     SetAudioProcessing(bool),
+    /// Hide the address from the others, or not.
+    SetRelayOnly(bool),
     /// Things that move go to their place at once, or not.
     SetReducedMotion(bool),
     /// Play a sound.

@@ -82,6 +82,7 @@ impl Window {
             name: given_name.start().to_owned(),
             room: prefill.room_or_link.unwrap_or_default(),
             server: given_server.start().to_owned(),
+            relay_only: prefill.relay_only.unwrap_or(config.relay_only),
             ..LobbyState::default()
         };
         let mut window = Self {
@@ -249,6 +250,11 @@ impl Window {
             UiCommand::SetAudioProcessing(on) => {
                 self.config.audio_processing = on;
                 self.media.set_processing(on);
+                self.save();
+            }
+            UiCommand::SetRelayOnly(on) => {
+                self.config.relay_only = on;
+                self.lobby.relay_only = on;
                 self.save();
             }
             UiCommand::SetReducedMotion(reduced) => {

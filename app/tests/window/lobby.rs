@@ -148,7 +148,11 @@ fn the_settings_hold_the_server_and_the_sound_processing() {
     harness.run();
     harness.get_by_role_and_label(Role::CheckBox, "Reduce motion").click();
     harness.run();
-    assert_eq!(harness.state().commands, [UiCommand::SetAudioProcessing(false), UiCommand::SetReducedMotion(true)]);
+    harness.get_by_role_and_label(Role::CheckBox, "Hide my address").click();
+    harness.run();
+    let commands =
+        [UiCommand::SetAudioProcessing(false), UiCommand::SetReducedMotion(true), UiCommand::SetRelayOnly(true)];
+    assert_eq!(harness.state().commands, commands);
     press(&mut harness, "Close");
     assert!(!state(&harness).settings_open);
 }

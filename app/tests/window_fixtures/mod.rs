@@ -51,6 +51,7 @@ pub fn peer_view(index: usize) -> PeerView {
         our_video_suspended: None,
         common_video_codec: Some(true),
         slow_to_connect: false,
+        relay_note: None,
         messages_dropped: 0,
     }
 }
@@ -178,6 +179,7 @@ pub fn details() -> DetailsView {
         name: NAMES[0].to_owned(),
         volume: 1.0,
         rows: rows.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        note: None,
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use parlor_proto::IceServer;
+use parlor_session::{TurnTransport, turn_transport};
 use rtc::crypto::SignatureScheme;
 use rtc::ice::mdns::MulticastDnsMode;
 use rtc::mdns::MulticastSocket;
@@ -14,7 +15,7 @@ use rtc::rtp_transceiver::rtp_sender::{
 };
 use webrtc::error::{Error, Result};
 use webrtc::peer_connection::{
-    MediaEngine, RTCCertificate, RTCConfiguration, RTCConfigurationBuilder, RTCIceServer, SettingEngine,
+    MediaEngine, RTCCertificate, RTCConfigurationBuilder, RTCIceServer, RTCIceTransportPolicy, SettingEngine,
     SettingEngineBuilder,
 };
 
@@ -141,21 +142,40 @@ pub(crate) fn certificate() -> Result<RTCCertificate> {
     RTCCertificate::generate(provider.crypto(), SignatureScheme::EcdsaP256Sha256, params)
 }
 
-/// Certificate and ICE servers of a connection.
-pub(crate) fn configuration(certificate: RTCCertificate, ice_servers: Vec<IceServer>) -> RTCConfiguration {
-    let servers = ice_servers.into_iter().map(|server| RTCIceServer {
-        urls: server.urls,
-        username: server.username.unwrap_or_default(),
-        credential: server.credential.unwrap_or_default(),
-    });
-    RTCConfigurationBuilder::new().with_ice_servers(servers.collect()).with_certificates(vec![certificate]).build()
+/// ICE servers of a connection, and whether only relays may be used. The certificate stays the one it was made with.
+pub(crate) fn configuration(ice_servers: &[IceServer], relay_only: bool) -> RTCConfigurationBuilder {
+    let policy = if relay_only { RTCIceTransportPolicy::Relay } else { RTCIceTransportPolicy::All };
+    RTCConfigurationBuilder::new()
+        .with_ice_servers(ice_servers.iter().filter_map(usable).collect())
+        .with_ice_transport_policy(policy)
+}
+
+/// What the stack takes of a server: a single URL or missing password that it does not take would cost the connection.
+fn usable(server: &IceServer) -> Option<RTCIceServer> {
+    let IceServer { urls, username, credential } = server;
+    let has_credentials = username.is_some() && credential.is_some();
+    let is_usable = |url: &&String| match turn_transport(url) {
+        Some(TurnTransport::Udp) => has_credentials,
+        Some(TurnTransport::TcpOrTls) => false,
+        None => url.starts_with("stun:"),
+    };
+    let is_sane = |url: &&String| rtc::ice::url::Url::parse_url(url).is_ok();
+    let urls: Vec<String> = urls.iter().filter(is_usable).filter(is_sane).cloned().collect();
+    (!urls.is_empty()).then(|| RTCIceServer {
+        urls,
+        username: username.clone().unwrap_or_default(),
+        credential: credential.clone().unwrap_or_default(),
+    })
 }
 
 /// Time-outs, and which candidates count when.
 pub(crate) fn setting_engine(policy: &EnginePolicy, loopback: bool) -> SettingEngine {
     let [disconnected, failed, keep_alive] = policy.ice_timeouts;
+    // A question on the local network would show that we are there, to whoever names a `.local` candidate.
+    let is_hidden = policy.session.relay_only;
+    let multicast_dns = if is_hidden { MulticastDnsMode::Disabled } else { multicast_dns_mode() };
     SettingEngineBuilder::new()
-        .with_multicast_dns_mode(multicast_dns_mode())
+        .with_multicast_dns_mode(multicast_dns)
         .with_ice_timeouts(Some(disconnected), Some(failed), Some(keep_alive))
         .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(CHECKS_MAX))
         // Measured: waiting for better candidates costs 1.5 s of each connect.
@@ -241,6 +261,28 @@ mod tests {
         assert_eq!(bound(&["127.0.0.1", "::1"]), loopback);
         assert_eq!(bound(&["127.0.0.1", "169.254.3.4", "fe80::1"]), loopback);
         assert_eq!(bound(&[]), loopback);
+    }
+
+    #[test]
+    fn servers_that_the_stack_would_refuse_are_left_out() {
+        let server = |urls: &[&str], name: Option<&str>| {
+            let urls = urls.iter().map(|url| (*url).to_owned()).collect();
+            IceServer { urls, username: name.map(Into::into), credential: name.map(Into::into) }
+        };
+        let taken = |urls: &[&str], name| usable(&server(urls, name)).map(|server| server.urls);
+        let all = [
+            "stun:a",
+            "turn:b",
+            "turn:c?transport=udp",
+            "turn:d?transport=tcp",
+            "turns:e",
+            "http://f",
+            "turn:g?x=y",
+            "turn:",
+        ];
+        assert_eq!(taken(&all, Some("u")), Some(vec!["stun:a".into(), "turn:b".into(), "turn:c?transport=udp".into()]));
+        assert_eq!(taken(&all, None), Some(vec!["stun:a".into()]));
+        assert_eq!(taken(&["turns:e"], Some("u")), None);
     }
 
     #[test]

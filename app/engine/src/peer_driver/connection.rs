@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use parlor_proto::{IceCandidate, Source, StreamDescription};
+use parlor_proto::{IceCandidate, IceServer, Source, StreamDescription};
 use parlor_session::{Channel, ConnectionEvent, ConnectionState};
 use rtc::peer_connection::configuration::RTCOfferOptions;
 use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_OPUS};
@@ -31,10 +31,10 @@ use webrtc::rtp_transceiver::RtpSender;
 use webrtc::runtime::default_runtime;
 
 use super::configuration::{self, BindAddresses};
-use super::description::{DtlsRole, has_h264, without_rejected_transports};
+use super::description::{DtlsRole, has_h264, restarts_ice, without_rejected_transports};
 use super::handler::{Handler, STACK_EVENTS, StackEvent};
 use super::runtime::{OrderlyRuntime, Settled};
-use super::{Codecs, PathStats, PeerSetup, PeerShared, Reporter};
+use super::{Codecs, PathStats, PeerSetup, PeerShared, Reporter, relay_only};
 use crate::interceptors::{self, CaptureTimes, ChainParts};
 use crate::media_bridge::Fanout;
 use crate::media_bridge::outbound::{Outbound, SendParameters, SendStream};
@@ -79,6 +79,10 @@ pub(crate) struct Connection {
     early_candidates: Vec<RTCIceCandidateInit>,
     has_remote_description: bool,
     dtls_role: DtlsRole,
+    /// What the next ICE restart gathers with, where it is not what was gathered with last.
+    new_ice_servers: Option<Vec<IceServer>>,
+    /// Whether our address is hidden.
+    relay_only: bool,
     /// Readers of tracks and channels, and the writer; they end with the connection.
     tasks: JoinSet<()>,
 }
@@ -125,6 +129,8 @@ impl Connection {
             early_candidates: Vec::new(),
             has_remote_description: false,
             dtls_role: DtlsRole::default(),
+            new_ice_servers: None,
+            relay_only: setup.policy.session.relay_only,
             tasks,
         })
     }
@@ -137,10 +143,7 @@ impl Connection {
     pub(crate) async fn handle_event(&mut self, event: Option<StackEvent>) {
         match event {
             Some(StackEvent::Candidate(event)) => match event.candidate.to_json() {
-                Ok(candidate) => {
-                    debug!(candidate.candidate, "local candidate");
-                    self.reporter.report(ConnectionEvent::LocalCandidate(to_proto(candidate))).await;
-                }
+                Ok(candidate) => self.report_candidate(to_proto(candidate)).await,
                 Err(error) => debug!(%error, "a local candidate has no text"),
             },
             Some(StackEvent::CandidatesEnd) => self.reporter.report(ConnectionEvent::LocalCandidatesEnd).await,
@@ -149,6 +152,15 @@ impl Connection {
             // The stack has stopped; the session learns it by its own time-outs and by `Closed`.
             None => std::future::pending().await,
         }
+    }
+
+    async fn report_candidate(&self, mut candidate: IceCandidate) {
+        if self.relay_only {
+            let Some(hidden) = relay_only::candidate(&candidate.candidate) else { return };
+            candidate.candidate = hidden;
+        }
+        debug!(candidate.candidate, "local candidate");
+        self.reporter.report(ConnectionEvent::LocalCandidate(candidate)).await;
     }
 
     async fn state_changed(&mut self, state: RTCPeerConnectionState) {
@@ -178,6 +190,9 @@ impl Connection {
     pub(crate) async fn create_offer(&mut self, ice_restart: bool) -> Result<LocalDescription> {
         let options = ice_restart.then_some(RTCOfferOptions { ice_restart });
         let offer = self.peer_connection.create_offer(options).await?;
+        if ice_restart {
+            self.gather_with_new_ice_servers().await?;
+        }
         self.peer_connection.set_local_description(offer).await?;
         self.local_description().await
     }
@@ -189,12 +204,17 @@ impl Connection {
         streams: Vec<StreamDescription>,
     ) -> Result<LocalDescription> {
         let has_picture = has_h264(&sdp);
+        let current = self.peer_connection.current_remote_description().await;
+        let restarts_ice = current.is_some_and(|current| restarts_ice(&current.sdp, &sdp));
         self.set_remote(RTCSessionDescription::offer(without_rejected_transports(&sdp))?, streams).await?;
         if !has_picture {
             // A sender without a codec makes the stack refuse to answer at all; without the sender it rejects the section.
             self.peer_connection.remove_track(&self.video.sender).await?;
         }
         let answer = self.peer_connection.create_answer(None).await?;
+        if restarts_ice {
+            self.gather_with_new_ice_servers().await?;
+        }
         self.peer_connection.set_local_description(answer).await?;
         self.read_parameters().await;
         let LocalDescription { sdp, streams } = self.local_description().await?;
@@ -216,6 +236,19 @@ impl Connection {
         self.peer_connection.set_local_description(RTCSessionDescription::rollback(None)?).await
     }
 
+    /// Keeps the servers for the next ICE restart: only that gathers anew, on new sockets. Given to the stack before, it would
+    /// refresh the live allocation with the new credentials, which coturn refuses.
+    pub(crate) fn use_ice_servers(&mut self, ice_servers: Vec<IceServer>) {
+        self.new_ice_servers = Some(ice_servers);
+    }
+
+    /// To be called between the restart's description and its setting, which starts gathering.
+    async fn gather_with_new_ice_servers(&mut self) -> Result<()> {
+        let Some(ice_servers) = self.new_ice_servers.take() else { return Ok(()) };
+        let configuration = configuration::configuration(&ice_servers, self.relay_only).build();
+        self.peer_connection.set_configuration(configuration).await
+    }
+
     async fn set_remote(&mut self, description: RTCSessionDescription, streams: Vec<StreamDescription>) -> Result<()> {
         trace!(description.sdp, "remote description");
         self.peer_connection.set_remote_description(description).await?;
@@ -230,7 +263,10 @@ impl Connection {
 
     async fn local_description(&self) -> Result<LocalDescription> {
         let description = self.peer_connection.local_description().await;
-        let sdp = description.ok_or_else(|| Error::Other("there is no local description".to_owned()))?.sdp;
+        let mut sdp = description.ok_or_else(|| Error::Other("there is no local description".to_owned()))?.sdp;
+        if self.relay_only {
+            sdp = relay_only::description(&sdp);
+        }
         trace!(sdp, "local description");
         let mut streams = Vec::new();
         for transceiver in self.peer_connection.get_transceivers().await {
@@ -368,10 +404,14 @@ async fn stack(
         key_frame_requested: Arc::new(move || fanout.peer_asks_for_key_frame(&leg, Instant::now())),
         video_ssrc,
     };
+    let relay_only = setup.policy.session.relay_only;
+    let configuration = configuration::configuration(&setup.ice_servers, relay_only)
+        .with_certificates(vec![setup.certificate.clone()])
+        .build();
     let runtime = default_runtime().ok_or_else(|| Error::Other("there is no async runtime".to_owned()))?;
     let peer_connection = PeerConnectionBuilder::<SocketAddr>::new()
         .with_runtime(Arc::new(OrderlyRuntime::new(runtime, settled.clone())))
-        .with_configuration(configuration::configuration(setup.certificate.clone(), setup.ice_servers.clone()))
+        .with_configuration(configuration)
         .with_media_engine(media_engine)
         .with_setting_engine(configuration::setting_engine(&setup.policy, loopback))
         .with_interceptor_registry(interceptors::chain(parts, &setup.policy))

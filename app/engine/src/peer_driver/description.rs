@@ -32,6 +32,19 @@ pub(crate) fn without_rejected_transports(sdp: &str) -> String {
     sdp.split_inclusive('\n').filter(is_kept).collect()
 }
 
+/// Whether an offer asks for new ICE credentials (RFC 8839 §4.4.1.1.1): those in it are not those of the description before.
+pub(crate) fn restarts_ice(current: &str, offer: &str) -> bool {
+    let credentials = |sdp: &str| {
+        let first =
+            |start: &str| sdp.lines().find_map(|line| line.strip_prefix(start).map(|value| value.trim().to_owned()));
+        Some((first("a=ice-ufrag:")?, first("a=ice-pwd:")?))
+    };
+    match (credentials(current), credentials(offer)) {
+        (Some(current), Some(offer)) => current != offer,
+        _ => false,
+    }
+}
+
 /// `a=rtpmap:102 H264/90000` (RFC 6184 §8.2.1).
 fn is_h264_map(line: &str) -> bool {
     let map = line.strip_prefix("a=rtpmap:").and_then(|map| map.split_once(' '));
@@ -97,6 +110,16 @@ mod tests {
         for other in ["", "m=", "m=video", "no description"] {
             assert_eq!(without_rejected_transports(other), other);
         }
+    }
+
+    #[test]
+    fn an_offer_with_other_ice_credentials_restarts_ice() {
+        let with =
+            |ufrag: &str, pwd: &str| format!("v=0\r\nm=audio 9 X 111\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\n");
+        assert!(!restarts_ice(&with("a", "b"), &with("a", "b")));
+        assert!(restarts_ice(&with("a", "b"), &with("c", "b")));
+        assert!(restarts_ice(&with("a", "b"), &with("a", "c")));
+        assert!(!restarts_ice(&with("a", "b"), "v=0"));
     }
 
     #[test]

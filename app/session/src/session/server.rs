@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use parlor_proto::{ErrorCode, IceServer, PROTOCOL_VERSION, PeerId, PeerInfo, ResumeToken, RoomPolicy, ServerMessage};
+use parlor_proto::{ErrorCode, PROTOCOL_VERSION, PeerId, PeerInfo, ResumeToken, RoomPolicy, ServerMessage};
 
 use super::Session;
+use crate::ice_servers::IceServers;
 use crate::mesh::FirstOffer;
 use crate::room::{Member, Membership};
 use crate::{Action, EndReason, Event, PeerLeftReason};
@@ -38,9 +39,10 @@ impl Session {
                 peers,
                 policy,
                 ice_servers,
-                ice_lifetime_seconds: _,
+                ice_lifetime_seconds,
                 limits,
             } => {
+                let ice_servers = IceServers::new(ice_servers, ice_lifetime_seconds, now);
                 let member = Member { room, name, self_id: peer_id, resume_token, policy, ice_servers, limits };
                 self.joined(member, peers, now);
             }
@@ -55,7 +57,9 @@ impl Session {
                 self.with_roster(now, |mesh, env| mesh.signal(&from, connection, signal, env));
             }
             ServerMessage::Policy { policy, resume_token } => self.policy_changed(policy, resume_token),
-            ServerMessage::IceServers { ice_servers, ice_lifetime_seconds: _ } => self.ice_servers_changed(ice_servers),
+            ServerMessage::IceServers { ice_servers, ice_lifetime_seconds } => {
+                self.ice_servers_changed(IceServers::new(ice_servers, ice_lifetime_seconds, now), now);
+            }
             ServerMessage::Roster { peers } => {
                 self.with_roster(now, |mesh, env| mesh.meet_roster(peers, FirstOffer::Either, env));
             }
@@ -85,6 +89,8 @@ impl Session {
         }
         let previous = self.membership.member().map(|member| member.self_id.clone());
         let resumed = previous.as_ref() == Some(&member.self_id);
+        let known = self.membership.member().map(|known| known.ice_servers.servers());
+        let new_ice_servers = known.is_some_and(|known| known != member.ice_servers.servers());
         if previous.is_some() && !resumed {
             // A new person to the others: every transport was made in the name of the old one.
             self.with_mesh(now, |mesh, env| mesh.clear(Some(PeerLeftReason::Lost), env));
@@ -95,7 +101,13 @@ impl Session {
         self.membership = Membership::Member(Box::new(member));
         self.server_problem = None;
         let first_offer = if resumed { FirstOffer::Either } else { FirstOffer::Theirs };
-        self.with_mesh(now, |mesh, env| mesh.meet_roster(roster, first_offer, env));
+        self.tell_relay_note();
+        self.with_mesh(now, |mesh, env| {
+            if new_ice_servers {
+                mesh.use_ice_servers(env);
+            }
+            mesh.meet_roster(roster, first_offer, env);
+        });
     }
 
     fn policy_changed(&mut self, policy: RoomPolicy, resume_token: ResumeToken) {
@@ -105,10 +117,21 @@ impl Session {
         }
     }
 
-    /// For connections that are made from now on; those that live keep theirs.
-    fn ice_servers_changed(&mut self, ice_servers: Vec<IceServer>) {
-        if let Some(member) = self.membership.member_mut() {
-            member.ice_servers = ice_servers;
+    /// For what is gathered from now on; what is allocated keeps the credentials that made it.
+    fn ice_servers_changed(&mut self, ice_servers: IceServers, now: Instant) {
+        let Some(member) = self.membership.member_mut() else { return };
+        member.ice_servers = ice_servers;
+        self.with_mesh(now, |mesh, env| mesh.use_ice_servers(env));
+        self.tell_relay_note();
+    }
+
+    /// Says once what keeps a user who hides their address from being connected.
+    fn tell_relay_note(&mut self) {
+        let note = self.relay_note();
+        if note != std::mem::replace(&mut self.told_relay_note, note)
+            && let Some(note) = note
+        {
+            self.out.complain(None, note.to_string());
         }
     }
 

@@ -4,3 +4,4 @@ mod fixture;
 mod hostile;
 mod membership;
 mod peers;
+mod relays;

@@ -566,6 +566,9 @@ impl World {
                 assert_eq!(others, 0, "two live generations of one connection");
                 self.clients[index].live.insert(slot, id);
             }
+            Action::UseIceServers { connection, generation, .. } => {
+                self.live(index, (connection.0, generation.0));
+            }
             Action::CloseConnection { connection, generation } => {
                 let pc = self.clients[index].live.remove(&(connection.0, generation.0));
                 self.close_pc(pc.expect("only live transports are closed"));

@@ -20,6 +20,16 @@ fn every_state_of_a_connection_has_its_words() {
 }
 
 #[test]
+fn a_relay_that_this_program_cannot_use_is_named_on_the_tile_and_in_the_details() {
+    let peer = PeerView { state: PeerState::Connecting, relay_note: Some(RelayNote::NoPathOverUdp), ..ana() };
+    assert!(text(peer_state(&peer)).contains("relay over TCP or TLS"));
+    let id = peer.peer_id.clone();
+    let note = details(&snapshot(vec![peer]), &id, None).unwrap().note;
+    assert!(note.is_some_and(|note| note.contains("a browser can")));
+    assert!(relay_banner(RelayNote::NoRelay).text.contains("hide your address"));
+}
+
+#[test]
 fn without_a_common_codec_the_tiles_on_both_ends_say_why() {
     // Either end finds out by itself, and is told by the other.
     let here =
@@ -257,6 +267,7 @@ fn ana() -> PeerView {
         our_video_suspended: None,
         common_video_codec: Some(true),
         slow_to_connect: false,
+        relay_note: None,
         messages_dropped: 0,
     }
 }
@@ -273,6 +284,7 @@ fn snapshot(peers: Vec<PeerView>) -> Snapshot {
         chat_total: 0,
         media: on(),
         policy: Default::default(),
+        relay_note: None,
         limits: None,
     };
     Snapshot {

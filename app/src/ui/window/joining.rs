@@ -114,7 +114,7 @@ impl Window {
             server: place.server.clone(),
             room: place.room.clone(),
             name,
-            policy: EnginePolicy::default(),
+            policy: EnginePolicy::default().relay_only(self.lobby.relay_only),
         };
         let ctx = self.ctx.clone();
         let wake = Arc::new(move || ctx.request_repaint());

@@ -1,8 +1,8 @@
 use std::time::{Duration, Instant};
 
 use parlor_proto::{
-    ChatMessage, ClientMessage, ControlMessage, ErrorCode, IceCandidate, Limits, PeerId, PeerInfo, RoomPolicy,
-    ServerMessage, Signal, Source, StreamDescription, TransportId,
+    ChatMessage, ClientMessage, ControlMessage, ErrorCode, IceCandidate, IceServer, Limits, PeerId, PeerInfo,
+    RoomPolicy, ServerMessage, Signal, Source, StreamDescription, TransportId,
 };
 
 use crate::{
@@ -16,6 +16,9 @@ pub(super) struct Fixture {
     pub(super) now: Instant,
     pub(super) actions: Vec<Action>,
     pub(super) events: Vec<Event>,
+    /// What `joined` says.
+    pub(super) ice_servers: Vec<IceServer>,
+    pub(super) ice_lifetime_seconds: Option<u64>,
 }
 
 /// Us. `ANN` is polite towards us, we are polite towards `ZOE`.
@@ -45,7 +48,14 @@ impl Fixture {
     pub(super) fn new() -> Self {
         let now = Instant::now();
         let config = SessionConfig { boot_id: Some("boot".into()), ..SessionConfig::default() };
-        Self { session: Session::new(config, [1; 32], now), now, actions: Vec::new(), events: Vec::new() }
+        Self {
+            session: Session::new(config, [1; 32], now),
+            now,
+            actions: Vec::new(),
+            events: Vec::new(),
+            ice_servers: Vec::new(),
+            ice_lifetime_seconds: None,
+        }
     }
 
     /// In a room with these, who were there before.
@@ -121,8 +131,8 @@ impl Fixture {
             resumed: false,
             peers: others.iter().map(|other| person(other)).collect(),
             policy: RoomPolicy::default(),
-            ice_servers: Vec::new(),
-            ice_lifetime_seconds: None,
+            ice_servers: self.ice_servers.clone(),
+            ice_lifetime_seconds: self.ice_lifetime_seconds,
             limits: Limits { room_capacity: 8, message_bytes: 65_536, resume_seconds: 10, chat_characters: 4_000 },
         });
     }
@@ -272,6 +282,10 @@ fn short(action: &Action) -> String {
         },
         Action::CreateConnection { connection, generation, .. } => {
             format!("create connection {connection}.{generation}")
+        }
+        Action::UseIceServers { connection, generation, ice_servers } => {
+            let urls: Vec<&str> = ice_servers.iter().flat_map(|server| &server.urls).map(String::as_str).collect();
+            format!("use {connection}.{generation} {}", urls.join(" "))
         }
         Action::CloseConnection { connection, generation } => format!("close connection {connection}.{generation}"),
         Action::CreateOffer { ice_restart, .. } => format!("create offer {ice_restart}"),
