@@ -118,6 +118,7 @@ fn browser(tally: &mut Tally) {
         Err(error) => return tally.check("browser tests", Err(error)),
     };
     tests.env("PARLOR_SERVER", programs.join("parlor-server")).env("PARLOR", programs.join("parlor"));
+    tests.env("PARLOR_LAB_NET", programs.join("parlor-lab-net"));
     tests.env("CHROMIUM", std::env::var_os("CHROMIUM").unwrap_or_else(|| "/usr/bin/chromium".into()));
     counted(tally, "browser tests", &mut tests, tap_counts);
 }
