@@ -1,5 +1,6 @@
 //! `cargo xtask …`: everything one does with this repository, each in one command.
 
+mod bench;
 mod camera;
 mod command;
 mod contact_sheet;
@@ -18,6 +19,7 @@ cargo xtask <command>
                                with no display: a demonstration with a server and three headless peers
   test                         install what the tests need and run all of them, as CI does
   test <part>                  one part: lint, rust, browser, camera (camera: a real V4L2 device in a small VM)
+  bench [suite] [--quick]      measure beside others, or list the suites; figures go to target/bench, a table beside the code
   fuzz [target] [seconds]      fuzz the parsers of outside bytes, all in turn or one (needs cargo-fuzz)
 ";
 
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         ["test"] => test::all(),
         ["test", "camera"] => camera::test(),
         ["test", part] => test::part(part),
+        ["bench", rest @ ..] => bench::run(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -1,0 +1,131 @@
+//! `parlor-server` beside what people would use instead. What is measured and why is in `signaling/BENCHMARKS.md`.
+
+mod contender;
+mod load;
+mod table;
+
+use anyhow::bail;
+use serde_json::{Map, Value, json};
+
+use self::contender::Contender;
+use self::load::Load;
+use super::{Options, keep, machine};
+use crate::command::{command, is_on_path, root, run as run_command};
+use crate::packages;
+
+/// How large the loads are.
+struct Sizes {
+    /// Members at which memory is measured.
+    idle: [usize; 2],
+    /// Seconds before each of them, so that what entering needed is over and everyone was pinged.
+    settle: f64,
+    /// Members who relay, and seconds of it.
+    relay: (usize, f64),
+    held: usize,
+    reconnect: usize,
+    abuse_seconds: f64,
+}
+
+const FULL: Sizes = Sizes {
+    idle: [2_000, 10_000],
+    settle: 6.0,
+    relay: (2_000, 5.0),
+    // What the server leaves to others of its 20,000 descriptors: its pages, and those of the runtime.
+    held: 19_500,
+    reconnect: 10_000,
+    abuse_seconds: 10.0,
+};
+const QUICK: Sizes =
+    Sizes { idle: [200, 1_000], settle: 1.0, relay: (400, 1.0), held: 1_500, reconnect: 500, abuse_seconds: 3.0 };
+
+/// Honest people beside an abuser, and the signals a second that they send together: 25 calls in which somebody just came in.
+const HONEST: (usize, f64) = (100, 1_000.0);
+
+/// Builds all contenders, measures them in turn and writes the table.
+pub(super) fn run(options: Options) -> anyhow::Result<()> {
+    if !cfg!(target_os = "linux") {
+        bail!("this suite reads memory and processor time from /proc, which Linux has");
+    }
+    set_up()?;
+    let sizes = if options.quick { QUICK } else { FULL };
+    let before = machine::load();
+    let mut rounds = Vec::new();
+    for round in 0..options.rounds {
+        eprintln!("round {} of {}", round + 1, options.rounds);
+        rounds.push(measure(&sizes, round)?);
+    }
+    let figures = json!({
+        "suite": "signaling",
+        "quick": options.quick,
+        "machine": machine::describe(),
+        "versions": contender::versions()?,
+        "load_average": {"before": before, "after": machine::load()},
+        "seed": "none: the load is the same at every run",
+        "rounds": rounds,
+        "figures": table::figures(&rounds),
+    });
+    let path = keep(if options.quick { "signaling-quick" } else { "signaling" }, &figures)?;
+    let table = table::markdown(&figures);
+    println!("{table}");
+    eprintln!("All figures: {}", path.display());
+    if !options.quick {
+        table::write(&root().join("signaling/BENCHMARKS.md"), &table)?;
+    }
+    Ok(())
+}
+
+fn set_up() -> anyhow::Result<()> {
+    if !(is_on_path("node") && is_on_path("npm")) {
+        packages::install(&[&packages::NODE])?;
+    }
+    run_command(&mut command("npm", &["ci", "--no-audit", "--no-fund", "--prefix", contender::FOLDER]))?;
+    let build = ["build", "--release", "-p", "parlor-signaling", "-p", "parlor-lab-signaling"];
+    run_command(&mut command("cargo", &build))
+}
+
+/// One round: every contender in turn, each round beginning with another one.
+fn measure(sizes: &Sizes, round: usize) -> anyhow::Result<Value> {
+    let mut contenders = Contender::ALL;
+    contenders.rotate_left(round % Contender::ALL.len());
+    let mut results: Map<String, Value> =
+        contenders.iter().map(|contender| (contender.name().to_owned(), json!({}))).collect();
+    let mut add = |contender: Contender, name: &str, result: Value| results[contender.name()][name] = result;
+
+    let (members, seconds) = sizes.relay;
+    let mut capacity = Map::new();
+    for contender in contenders.into_iter().filter(|contender| !contender.is_encrypted()) {
+        let server = contender.start()?;
+        let report = load::run(&server, &Load::Burst { members, seconds })?;
+        capacity.insert(contender.name().to_owned(), report["per_second"].clone());
+        add(contender, "burst", report);
+    }
+    let half = |contender: Contender| capacity[contender.name()].as_f64().unwrap_or_default() / 2.0;
+    for contender in contenders.into_iter().filter(|contender| !contender.is_encrypted()) {
+        // The floor carries what parlor-server carries at half its load; who cannot do that, half of their own.
+        let rate = half(Contender::Parlor).min(half(contender));
+        let server = contender.start()?;
+        add(contender, "half_load", load::run(&server, &Load::Rate { members, seconds, rate })?);
+    }
+    for contender in contenders {
+        let server = contender.start()?;
+        let load = Load::Idle { counts: sizes.idle.to_vec(), settle: sizes.settle };
+        add(contender, "idle", load::run(&server, &load)?);
+    }
+    let held = Load::Idle { counts: vec![sizes.held], settle: sizes.settle };
+    add(Contender::Parlor, "held", load::run(&Contender::Parlor.start()?, &held)?);
+    let mut server = Contender::Parlor.start()?;
+    add(Contender::Parlor, "reconnect", load::reconnect(&mut server, sizes.reconnect)?);
+    add(Contender::Parlor, "abuse", beside_an_abuser(sizes)?);
+    Ok(Value::Object(results))
+}
+
+/// Honest people alone, then beside clients that misbehave.
+fn beside_an_abuser(sizes: &Sizes) -> anyhow::Result<Value> {
+    let server = Contender::Parlor.start()?;
+    let (members, rate) = HONEST;
+    let honest = Load::Rate { members, seconds: sizes.abuse_seconds, rate };
+    let quiet = load::run(&server, &honest)?;
+    let abusers = load::start(&server, &Load::Abuse { seconds: sizes.abuse_seconds + 2.0 })?;
+    let abused = load::run(&server, &honest)?;
+    Ok(json!({"quiet": quiet, "abused": abused, "abusers": abusers.report()?}))
+}
