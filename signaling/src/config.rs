@@ -22,6 +22,8 @@ pub struct ServerConfig {
     pub tls: Tls,
     /// What seals the resume tokens.
     pub secret: Secret,
+    /// TURN servers that share a secret with this one.
+    pub turn: Option<TurnFile>,
     /// Where the secret and the self-signed certificate are kept; none where the system names no such folder.
     pub state_dir: Option<PathBuf>,
     /// WebSockets at one time; one more is answered with 503. 4,000: about 4 KiB each when idle, and well below the
@@ -68,6 +70,17 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// TURN servers, and where the secret is that they know too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TurnFile {
+    /// `turn:` and `turns:` URLs (RFC 7065), without credentials.
+    pub urls: Vec<String>,
+    /// The file with the secret, as it stands in the TURN server's configuration; white space around it is left out.
+    pub secret: PathBuf,
+    /// How long credentials are good for.
+    pub lifetime: Duration,
+}
+
 /// How one connection is treated.
 #[derive(Clone, Debug)]
 pub struct SocketConfig {
@@ -107,6 +120,7 @@ impl Default for ServerConfig {
             hub: HubConfig { ice_servers: vec![stun], ..HubConfig::default() },
             tls: Tls::Off,
             secret: Secret::StateDir,
+            turn: None,
             state_dir: default_state_dir(),
             connections_max: 4_000,
             sockets: SocketConfig::default(),
@@ -164,6 +178,46 @@ pub fn parse_ice_server(text: &str) -> Result<IceServer, InvalidIceServer> {
     })
 }
 
+/// Why a text names no TURN server for `--turn-url`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTurnUrl {
+    /// Another scheme, or none.
+    #[error("a TURN server starts with turn: or turns:")]
+    Scheme,
+    /// Nothing after the scheme, or something that is no host.
+    #[error("the server's host is missing, as in turn:turn.example.org:3478")]
+    Host,
+    /// A user in the URL.
+    #[error("the credentials are made from the secret, so the URL has none; one with its own goes to --ice-server")]
+    Credential,
+    /// Something else after the question mark.
+    #[error("after the host only ?transport=udp or ?transport=tcp can stand")]
+    Transport,
+}
+
+/// Reads `turn:HOST[:PORT][?transport=udp|tcp]`, also with `turns:` (RFC 7065).
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn parse_turn_url(text: &str) -> Result<String, InvalidTurnUrl> {
+    let text = text.trim();
+    let (scheme, rest) = text.split_once(':').ok_or(InvalidTurnUrl::Scheme)?;
+    if !matches!(scheme, "turn" | "turns") {
+        return Err(InvalidTurnUrl::Scheme);
+    }
+    if rest.contains('@') {
+        return Err(InvalidTurnUrl::Credential);
+    }
+    let (host, query) = rest.split_once('?').map_or((rest, None), |(host, query)| (host, Some(query)));
+    if host.is_empty() || host.starts_with([':', '/']) || host.contains(char::is_whitespace) {
+        return Err(InvalidTurnUrl::Host);
+    }
+    match query {
+        None | Some("transport=udp" | "transport=tcp") => Ok(text.to_owned()),
+        Some(_) => Err(InvalidTurnUrl::Transport),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +244,24 @@ mod tests {
             ("turn:turn.example.org", InvalidIceServer::Credential),
         ] {
             assert_eq!(parse_ice_server(text), Err(why), "{text}");
+        }
+    }
+
+    #[test]
+    fn turn_urls_are_those_of_rfc_7065() {
+        for text in ["turn:a", "turns:a.example:5349", "turn:a?transport=tcp", "turn:[2001:db8::1]:3478?transport=udp"]
+        {
+            assert_eq!(parse_turn_url(text).as_deref(), Ok(text));
+        }
+        for (text, why) in [
+            ("", InvalidTurnUrl::Scheme),
+            ("stun:a", InvalidTurnUrl::Scheme),
+            ("turn:", InvalidTurnUrl::Host),
+            ("turn://a", InvalidTurnUrl::Host),
+            ("turn:u:p@a", InvalidTurnUrl::Credential),
+            ("turn:a?transport=sctp", InvalidTurnUrl::Transport),
+        ] {
+            assert_eq!(parse_turn_url(text), Err(why), "{text}");
         }
     }
 

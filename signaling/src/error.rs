@@ -45,6 +45,12 @@ pub enum StartError {
         /// Which file.
         path: PathBuf,
     },
+    /// The TURN servers' secret is not there.
+    #[error("{} is empty. Put the TURN server's secret there (coturn's static-auth-secret).", path.display())]
+    EmptyTurnSecret {
+        /// Which file.
+        path: PathBuf,
+    },
     /// No folder for the secret and the certificate.
     #[error("There is no folder to keep the server's secret in. Name one with --state-dir.")]
     NoStateDir,

@@ -21,12 +21,15 @@ mod state;
 mod switchboard;
 mod tls;
 mod token;
+mod turn;
 mod web;
 
 pub use addresses::is_link_local;
 pub use config::{
-    DEFAULT_ICE_SERVER, InvalidIceServer, Secret, ServerConfig, SocketConfig, Tls, default_state_dir, parse_ice_server,
+    DEFAULT_ICE_SERVER, InvalidIceServer, InvalidTurnUrl, Secret, ServerConfig, SocketConfig, Tls, TurnFile,
+    default_state_dir, parse_ice_server, parse_turn_url,
 };
 pub use error::StartError;
 pub use hub::{CloseKind, ConnId, GuessConfig, Hub, HubConfig, Output};
 pub use server::{RunningServer, Server, bind, check, run, serve};
+pub use turn::TurnConfig;

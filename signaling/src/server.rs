@@ -15,7 +15,7 @@ use crate::addresses;
 use crate::config::{ServerConfig, SocketConfig};
 use crate::connection::{self, Shared};
 use crate::error::StartError;
-use crate::hub::Hub;
+use crate::hub::{Hub, HubConfig};
 use crate::state;
 use crate::switchboard::Switchboard;
 use crate::tls;
@@ -43,6 +43,7 @@ pub struct Server {
 /// What would keep a server from starting, beside the address it listens on.
 pub fn check(config: &ServerConfig) -> Result<(), StartError> {
     state::check_secret(config)?;
+    state::load_turn(config)?;
     tls::check(config)
 }
 
@@ -133,7 +134,8 @@ impl Server {
         let acceptor = tls.map(|tls| tls.acceptor);
         let pages = web::router(&config.hub.server, fingerprint);
         let unix_secs = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let hub = Hub::new(config.hub, &secret, state::random_seed()?, Instant::now(), unix_secs);
+        let turn = state::load_turn(&config)?;
+        let hub = Hub::new(HubConfig { turn, ..config.hub }, &secret, state::random_seed()?, Instant::now(), unix_secs);
         let (stopping, is_stopping) = watch::channel(false);
         let shared = Shared {
             switchboard: Switchboard::new(hub, config.sockets.outbox_bytes_max),

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 
-use crate::config::{Secret, ServerConfig};
+use crate::config::{Secret, ServerConfig, TurnFile};
 use crate::error::StartError;
+use crate::turn::TurnConfig;
 
 /// HMAC-SHA256 gains nothing from fewer or from more (RFC 2104 §3).
 const SECRET_BYTES: usize = 32;
@@ -28,6 +29,17 @@ pub(crate) fn load_secret(config: &ServerConfig) -> Result<Vec<u8>, StartError> 
     let secret = random_seed()?[..SECRET_BYTES].to_vec();
     write_private(&secret_path(config)?, &secret)?;
     Ok(secret)
+}
+
+/// The TURN servers with their secret; none where none are named.
+pub(crate) fn load_turn(config: &ServerConfig) -> Result<Option<TurnConfig>, StartError> {
+    let Some(TurnFile { urls, secret: path, lifetime }) = &config.turn else { return Ok(None) };
+    let content = fs::read(path).map_err(StartError::read(path))?;
+    let secret = content.trim_ascii().to_vec();
+    if secret.is_empty() {
+        return Err(StartError::EmptyTurnSecret { path: path.clone() });
+    }
+    Ok(Some(TurnConfig { urls: urls.clone(), secret, lifetime: *lifetime }))
 }
 
 /// Says what is wrong with the secret, where there is one.
@@ -107,6 +119,19 @@ mod tests {
         assert_eq!(first.len(), SECRET_BYTES);
         assert_eq!(load_secret(&config(dir.path())).unwrap(), first);
         assert_eq!(fs::read_dir(dir.path().join("parlor")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_turn_secret_is_read_without_the_line_end_and_is_not_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("turn");
+        let turn = TurnFile { urls: vec!["turn:a".into()], secret: path.clone(), lifetime: TurnConfig::LIFETIME };
+        let config = ServerConfig { turn: Some(turn), ..config(dir.path()) };
+        assert!(load_turn(&config).unwrap_err().to_string().contains("Cannot read"));
+        fs::write(&path, "\n").unwrap();
+        assert!(load_turn(&config).unwrap_err().to_string().contains("static-auth-secret"));
+        fs::write(&path, "north\r\n").unwrap();
+        assert_eq!(load_turn(&config).unwrap().unwrap().secret, b"north");
     }
 
     #[cfg(unix)]

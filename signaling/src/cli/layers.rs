@@ -248,6 +248,17 @@ mod tests {
     }
 
     #[test]
+    fn turn_servers_come_with_the_file_of_their_secret() {
+        let args = ["--turn-url", "turn:a", "--turn-url", "turns:b", "--turn-lifetime-secs", "600"];
+        let turn = config(&args, &[("PARLOR_TURN_SECRET_FILE", "s")], "").unwrap().turn.unwrap();
+        assert_eq!((turn.urls, turn.secret), (vec!["turn:a".into(), "turns:b".into()], "s".into()));
+        assert_eq!(turn.lifetime.as_secs(), 600);
+        assert!(config(&args[..2], &[], "").unwrap_err().contains("turn_secret_file"));
+        assert!(config(&[], &[], "turn_secret_file = \"s\"").unwrap_err().contains("turn_urls"));
+        assert!(config(&["--turn-url", "stun:a"], &[], "").unwrap_err().contains("turn: or turns:"));
+    }
+
+    #[test]
     fn half_a_certificate_is_wrong_in_whichever_layer_the_half_is() {
         for (args, file) in [
             (&["--tls-cert", "a"][..], ""),

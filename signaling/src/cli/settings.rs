@@ -3,11 +3,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Args, value_parser};
 use parlor_proto::IceServer;
 use parlor_signaling::{
-    DEFAULT_ICE_SERVER, HubConfig, Secret, ServerConfig, SocketConfig, Tls, default_state_dir, parse_ice_server,
+    DEFAULT_ICE_SERVER, HubConfig, Secret, ServerConfig, SocketConfig, Tls, TurnConfig, TurnFile, default_state_dir,
+    parse_ice_server, parse_turn_url,
 };
 
 /// All settings, as they are before they are looked at together.
@@ -62,6 +64,19 @@ struct Rooms {
     #[arg(long = "ice-server", value_name = "URL", default_value = DEFAULT_ICE_SERVER, value_parser = ice_server)]
     ice_servers: Vec<IceServerArg>,
 
+    /// A TURN server that shares a secret with this one (coturn's use-auth-secret), repeatable. Browsers use all; the desktop
+    /// program relays over UDP only, so give it one like turn:turn.example.org:3478
+    #[arg(long = "turn-url", value_name = "URL", value_parser = turn_url)]
+    turn_urls: Vec<String>,
+
+    /// The file with that secret, from which each person gets credentials
+    #[arg(long, value_name = "FILE")]
+    turn_secret_file: Option<PathBuf>,
+
+    /// How long such credentials are good for; clients renew them after half of it
+    #[arg(long, value_name = "SECONDS", default_value_t = TurnConfig::LIFETIME.as_secs(), value_parser = value_parser!(u64).range(60..=2_592_000))]
+    turn_lifetime_secs: u64,
+
     /// People in one room. Each sends its picture to all others, so that more than 8 need a fast line
     #[arg(long, value_name = "N", default_value_t = HubConfig::default().room_capacity, value_parser = value_parser!(u32).range(2..=64))]
     room_capacity: u32,
@@ -97,6 +112,10 @@ fn ice_server(text: &str) -> Result<IceServerArg, String> {
     parse_ice_server(text).map(IceServerArg::Server).map_err(|error| error.to_string())
 }
 
+fn turn_url(text: &str) -> Result<String, String> {
+    parse_turn_url(text).map_err(|error| error.to_string())
+}
+
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("it must be at least 1".to_owned()),
@@ -117,6 +136,10 @@ impl Settings {
             problems.push(problem.to_owned());
             Tls::Off
         });
+        let turn = rooms.turn().unwrap_or_else(|problem| {
+            problems.push(problem.to_owned());
+            None
+        });
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -134,11 +157,27 @@ impl Settings {
                 ..defaults.hub
             },
             tls,
+            turn,
             secret: listen.secret_file.map_or(Secret::StateDir, Secret::File),
             state_dir: listen.state_dir.or_else(default_state_dir),
             connections_max: limits.max_connections,
             sockets: SocketConfig { outbox_bytes_max: limits.outbox_bytes, ..defaults.sockets },
         })
+    }
+}
+
+impl Rooms {
+    fn turn(&self) -> Result<Option<TurnFile>, &'static str> {
+        match (&self.turn_secret_file, self.turn_urls.is_empty()) {
+            (None, true) => Ok(None),
+            (None, false) => Err("turn_urls need their turn_secret_file: name the file with the secret they know too."),
+            (Some(_), true) => Err("turn_secret_file needs turn_urls: name the TURN servers that know the secret."),
+            (Some(secret), false) => Ok(Some(TurnFile {
+                urls: self.turn_urls.clone(),
+                secret: secret.clone(),
+                lifetime: Duration::from_secs(self.turn_lifetime_secs),
+            })),
+        }
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use parlor_proto::IceServer;
 
+use crate::turn::TurnConfig;
+
 /// The numbers and names of a [`super::Hub`].
 #[derive(Clone, Debug)]
 pub struct HubConfig {
@@ -24,6 +26,8 @@ pub struct HubConfig {
     pub messages_per_sec: u32,
     /// STUN and TURN servers told to everyone who joins.
     pub ice_servers: Vec<IceServer>,
+    /// TURN servers told beside them, with credentials of each member's own.
+    pub turn: Option<TurnConfig>,
     /// How slow a password is to guess. 10,000: about 5 ms, in which the hub does nothing else; guesses are limited anyway.
     pub password_iterations: NonZeroU32,
     /// How often passwords may be guessed.
@@ -74,6 +78,7 @@ impl Default for HubConfig {
             message_burst: 600,
             messages_per_sec: 100,
             ice_servers: Vec::new(),
+            turn: None,
             password_iterations: NonZeroU32::new(10_000).unwrap_or(NonZeroU32::MIN),
             guesses: GuessConfig::default(),
         }

@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use parlor_proto::{
-    CHAT_CHARACTERS_MAX, ClientMessage, ErrorCode, LeaveReason, Limits, MESSAGE_BYTES_MAX, PROTOCOL_VERSION, PeerId,
-    ServerMessage, Signal, TransportId,
+    CHAT_CHARACTERS_MAX, ClientMessage, ErrorCode, IceServer, LeaveReason, Limits, MESSAGE_BYTES_MAX, PROTOCOL_VERSION,
+    PeerId, ServerMessage, Signal, TransportId,
 };
 
 use super::joining::JoinRequest;
 use super::refusal::Refusal;
-use super::{ConnId, ConnectionState, Hub, Seat};
+use super::{ConnId, ConnectionState, Hub, HubConfig, Seat};
 use crate::room::Member;
 
 impl Hub {
@@ -40,9 +40,9 @@ impl Hub {
                 self.set_password(conn, &seat, password.as_deref(), now)
             }
             (ConnectionState::Joined(seat), ClientMessage::Remove { peer_id }) => self.remove(&seat, peer_id, now),
-            (ConnectionState::Joined(_), ClientMessage::RefreshIceServers) => {
-                let ice_servers = self.config.ice_servers.clone();
-                self.send(conn, ServerMessage::IceServers { ice_servers, ice_lifetime_seconds: None });
+            (ConnectionState::Joined(seat), ClientMessage::RefreshIceServers) => {
+                let (ice_servers, ice_lifetime_seconds) = self.ice_servers(&seat.peer_id, now);
+                self.send(conn, ServerMessage::IceServers { ice_servers, ice_lifetime_seconds });
                 Ok(())
             }
             (ConnectionState::Joined(seat), ClientMessage::Join { room, .. }) => {
@@ -86,6 +86,7 @@ impl Hub {
     pub(super) fn send_joined(&mut self, conn: ConnId, seat: &Seat, now: Instant) {
         let Some(room) = self.rooms.get(&seat.room) else { return };
         let Some(member) = room.get(&seat.peer_id) else { return };
+        let (ice_servers, ice_lifetime_seconds) = self.ice_servers(&seat.peer_id, now);
         let message = ServerMessage::Joined {
             room: seat.room.clone(),
             peer_id: seat.peer_id.clone(),
@@ -94,11 +95,19 @@ impl Hub {
             resumed: seat.resumed,
             peers: room.others(&seat.peer_id).map(Member::info).collect(),
             policy: room.policy_for(member),
-            ice_servers: self.config.ice_servers.clone(),
-            ice_lifetime_seconds: None,
+            ice_servers,
+            ice_lifetime_seconds,
             limits: self.limits(),
         };
         self.send(conn, message);
+    }
+
+    /// STUN and TURN servers for a member, and how long the credentials are good for.
+    fn ice_servers(&self, peer_id: &PeerId, now: Instant) -> (Vec<IceServer>, Option<u64>) {
+        let HubConfig { ice_servers, turn, .. } = &self.config;
+        let mut servers = ice_servers.clone();
+        servers.extend(turn.as_ref().map(|turn| turn.ice_server(peer_id, self.unix_secs(now))));
+        (servers, turn.as_ref().map(|turn| turn.lifetime.as_secs()))
     }
 
     fn limits(&self) -> Limits {

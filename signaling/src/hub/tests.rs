@@ -8,6 +8,7 @@ use parlor_proto::{
 };
 
 use super::{CloseKind, ConnId, Hub, HubConfig, Output};
+use crate::turn::TurnConfig;
 
 mod guarded;
 
@@ -68,6 +69,36 @@ fn the_newcomer_is_told_ice_servers_and_limits() {
     assert_eq!(ice_servers[0].urls, ["stun:stun.example.org"]);
     assert_eq!((limits.room_capacity, limits.resume_seconds), (3, 10));
     assert_eq!((limits.message_bytes, limits.chat_characters), (65_536, 4_000));
+}
+
+#[test]
+fn turn_credentials_are_each_members_own_and_fresh_when_asked_for() {
+    let mut net = Net::new();
+    let urls = vec!["turn:turn.example.org".to_owned()];
+    let turn = TurnConfig { urls: urls.clone(), secret: b"north".to_vec(), lifetime: TurnConfig::LIFETIME };
+    net.hub.config.turn = Some(turn);
+    let ana = net.greeted();
+    net.say(ana, &join("a", "Ana", None));
+    let [ServerMessage::Joined { ice_servers, ice_lifetime_seconds, peer_id, .. }] = &net.heard(ana)[..] else {
+        panic!("not joined")
+    };
+    assert_eq!((ice_servers.len(), ice_lifetime_seconds), (2, &Some(43_200)));
+    assert_eq!(ice_servers[1].urls, urls);
+    let expires_at = |seconds: u64| Some(format!("{}:{peer_id}", UNIX_SECS + 1 + 43_200 + seconds));
+    assert_eq!(ice_servers[1].username, expires_at(0));
+
+    net.now += Duration::from_secs(21_600);
+    net.say(ana, &ClientMessage::RefreshIceServers);
+    let [ServerMessage::IceServers { ice_servers: fresh, ice_lifetime_seconds }] = &net.heard(ana)[..] else {
+        panic!("no answer")
+    };
+    assert_eq!((fresh[0].clone(), ice_lifetime_seconds), (ice_servers[0].clone(), &Some(43_200)));
+    assert_eq!(fresh[1].username, expires_at(21_600));
+    assert_ne!(fresh[1].credential, ice_servers[1].credential);
+
+    let bo = net.greeted();
+    net.say(bo, &ClientMessage::RefreshIceServers);
+    assert_eq!(net.error(bo), ErrorCode::NotJoined, "only members have any");
 }
 
 #[test]
