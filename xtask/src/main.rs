@@ -20,7 +20,7 @@ cargo xtask <command>
   test                         install what the tests need and run all of them, as CI does
   test <part>                  one part: lint, rust, browser, camera (camera: a real V4L2 device in a small VM)
   bench [suite] [--quick]      measure beside others, or list the suites; figures go to target/bench, a table beside the code
-  fuzz [target] [seconds]      fuzz the parsers of outside bytes, all in turn or one (needs cargo-fuzz)
+  fuzz [target] [seconds]      fuzz the parsers of outside bytes, all in turn or one (installs cargo-fuzz)
 ";
 
 fn main() -> ExitCode {
