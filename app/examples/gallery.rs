@@ -3,7 +3,7 @@
 #[path = "../tests/window_fixtures/mod.rs"]
 mod window_fixtures;
 
-use parlor::ui::{call::call_ui, ended::ended_ui, lobby::lobby_ui, theme};
+use parlor::ui::{call::call_ui, door::door_ui, ended::ended_ui, lobby::lobby_ui, theme};
 use window_fixtures::{SCREENS, Screen, pictures, screen};
 
 struct Gallery {
@@ -18,6 +18,7 @@ impl eframe::App for Gallery {
             Screen::Lobby(view, state) => lobby_ui(ui, view, state, &mut commands),
             Screen::Call(view, state, toast) => call_ui(ui, view, state, toast.as_ref(), &mut commands),
             Screen::Ended(view) => ended_ui(ui, view, &mut commands),
+            Screen::Door(view, state) => door_ui(ui, view, state, &mut commands),
         }
         for command in commands {
             println!("{command:?}");

@@ -9,6 +9,7 @@ use parlor_media::{AudioSink, AudioSource, VideoSource};
 use parlor_proto::{DisplayName, InvalidId};
 
 use crate::config::Config;
+use crate::credentials::{CredentialsError, Given};
 use crate::headless::HeadlessOptions;
 use crate::join_target::{self, JoinTargetError};
 
@@ -31,11 +32,13 @@ Examples:
   parlor join LINK --headless --video file:clip.y4m --audio file:speech.wav --say \"Hello\" --snapshots pictures/
   parlor join LINK --headless --speaker file:heard.wav --duration 1m --json
 
-A bare room is looked for on --server, else PARLOR_SERVER, else `server` in config.toml.";
+A bare room is looked for on --server, else PARLOR_SERVER, else `server` in config.toml.
+A password or access token is read from a file, or from PARLOR_PASSWORD and PARLOR_ACCESS, or stands in the link
+(…#password=…&access=…), where others on this machine can see it.";
 
 const COMMANDS_HELP: &str = "\
 Take commands from standard input, one a line: say TEXT, mute, unmute, deafen, undeafen, camera on, camera off, video SOURCE, \
-audio SOURCE, speaker SINK, restart-ice, leave; they wait until the room is joined";
+audio SOURCE, speaker SINK, restart-ice, leave; for who may moderate: lock, unlock, password TEXT, no-password, remove NAME-OR-ID; they wait until the room is joined";
 
 /// Video calls from desktop to desktop and browser.
 #[derive(Debug, Parser)]
@@ -119,6 +122,12 @@ pub struct Choices {
     /// Hide your address from the others: connect through relays only, where the server has one [default: off]
     #[arg(long, value_name = "on|off", env = "PARLOR_RELAY_ONLY", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
     pub relay_only: Option<OnOff>,
+    /// A file whose one line is the room's password [PARLOR_PASSWORD: the password itself]
+    #[arg(long, value_name = "FILE", env = "PARLOR_PASSWORD_FILE")]
+    pub password_file: Option<PathBuf>,
+    /// A file whose one line is the access token that the server asks for [PARLOR_ACCESS: the token itself]
+    #[arg(long, value_name = "FILE", env = "PARLOR_ACCESS_FILE")]
+    pub access_file: Option<PathBuf>,
 }
 
 /// A switch.
@@ -152,6 +161,9 @@ pub enum UsageError {
         /// What is wrong with it.
         why: String,
     },
+    /// The password or the token.
+    #[error("{0}")]
+    Credentials(#[from] CredentialsError),
     /// The first word is neither a command nor a link.
     #[error("“{0}” is neither a command nor a link. To join a room by its name: parlor join {0} --server URL")]
     NotALink(String),
@@ -205,6 +217,14 @@ impl Choices {
         Ok(())
     }
 
+    /// What a room may ask for, as far as files and the environment have it.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn credentials(&self) -> Result<Given, UsageError> {
+        Ok(Given::read(self.password_file.as_deref(), self.access_file.as_deref())?)
+    }
+
     /// Whether the microphone's sound is to be processed.
     pub fn audio_processing(&self, config: &Config) -> bool {
         self.audio_processing.map_or(config.audio_processing, |choice| choice == OnOff::On)
@@ -218,10 +238,18 @@ impl Choices {
 
 /// How the window opens; it is filled in, and waits for its user to join.
 #[cfg(feature = "gui")]
-pub fn window_options(room_or_link: Option<String>, choices: Choices, config: Config) -> crate::ui::WindowOptions {
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn window_options(
+    room_or_link: Option<String>,
+    choices: Choices,
+    config: Config,
+) -> Result<crate::ui::WindowOptions, UsageError> {
+    let credentials = choices.credentials()?;
     let audio_processing = choices.audio_processing.map(|choice| choice == OnOff::On);
     let relay_only = choices.relay_only.map(|choice| choice == OnOff::On);
-    let Choices { server, name, video, audio, speaker, audio_processing: _, relay_only: _ } = choices;
+    let Choices { server, name, video, audio, speaker, .. } = choices;
     let join_now = false;
     let prefill = crate::ui::Prefill {
         room_or_link,
@@ -232,9 +260,10 @@ pub fn window_options(room_or_link: Option<String>, choices: Choices, config: Co
         speaker,
         audio_processing,
         relay_only,
+        credentials,
         join_now,
     };
-    crate::ui::WindowOptions { config, prefill }
+    Ok(crate::ui::WindowOptions { config, prefill })
 }
 
 impl JoinArgs {
@@ -250,8 +279,10 @@ impl JoinArgs {
             video
             @ (VideoSource::None | VideoSource::File(_) | VideoSource::Device(_) | VideoSource::DefaultDevice) => video,
         };
+        let target = join_target::parse(&self.room, self.choices.server(config))?;
         Ok(HeadlessOptions {
-            target: join_target::parse(&self.room, self.choices.server(config))?,
+            credentials: self.choices.credentials()?.for_link(target.link.as_ref()),
+            target,
             name,
             video,
             audio: self.choices.audio.clone().unwrap_or(AudioSource::None),

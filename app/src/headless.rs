@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parlor_engine::{Call, CallCommand, CallConfig, EnginePolicy, LocalMedia};
+use parlor_engine::{Call, CallCommand, CallConfig, Credentials, EnginePolicy, LocalMedia};
 use parlor_media::{
     AudioSink, AudioSource, LocalAudio, LocalAudioConfig, LocalVideo, LocalVideoConfig, MediaClock, VideoSource,
 };
@@ -45,6 +45,8 @@ pub struct HeadlessOptions {
     pub target: JoinTarget,
     /// As whom.
     pub name: DisplayName,
+    /// What the room may ask for.
+    pub credentials: Credentials,
     /// What the others see.
     pub video: VideoSource,
     /// What the others hear.
@@ -143,6 +145,7 @@ impl Headless {
             server: options.target.server,
             room: options.target.room,
             name: options.name,
+            credentials: options.credentials,
             policy: EnginePolicy::default().relay_only(options.relay_only),
         };
         let runtime = tokio::runtime::Handle::current();
@@ -267,6 +270,10 @@ impl Headless {
         match command {
             Ok(UserCommand::Leave) => return Ok(true),
             Ok(UserCommand::Call(command)) => self.send(command),
+            Ok(UserCommand::Remove(who)) => match self.ledger.find(&who) {
+                Ok(peer) => self.send(CallCommand::Remove(peer)),
+                Err(message) => self.print(&Line::Error { code: None, message })?,
+            },
             Err(message) => self.print(&Line::Error { code: None, message })?,
         }
         Ok(false)

@@ -2,10 +2,12 @@
 
 pub mod cli;
 pub mod config;
+pub mod credentials;
 pub mod devices;
 pub mod headless;
 pub mod hosting;
 pub mod join_target;
+pub mod refusals;
 
 #[cfg(feature = "gui")]
 pub mod ui;

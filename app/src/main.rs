@@ -92,7 +92,8 @@ fn join_headless(join: JoinArgs) -> Result<ExitCode, Failure> {
 fn open_window(room_or_link: Option<String>, choices: Choices) -> Result<ExitCode, Failure> {
     choices.check_files()?;
     let config = Config::load()?;
-    parlor::ui::run(parlor::cli::window_options(room_or_link, choices, config)).map_err(Failure::Window)?;
+    let options = parlor::cli::window_options(room_or_link, choices, config)?;
+    parlor::ui::run(options).map_err(Failure::Window)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,6 +10,7 @@ pub mod chosen;
 pub mod column;
 pub mod details;
 pub mod device_list;
+pub mod door;
 pub mod ended;
 pub mod header;
 pub mod icons;
@@ -20,6 +21,7 @@ pub mod links;
 pub mod lobby;
 pub mod picker;
 pub mod rates;
+pub mod room;
 pub mod settings;
 pub mod sheet;
 pub mod test_sound;
@@ -36,6 +38,7 @@ pub mod words;
 use parlor_media::{AudioSink, AudioSource, VideoSource};
 
 use crate::config::Config;
+use crate::credentials::Given;
 
 /// How the window opens.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +68,8 @@ pub struct Prefill {
     pub audio_processing: Option<bool>,
     /// Hide the address from the others.
     pub relay_only: Option<bool>,
+    /// What the prefilled room may ask for; other rooms are not shown it.
+    pub credentials: Given,
     /// Join at once.
     pub join_now: bool,
 }

@@ -6,6 +6,8 @@ mod window_fixtures;
 
 #[path = "window/call.rs"]
 mod call;
+#[path = "window/guarded.rs"]
+mod guarded;
 #[path = "window/lobby.rs"]
 mod lobby;
 #[path = "window/states.rs"]
@@ -14,7 +16,7 @@ mod states;
 use egui::accesskit::Role;
 use egui_kittest::kittest::Queryable as _;
 use egui_kittest::{Harness, Node};
-use parlor::ui::{call::call_ui, ended::ended_ui, lobby::lobby_ui, theme, view::UiCommand};
+use parlor::ui::{call::call_ui, door::door_ui, ended::ended_ui, lobby::lobby_ui, theme, view::UiCommand};
 use window_fixtures::{Screen, screen};
 
 /// A screen without a window, and what was asked of it.
@@ -28,6 +30,7 @@ fn bench(screen: Screen, size: [f32; 2]) -> Harness<'static, Bench> {
         Screen::Lobby(view, state) => lobby_ui(ui, view, state, &mut bench.commands),
         Screen::Call(view, state, toast) => call_ui(ui, view, state, toast.as_ref(), &mut bench.commands),
         Screen::Ended(view) => ended_ui(ui, view, &mut bench.commands),
+        Screen::Door(view, state) => door_ui(ui, view, state, &mut bench.commands),
     };
     let builder =
         Harness::builder().with_size(size).with_max_steps(90).with_step_dt(1.0 / 60.0).with_context_setup(theme::apply);

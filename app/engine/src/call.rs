@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parlor_media::{AudioSink, AudioSource, LocalAudio, LocalVideo, MediaClock, VideoFrame, VideoSource, latest};
 use parlor_proto::{DisplayName, PeerId, RoomId};
-use parlor_session::{EndReason, Event};
+use parlor_session::{Credentials, EndReason, Event, Secret};
 use tokio::sync::{mpsc, watch};
 
 use crate::engine;
@@ -25,6 +25,8 @@ pub struct CallConfig {
     pub room: RoomId,
     /// As whom.
     pub name: DisplayName,
+    /// What the room may ask for.
+    pub credentials: Credentials,
     /// How it is run.
     pub policy: EnginePolicy,
 }
@@ -63,6 +65,12 @@ pub enum CallCommand {
     SetVolume(PeerId, f32),
     /// Look for a new network path to everyone, for instance since this machine's address changed.
     RestartIce,
+    /// Let nobody new in, or let them in again; for who may moderate.
+    SetLock(bool),
+    /// Set, change or take away the room's password; for who may moderate.
+    SetPassword(Option<Secret>),
+    /// End someone's place in the room; for who may moderate.
+    Remove(PeerId),
 }
 
 /// The call has more commands waiting than it takes; nothing was done.

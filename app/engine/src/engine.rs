@@ -165,8 +165,8 @@ impl Engine {
         self.media.audio.set_deafened(self.deafened);
         self.media.video.set_enabled(self.wishes.camera_enabled);
         self.tell_media_state();
-        let (room, name) = (self.config.room.clone(), self.config.name.clone());
-        self.handle(|session, now| session.handle_command(Command::Join { room, name }, now));
+        let CallConfig { room, name, credentials, .. } = self.config.clone();
+        self.handle(|session, now| session.handle_command(Command::Join { room, name, credentials }, now));
     }
 
     /// One input to the session, and everything that follows from it.
@@ -222,6 +222,7 @@ impl Engine {
             | Event::ChatReceived { .. }
             | Event::PeerMedia { .. }
             | Event::JoinDelayed { .. }
+            | Event::Policy { .. }
             | Event::SignalingLost
             | Event::SignalingRestored
             | Event::Error { .. } => {}
@@ -276,7 +277,14 @@ impl Engine {
                 self.viewer.state_changed(Instant::now());
             }
             CallCommand::RestartIce => self.restart_ice(),
+            CallCommand::SetLock(locked) => self.tell_session(Command::SetLock(locked)),
+            CallCommand::SetPassword(password) => self.tell_session(Command::SetPassword(password)),
+            CallCommand::Remove(peer) => self.tell_session(Command::Remove(peer)),
         }
+    }
+
+    fn tell_session(&mut self, command: Command) {
+        self.handle(|session, now| session.handle_command(command, now));
     }
 
     fn restart_ice(&mut self) {

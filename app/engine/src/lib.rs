@@ -30,7 +30,7 @@ mod signaling_client;
 mod snapshot;
 
 pub use call::{Busy, Call, CallCommand, CallConfig, LocalMedia};
-pub use parlor_session::{EndReason, Event as Notice};
+pub use parlor_session::{Credentials, EndReason, Event as Notice, Secret};
 pub use policy::{EnginePolicy, EstimatorPolicy, PacerPolicy, SignalingPolicy};
 pub use signaling_client::ServerAddress;
 pub use snapshot::{PeerMediaView, SentView, Snapshot, TransportView};

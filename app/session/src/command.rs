@@ -2,6 +2,8 @@
 
 use parlor_proto::{CameraState, ControlMessage, DisplayName, MicrophoneState, PeerId, Reason, RoomId};
 
+use crate::{Credentials, Secret};
+
 /// What the user wants.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -11,6 +13,8 @@ pub enum Command {
         room: RoomId,
         /// As whom.
         name: DisplayName,
+        /// What the room may ask for.
+        credentials: Credentials,
     },
     /// Leave for good.
     Leave,
@@ -25,6 +29,12 @@ pub enum Command {
     },
     /// Look for a new network path to a peer, for instance since this machine's address changed.
     RequestIceRestart(PeerId),
+    /// Let nobody new in, or let them in again; for who may moderate.
+    SetLock(bool),
+    /// Set, change or take away the room's password; for who may moderate.
+    SetPassword(Option<Secret>),
+    /// End someone's membership; for who may moderate.
+    Remove(PeerId),
 }
 
 /// What microphone and camera of one person do.

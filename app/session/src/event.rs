@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use parlor_proto::{DisplayName, ErrorCode, IceCandidate, PeerId, RoomId, ServerMessage, Source, SuspendReason};
+use parlor_proto::{
+    DisplayName, ErrorCode, IceCandidate, PeerId, RoomId, RoomPolicy, ServerMessage, Source, SuspendReason,
+};
 
 use crate::{MediaState, OperationId};
 
@@ -185,6 +187,13 @@ pub enum Event {
     JoinDelayed {
         /// Why, as a sentence.
         message: String,
+    },
+    /// What holds in the room: when we come in, and at each change.
+    Policy {
+        /// What holds now, as it is for us.
+        policy: RoomPolicy,
+        /// What held before; none when we come in.
+        previous: Option<RoomPolicy>,
     },
     /// The server is out of reach; media goes on.
     SignalingLost,

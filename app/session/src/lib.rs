@@ -16,6 +16,7 @@ mod candidates;
 mod chat;
 mod command;
 mod config;
+mod credentials;
 mod env;
 mod event;
 mod ice_servers;
@@ -34,6 +35,7 @@ mod view;
 pub use action::Action;
 pub use command::{Command, MediaState};
 pub use config::SessionConfig;
+pub use credentials::{Credentials, Secret};
 pub use event::{
     Channel, ConnectionEvent, ConnectionState, EndReason, Event, OpenFailure, PeerLeftReason, SignalingEvent,
 };

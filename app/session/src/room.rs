@@ -5,7 +5,7 @@ use std::time::Instant;
 use parlor_proto::{ClientMessage, DisplayName, Limits, PROTOCOL_VERSION, PeerId, ResumeToken, RoomId, RoomPolicy};
 
 use crate::ice_servers::IceServers;
-use crate::{EndReason, SessionConfig};
+use crate::{Credentials, EndReason, Secret, SessionConfig};
 
 /// Our own place in a room.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub(crate) enum Membership {
 pub(crate) struct Joining {
     pub(crate) room: RoomId,
     pub(crate) name: DisplayName,
+    pub(crate) credentials: Credentials,
     pub(crate) give_up_at: Instant,
     /// When to tell that the server has not answered, unless something else was told before.
     pub(crate) tell_silence_at: Option<Instant>,
@@ -35,6 +36,8 @@ pub(crate) struct Member {
     pub(crate) name: DisplayName,
     pub(crate) self_id: PeerId,
     pub(crate) resume_token: ResumeToken,
+    /// Shown again with the token: a closing of the room while we were away makes newcomers of us (`PROTOCOL.md`).
+    pub(crate) credentials: Credentials,
     pub(crate) policy: RoomPolicy,
     pub(crate) ice_servers: IceServers,
     pub(crate) limits: Limits,
@@ -64,6 +67,14 @@ impl Membership {
         }
     }
 
+    pub(crate) fn credentials(&self) -> Credentials {
+        match self {
+            Self::Joining(joining) => joining.credentials.clone(),
+            Self::Member(member) => member.credentials.clone(),
+            Self::None | Self::Ended { .. } => Credentials::default(),
+        }
+    }
+
     /// Whether a room is asked for or had.
     pub(crate) fn is_wanted(&self) -> bool {
         matches!(self, Self::Joining(_) | Self::Member(_))
@@ -86,6 +97,8 @@ impl Membership {
     /// What to say on a new socket. Both at once: the server need not have answered the first.
     pub(crate) fn greeting(&self, config: &SessionConfig) -> Vec<ClientMessage> {
         let Some((room, name)) = self.room_and_name() else { return Vec::new() };
+        let Credentials { access, password } = self.credentials();
+        let revealed = |secret: Option<Secret>| secret.map(|secret| secret.reveal().to_owned());
         let resume = self.member().map(|member| member.resume_token.as_str().to_owned());
         vec![
             ClientMessage::Hello { versions: vec![PROTOCOL_VERSION], client: config.client.clone() },
@@ -93,8 +106,8 @@ impl Membership {
                 room: room.to_string(),
                 name: name.to_string(),
                 resume,
-                access: None,
-                password: None,
+                access: revealed(access),
+                password: revealed(password),
             },
         ]
     }

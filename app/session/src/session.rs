@@ -1,10 +1,11 @@
 //! The facade: one call, from joining to leaving.
 
+mod moderation;
 mod server;
 
 use std::time::Instant;
 
-use parlor_proto::{ClientMessage, ControlMessage, DisplayName, RoomId};
+use parlor_proto::{ClientMessage, ControlMessage, DisplayName, ErrorCode, RoomId};
 
 use crate::chat::{Chat, ChatError};
 use crate::env::{Env, Outputs, Retired};
@@ -13,8 +14,8 @@ use crate::random::Random;
 use crate::reconnect::{LinkStep, SignalingLink};
 use crate::room::{Joining, Membership};
 use crate::{
-    Action, Author, ChatLine, Command, ConnectionEvent, ConnectionId, EndReason, Event, Generation, MediaState,
-    OpenFailure, Phase, RelayNote, RoomView, ServerProblem, SessionConfig, SignalingEvent,
+    Action, Author, ChatLine, Command, ConnectionEvent, ConnectionId, Credentials, EndReason, Event, Generation,
+    MediaState, OpenFailure, Phase, RelayNote, RoomView, ServerProblem, SessionConfig, SignalingEvent,
 };
 
 /// One call, from joining to leaving. See the crate's documentation for the contract.
@@ -29,6 +30,8 @@ pub struct Session {
     /// Why the last attempt to reach the server came to nothing.
     server_problem: Option<ServerProblem>,
     told_relay_note: Option<RelayNote>,
+    /// What the server said last when it did not take us back, so that it is told once.
+    told_refusal: Option<ErrorCode>,
     /// When to send again what the server refused for being too much.
     resync_at: Option<Instant>,
     mesh: Mesh,
@@ -50,6 +53,7 @@ impl Session {
             told_signaling_lost: false,
             server_problem: None,
             told_relay_note: None,
+            told_refusal: None,
             resync_at: None,
             mesh: Mesh::default(),
             retired: Retired::default(),
@@ -62,13 +66,16 @@ impl Session {
     /// The user wants something.
     pub fn handle_command(&mut self, command: Command, now: Instant) {
         match command {
-            Command::Join { room, name } => self.join(room, name, now),
+            Command::Join { room, name, credentials } => self.join(room, name, credentials, now),
             Command::Leave => self.leave(now),
             Command::SetMedia(media) => self.set_media(media, now),
             Command::SendChat { text, sent_at_ms } => self.send_chat(&text, sent_at_ms, now),
             Command::RequestIceRestart(peer_id) => {
                 self.with_mesh(now, |mesh, env| mesh.request_ice_restart(&peer_id, env));
             }
+            Command::SetLock(locked) => self.ask_server(ClientMessage::SetLock { locked }),
+            Command::SetPassword(password) => self.set_password(password),
+            Command::Remove(peer_id) => self.ask_server(ClientMessage::Remove { peer_id }),
         }
         self.settle(now);
     }
@@ -184,16 +191,17 @@ impl Session {
         }
     }
 
-    fn join(&mut self, room: RoomId, name: DisplayName, now: Instant) {
+    fn join(&mut self, room: RoomId, name: DisplayName, credentials: Credentials, now: Instant) {
         if self.membership.is_wanted() {
             return self.out.complain(None, "You are in a call already; leave it first.");
         }
         let give_up_at = now + self.config.first_join_timeout;
         let tell_silence_at = Some(now + self.config.join_silence_max);
-        self.membership = Membership::Joining(Joining { room, name, give_up_at, tell_silence_at });
+        self.membership = Membership::Joining(Joining { room, name, credentials, give_up_at, tell_silence_at });
         self.told_signaling_lost = false;
         self.server_problem = None;
         self.told_relay_note = None;
+        self.told_refusal = None;
         self.chat = Chat::default();
         self.link.stop();
         self.link.open(&self.config, now);

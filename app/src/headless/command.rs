@@ -3,7 +3,7 @@
 use std::io::BufRead as _;
 use std::str::FromStr;
 
-use parlor_engine::CallCommand;
+use parlor_engine::{CallCommand, Secret};
 use tokio::sync::mpsc;
 
 /// Lines read ahead of the call; when full, reading waits, and with it who writes.
@@ -16,6 +16,8 @@ pub(super) enum UserCommand {
     Leave,
     /// Something the call does.
     Call(CallCommand),
+    /// End the part of someone, named or by id.
+    Remove(String),
 }
 
 impl FromStr for UserCommand {
@@ -34,6 +36,11 @@ impl FromStr for UserCommand {
             ("undeafen", "") => CallCommand::SetDeafened(false),
             ("camera", "on") => CallCommand::SetCameraEnabled(true),
             ("camera", "off") => CallCommand::SetCameraEnabled(false),
+            ("lock", "") => CallCommand::SetLock(true),
+            ("unlock", "") => CallCommand::SetLock(false),
+            ("password", text) if !text.is_empty() => CallCommand::SetPassword(Some(Secret::from(text.to_owned()))),
+            ("no-password", "") => CallCommand::SetPassword(None),
+            ("remove", who) if !who.is_empty() => return Ok(Self::Remove(who.to_owned())),
             ("restart-ice", "") => CallCommand::RestartIce,
             ("video", source) => CallCommand::SetVideoSource(source.parse().map_err(in_words)?),
             ("audio", source) => CallCommand::SetAudioSource(source.parse().map_err(in_words)?),
@@ -83,6 +90,11 @@ mod tests {
             "audio tone:880",
             "restart-ice",
             "speaker none",
+            "lock",
+            "unlock",
+            "password three green apples",
+            "no-password",
+            "remove Ana Maria",
         ] {
             assert!(line.parse::<UserCommand>().is_ok(), "{line}");
         }
@@ -92,7 +104,19 @@ mod tests {
 
     #[test]
     fn what_is_no_command_says_so() {
-        for line in ["", "say", "mute now", "camera", "camera maybe", "video", "audio loud", "dance"] {
+        for line in [
+            "",
+            "say",
+            "mute now",
+            "camera",
+            "camera maybe",
+            "video",
+            "audio loud",
+            "dance",
+            "password",
+            "lock it",
+            "remove",
+        ] {
             assert!(line.parse::<UserCommand>().is_err(), "{line}");
         }
     }

@@ -73,6 +73,7 @@ impl Ledger {
             }
             Event::PeerMedia { peer_id, state } => Some(Line::PeerMedia { who: self.who(peer_id), state: *state }),
             Event::JoinDelayed { message } => Some(Line::JoinDelayed { message: message.clone() }),
+            Event::Policy { policy, previous } => Some(Line::Policy { policy: *policy, previous: *previous }),
             Event::SignalingLost => Some(Line::SignalingLost),
             Event::SignalingRestored => Some(Line::SignalingRestored),
             Event::Error { code, message } => Some(Line::error(*code, message)),
@@ -101,6 +102,21 @@ impl Ledger {
     /// Those who are in the room.
     pub(super) fn present(&self) -> impl Iterator<Item = (&PeerId, &DisplayName)> {
         self.peers.iter().filter(|entry| entry.figures.present).map(|entry| (&entry.id, &entry.name))
+    }
+
+    /// Who is meant by an id, or by a name that only one person here has.
+    ///
+    /// # Errors
+    /// A sentence, when it is nobody, or more than one.
+    pub(super) fn find(&self, who: &str) -> Result<PeerId, String> {
+        let named: Vec<&PeerId> = self.present().filter(|(_, name)| name.as_str() == who).map(|(id, _)| id).collect();
+        let identified = self.present().map(|(id, _)| id).find(|id| id.as_str() == who);
+        match (identified, named.as_slice()) {
+            (Some(id), _) => Ok(id.clone()),
+            (None, [id]) => Ok((*id).clone()),
+            (None, []) => Err(format!("“{who}” is not in the room")),
+            (None, _) => Err(format!("more than one person here is called “{who}”: give the peer_id")),
+        }
     }
 
     /// The figures of the last second.

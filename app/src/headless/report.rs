@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use parlor_proto::{CameraState, DisplayName, ErrorCode, MicrophoneState, PeerId, Reason, RoomId};
+use parlor_proto::{CameraState, DisplayName, ErrorCode, MicrophoneState, PeerId, Reason, RoomId, RoomPolicy};
 use parlor_session::{EndReason, MediaState};
 use serde_json::{Value, json};
 
 use super::figures::{Figures, PeerFigures};
+use crate::refusals::policy_news;
 
 /// A peer and their name.
 pub(super) type Who = (PeerId, String);
@@ -25,6 +26,7 @@ pub(super) enum Line {
     Chat { who: Who, text: String, sent_at_ms: u64 },
     PeerMedia { who: Who, state: MediaState },
     JoinDelayed { message: String },
+    Policy { policy: RoomPolicy, previous: Option<RoomPolicy> },
     SignalingLost,
     SignalingRestored,
     Error { code: Option<String>, message: String },
@@ -66,7 +68,9 @@ impl<W: Write, E: Write> Reporter<W, E> {
 pub(super) fn end_error(reason: &EndReason) -> Option<Line> {
     match reason {
         EndReason::Left => None,
-        EndReason::Refused { code, message: _ } => Some(Line::error(Some(*code), &reason.to_string())),
+        EndReason::Refused { code, message: _ } => {
+            Some(Line::error(Some(*code), &format!("{reason}{}", advice(*code))))
+        }
         EndReason::Unreachable { .. } => Some(Line::ended("unreachable", reason)),
         EndReason::Untrusted { .. } => Some(Line::ended("untrusted", reason)),
         EndReason::WrongAddress { .. } => Some(Line::ended("wrong_address", reason)),
@@ -96,6 +100,7 @@ impl Line {
             | Self::PeerLeft { .. }
             | Self::Chat { .. }
             | Self::PeerMedia { .. }
+            | Self::Policy { .. }
             | Self::SignalingLost
             | Self::SignalingRestored
             | Self::Stats(_) => false,
@@ -127,6 +132,7 @@ impl Line {
             Self::JoinDelayed { message } => {
                 json!({"event": "error", "code": "unreachable", "message": message, "retrying": true})
             }
+            Self::Policy { policy, previous: _ } => policy_json(*policy),
             Self::SignalingLost => json!({"event": "signaling_lost"}),
             Self::SignalingRestored => json!({"event": "signaling_restored"}),
             Self::Error { code, message } => json!({"event": "error", "code": code, "message": message}),
@@ -146,10 +152,12 @@ impl Line {
             Self::PeerAway((_, name)) => format!("{name} has lost the server; waiting for them."),
             Self::PeerBack((_, name)) => format!("{name} is back."),
             Self::PeerLeft { who: (_, name), reason: "left" } => format!("{name} left."),
+            Self::PeerLeft { who: (_, name), reason: "removed" } => format!("{name} was removed."),
             Self::PeerLeft { who: (_, name), .. } => format!("{name} is gone."),
             Self::Chat { who: (_, name), text, .. } => format!("{name}: {text}"),
             Self::PeerMedia { who: (_, name), state } => media_text(name, state),
             Self::JoinDelayed { message } => format!("{message}; trying again…"),
+            Self::Policy { policy, previous } => return policy_text(*policy, *previous),
             Self::SignalingLost => {
                 "The server can't be reached; trying again. The call goes on, but nobody new can join.".to_owned()
             }
@@ -191,6 +199,28 @@ fn of_figures(event: &str, figures: &Figures) -> Value {
     let mut object = json!(figures);
     object["event"] = json!(event);
     object
+}
+
+fn policy_json(RoomPolicy { locked, has_password, may_moderate }: RoomPolicy) -> Value {
+    json!({"event": "policy", "locked": locked, "has_password": has_password, "may_moderate": may_moderate})
+}
+
+/// What changed; what held when we came in did not.
+fn policy_text(policy: RoomPolicy, previous: Option<RoomPolicy>) -> Option<String> {
+    let news = policy_news(policy, previous?);
+    let sentences: Vec<String> = news.into_iter().map(|sentence| format!("{sentence}.")).collect();
+    (!sentences.is_empty()).then(|| sentences.join(" "))
+}
+
+/// What to do about a refusal on the command line.
+fn advice(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::PasswordRequired | ErrorCode::PasswordWrong => {
+            " Give the password with --password-file FILE or in PARLOR_PASSWORD."
+        }
+        ErrorCode::AccessRequired => " Give the whole link, or the token with --access-file FILE or in PARLOR_ACCESS.",
+        _ => "",
+    }
 }
 
 fn media_json(state: &MediaState) -> Value {
@@ -342,6 +372,7 @@ mod tests {
     }
 
     fn lines() -> Vec<(Line, &'static str)> {
+        let policy = RoomPolicy { locked: true, ..RoomPolicy::default() };
         let (peer_id, room, name) = (bo().0, "tea".parse().unwrap(), "Bo".parse().unwrap());
         vec![
             (Line::joined(peer_id, room, name, false), "joined"),
@@ -354,6 +385,7 @@ mod tests {
             (Line::Chat { who: bo(), text: "two\nlines".into(), sent_at_ms: 1 }, "chat"),
             (Line::PeerMedia { who: bo(), state: MediaState::default() }, "peer_media"),
             (Line::JoinDelayed { message: "The server does not answer".into() }, "error"),
+            (Line::Policy { policy, previous: Some(RoomPolicy::default()) }, "policy"),
             (Line::SignalingLost, "signaling_lost"),
             (Line::SignalingRestored, "signaling_restored"),
             (Line::error(Some(ErrorCode::RoomFull), "x"), "error"),

@@ -2,7 +2,7 @@
 
 use parlor_engine::{EndReason, Notice, PeerMediaView, Snapshot};
 use parlor_media::{AudioDeviceError, CameraError, DeviceReason, SourceStatus};
-use parlor_proto::{CameraState, ErrorCode, MicrophoneState, PeerId, Reason, SuspendReason};
+use parlor_proto::{CameraState, ErrorCode, MicrophoneState, PeerId, Reason, RoomPolicy, SuspendReason};
 use parlor_session::{
     Author, MediaState, OpenFailure, PeerLeftReason, PeerState, PeerView, Phase, RelayNote, RoomView, ServerProblem,
 };
@@ -10,9 +10,11 @@ use parlor_session::{
 use super::chat_log::{ChatLog, Entry, Said};
 use super::rates::Rates;
 use super::view::{
-    CallView, ChatLineView, DetailsView, DeviceView, DevicesView, EndedView, Note, Picture, TileId, TileView,
+    AccessView, CallView, ChatLineView, DetailsView, DeviceView, DevicesView, DoorView, EndedView, Note, Picture,
+    TileId, TileView,
 };
 use super::words::clock_words;
+use crate::refusals::{Refusal, policy_news, refusal};
 
 /// What the window knows beside the snapshot.
 pub struct Around<'a> {
@@ -34,6 +36,8 @@ pub struct Around<'a> {
     pub details: Option<(&'a PeerId, Option<Rates>)>,
     /// Devices to choose from.
     pub devices: DevicesView,
+    /// The window knows the room's password.
+    pub knows_password: bool,
 }
 
 /// The call screen.
@@ -61,7 +65,13 @@ pub fn call_view(snapshot: &Snapshot, around: Around<'_>) -> CallView {
         hosting: around.reach.is_some(),
         details: around.details.and_then(|(peer, rates)| details(snapshot, peer, rates)),
         devices: around.devices,
+        access: access_view(room.policy, around.knows_password),
     }
+}
+
+fn access_view(policy: RoomPolicy, knows_password: bool) -> AccessView {
+    let RoomPolicy { locked, has_password, may_moderate } = policy;
+    AccessView { locked, has_password, may_moderate, knows_password: knows_password && has_password }
 }
 
 /// Trouble with the server in a call with `others`, in words.
@@ -295,6 +305,16 @@ fn details_rows(media: &PeerMediaView, rates: Option<Rates>) -> Vec<(String, Str
     rows.map(|(name, value)| (name.to_owned(), value)).to_vec()
 }
 
+/// The screen at the door, when a room asked for its password or was given another one.
+pub fn door_view(reason: &EndReason, room: &str) -> Option<DoorView> {
+    let EndReason::Refused { code: code @ (ErrorCode::PasswordRequired | ErrorCode::PasswordWrong), .. } = reason
+    else {
+        return None;
+    };
+    let Refusal { title, text, .. } = refusal(*code)?;
+    Some(DoorView { room: room.to_owned(), title: title.to_owned(), text: text.to_owned(), busy: false })
+}
+
 /// The screen after a call; none when the user left.
 pub fn ended_view(reason: &EndReason) -> Option<EndedView> {
     let (title, reason, can_rejoin) = match reason {
@@ -311,7 +331,10 @@ pub fn ended_view(reason: &EndReason) -> Option<EndedView> {
             code: ErrorCode::UnsupportedVersion | ErrorCode::InvalidRoom | ErrorCode::InvalidName,
             message,
         } => ("You could not join", sentence(message), false),
-        EndReason::Refused { message, .. } => ("You could not join", sentence(message), true),
+        EndReason::Refused { code, message } => match refusal(*code) {
+            Some(Refusal { title, text, again }) => (title, text.to_owned(), again),
+            None => ("You could not join", sentence(message), true),
+        },
         EndReason::Untrusted { message } => {
             let words = "Nothing was sent to it. Ask for a new link from someone you trust.";
             ("This server can’t be trusted", format!("{} {words}", sentence(message)), false)
@@ -360,6 +383,10 @@ pub fn tell(notice: &Notice, early: bool, name: impl Fn(&PeerId) -> String) -> T
             PeerLeftReason::Timeout | PeerLeftReason::Lost => format!("{name}’s connection was lost"),
         }),
         Notice::PeerReconnecting { peer_id } => Told::Remark(format!("{} is reconnecting", name(peer_id))),
+        Notice::Policy { policy, previous: Some(previous) } => match policy_news(*policy, *previous) {
+            news if news.is_empty() => Told::Nothing,
+            news => Told::Remark(news.join(". ")),
+        },
         Notice::SignalingRestored => Told::Toast(Note::quiet("The server is back")),
         Notice::Error { message, .. } => Told::Toast(Note::warning(sentence(message))),
         Notice::ChatReceived { .. } => Told::Chat,
@@ -369,6 +396,7 @@ pub fn tell(notice: &Notice, early: bool, name: impl Fn(&PeerId) -> String) -> T
         | Notice::PeerBack { .. }
         | Notice::PeerMedia { .. }
         | Notice::JoinDelayed { .. }
+        | Notice::Policy { previous: None, .. }
         | Notice::SignalingLost
         | Notice::Ended { .. } => Told::Nothing,
     }

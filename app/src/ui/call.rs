@@ -6,10 +6,10 @@ use super::call_layout::{CallLayout, call_layout};
 use super::chat::chat_ui;
 use super::details::details_ui;
 use super::header::header_ui;
-use super::icons::Icon;
 use super::keys::{Action, action_for};
 use super::layout::grid;
 use super::leave::{leave_ui, must_ask};
+use super::room::{remove_ui, room_ui};
 use super::settings::settings_ui;
 use super::theme;
 use super::tile::{TileResponse, TileStyle, tile_ui};
@@ -29,6 +29,10 @@ pub enum Sheet {
     Leave,
     /// The same, asked because the window was to be closed.
     Quit,
+    /// Who may come in, and who is here.
+    Room,
+    /// "Remove Bo?"
+    Remove(parlor_proto::PeerId),
 }
 
 /// What is typed and open in the call.
@@ -46,6 +50,10 @@ pub struct CallState {
     pub sheet: Option<Sheet>,
     /// The window fills the screen.
     pub fullscreen: bool,
+    /// The field of the room's password.
+    pub password: String,
+    /// Copied links carry the password.
+    pub link_with_password: bool,
 }
 
 /// Draws the call. `toast` is what just happened, for a few seconds.
@@ -61,7 +69,9 @@ pub fn call_ui(
     keys(ui, view, state, commands);
     forget_who_left(view, state);
     let layout = call_layout(window, state.chat_open);
-    header_ui(ui, layout.header, view, toast, commands);
+    if header_ui(ui, layout.header, view, toast, commands) {
+        state.sheet = Some(Sheet::Room);
+    }
     tiles_ui(ui, &layout, view, state, commands);
     for action in toolbar_ui(ui, &layout, view, state) {
         act(action, view, state, commands);
@@ -154,10 +164,11 @@ fn forget_who_left(view: &CallView, state: &mut CallState) {
     if state.alone.as_ref().is_some_and(|id| !here(id)) {
         state.alone = None;
     }
-    if let Some(Sheet::Details(peer)) = &state.sheet
-        && !here(&TileId::Peer(peer.clone()))
-    {
-        state.sheet = None;
+    let is_gone = |peer: &parlor_proto::PeerId| !here(&TileId::Peer(peer.clone()));
+    match &state.sheet {
+        Some(Sheet::Details(peer)) if is_gone(peer) => state.sheet = None,
+        Some(Sheet::Remove(peer)) if is_gone(peer) || !view.access.may_moderate => state.sheet = Some(Sheet::Room),
+        Some(_) | None => {}
     }
 }
 
@@ -201,31 +212,18 @@ pub fn act(action: Action, view: &CallView, state: &mut CallState, commands: &mu
 }
 
 fn sheets_ui(ui: &mut Ui, view: &CallView, state: &mut CallState, commands: &mut Vec<UiCommand>) {
-    let close = match &state.sheet {
+    let close = match state.sheet.clone() {
         None => return,
         Some(Sheet::Settings) => settings_ui(ui, &view.devices, None, commands),
         Some(Sheet::Details(_)) => view.details.as_ref().is_some_and(|details| details_ui(ui, details, commands)),
         Some(Sheet::Leave) => leave_ui(ui, UiCommand::Leave, commands),
         Some(Sheet::Quit) => leave_ui(ui, UiCommand::Quit, commands),
+        Some(Sheet::Room) => room_ui(ui, view, state, commands),
+        Some(Sheet::Remove(peer)) => return remove_ui(ui, view, &peer, state, commands),
     };
     if close {
         state.sheet = None;
     }
-}
-
-/// The mark of a number of people, for the header.
-pub fn people_ui(ui: &Ui, at: egui::Pos2, count: usize) -> f32 {
-    let icon = Rect::from_center_size(at + vec2(8.0, 0.0), vec2(16.0, 16.0));
-    super::icons::paint(ui.painter(), Icon::People, icon, 16.0, theme::MUTED);
-    let text = count.to_string();
-    let text_at_pos = at + vec2(22.0, 0.0);
-    let font = theme::regular(theme::SIZE_BODY);
-    let galley = super::widgets::one_line(ui.painter(), &text, font, theme::MUTED, 60.0);
-    let rect = Align2::LEFT_CENTER.anchor_size(text_at_pos, galley.size());
-    ui.painter().galley(rect.min, galley, theme::MUTED);
-    let words = if count == 1 { "1 person".to_owned() } else { format!("{count} people") };
-    super::widgets::say(ui, icon.union(rect), "people", &words).on_hover_text(words);
-    rect.right()
 }
 
 /// Paints and says a text of the header.

@@ -33,6 +33,7 @@ icons! {
     HeadphonesOff => "headphone-off",
     Info => "info",
     Link => "link",
+    Lock => "lock",
     Message => "message-square",
     Microphone => "mic",
     MicrophoneOff => "mic-off",

@@ -41,6 +41,8 @@ pub struct LobbyState {
 
 /// From this width on the preview is beside the form, in points.
 const TWO_COLUMNS_FROM: f32 = 900.0;
+/// A link with an access token of 2,048 characters, and room for what is around it.
+const LINK_CHARACTERS_MAX: usize = 4_096;
 const FORM_WIDTH: f32 = 380.0;
 const PREVIEW_WIDTH: f32 = 560.0;
 const COLUMN_GAP: f32 = 60.0;
@@ -113,7 +115,8 @@ fn form_ui(ui: &mut Ui, view: &LobbyView, state: &mut LobbyState, commands: &mut
     let name = field(ui, "Your name", &mut state.name, "Shown to the others", 64, state.name_problem.as_deref());
     ui.add_space(12.0);
     let hint = "quiet-otter-71k2";
-    let room = field(ui, "Room name or link", &mut state.room, hint, 512, state.room_problem.as_deref());
+    let room =
+        field(ui, "Room name or link", &mut state.room, hint, LINK_CHARACTERS_MAX, state.room_problem.as_deref());
     if name.changed() {
         state.name_problem = None;
         commands.push(UiCommand::SaveNames);

@@ -141,6 +141,21 @@ pub struct CallView {
     pub details: Option<DetailsView>,
     /// Devices to choose from.
     pub devices: DevicesView,
+    /// Who may come in.
+    pub access: AccessView,
+}
+
+/// Who may come into the room, and what its user can do about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AccessView {
+    /// Nobody new comes in.
+    pub locked: bool,
+    /// Newcomers are asked for a password.
+    pub has_password: bool,
+    /// The user may lock, set the password and remove people.
+    pub may_moderate: bool,
+    /// This window knows the password, so that links can carry it.
+    pub knows_password: bool,
 }
 
 /// The Details sheet of one person.
@@ -234,6 +249,19 @@ pub struct EndedView {
     pub can_rejoin: bool,
 }
 
+/// The screen before a room that asks for its password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoorView {
+    /// Which room.
+    pub room: String,
+    /// "This room has a password", or that it was another one.
+    pub title: String,
+    /// What to do.
+    pub text: String,
+    /// An earlier call still ends.
+    pub busy: bool,
+}
+
 /// What the user asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum UiCommand {
@@ -283,6 +311,14 @@ pub enum UiCommand {
     SetVolume(PeerId, f32),
     /// The window fills the screen, or not.
     SetFullscreen(bool),
+    /// Let nobody new in, or let them in again.
+    SetLock(bool),
+    /// Set the room's password, or take it away.
+    SetPassword(Option<String>),
+    /// Remove someone (asked already).
+    Remove(PeerId),
+    /// Try the room that asks for a password with this one.
+    JoinWithPassword(String),
     /// Try the same call again.
     Rejoin,
     /// Back to the first screen.

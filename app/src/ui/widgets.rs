@@ -10,6 +10,7 @@ use egui::{
 
 use super::icons::{self, Icon};
 use super::theme;
+use parlor_proto::PASSWORD_CHARACTERS_MAX;
 
 /// How a button looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +165,23 @@ pub fn text_button_width(painter: &Painter, icon: bool, text: &str) -> f32 {
 
 /// A labelled field of one line; the label names it to assistive technology too.
 pub fn field(ui: &mut Ui, label: &str, text: &mut String, hint: &str, limit: usize, problem: Option<&str>) -> Response {
+    field_with(ui, label, text, hint, limit, problem, true)
+}
+
+/// A field for a password, seen only when `shown`.
+pub fn secret_field(ui: &mut Ui, label: &str, text: &mut String, hint: &str, shown: bool) -> Response {
+    field_with(ui, label, text, hint, PASSWORD_CHARACTERS_MAX, None, shown)
+}
+
+fn field_with(
+    ui: &mut Ui,
+    label: &str,
+    text: &mut String,
+    hint: &str,
+    limit: usize,
+    problem: Option<&str>,
+    shown: bool,
+) -> Response {
     let id = ui.make_persistent_id(("field", label));
     let caption = ui.label(egui::RichText::new(label).font(theme::semibold(theme::SIZE_LABEL)).color(theme::MUTED));
     ui.add_space(-2.0);
@@ -178,6 +196,7 @@ pub fn field(ui: &mut Ui, label: &str, text: &mut String, hint: &str, limit: usi
     let frame = egui::Frame::new().corner_radius(theme::RADIUS_FIELD).fill(theme::BG).stroke(line).inner_margin(margin);
     let edit = TextEdit::singleline(text)
         .id(id)
+        .password(!shown)
         .font(theme::regular(theme::SIZE_BODY))
         .hint_text(egui::RichText::new(hint).color(theme::MUTED))
         .frame(frame)

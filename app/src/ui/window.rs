@@ -3,24 +3,28 @@
 mod in_call;
 mod joining;
 mod media;
+mod secrets;
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use egui::{Context, ViewportCommand};
-use parlor_engine::{CallCommand, EndReason, ServerAddress};
+use parlor_engine::{CallCommand, Credentials, EndReason, Secret, ServerAddress};
 use parlor_proto::{RoomId, RoomLink};
 use tokio::runtime::Runtime;
 
-use super::adapter::ended_view;
+use super::adapter::{door_view, ended_view};
 use super::call::call_ui;
 use super::chosen::GivenText;
+use super::door::{DoorState, door_ui};
 use super::ended::ended_ui;
 use super::lobby::{LobbyState, lobby_ui};
-use super::view::{EndedView, LobbyView, Note, RecentView, UiCommand};
+use super::view::{DoorView, EndedView, LobbyView, Note, RecentView, UiCommand};
 use super::words::day_words;
 use super::{WindowOptions, theme};
 use crate::config::Config;
+use crate::credentials::Given;
 use crate::hosting::{HostError, Hosted};
 use in_call::InCall;
 use media::Media;
@@ -35,7 +39,10 @@ const TOAST_SECS: f64 = 4.0;
 pub(crate) struct Place {
     server: ServerAddress,
     room: RoomId,
+    /// To hand on to others: without what is for us alone.
     link: Option<RoomLink>,
+    /// What the room may ask for, as far as it is known here.
+    credentials: Credentials,
 }
 
 /// What is on the screen.
@@ -45,6 +52,8 @@ enum Screen {
     Hosting(Receiver<Result<Hosted, HostError>>),
     Call(Box<InCall>),
     Ended(EndedView),
+    /// The room asks for its password.
+    Door(DoorView, DoorState),
 }
 
 /// The window.
@@ -63,6 +72,10 @@ pub(crate) struct Window {
     /// A call that is still saying goodbye; the next one waits for it, since both need the devices.
     closing: Option<Receiver<()>>,
     waiting: Option<Place>,
+    /// The room's field as the command line filled it, and what that room may ask for.
+    given_place: (String, Given),
+    /// What rooms entered in this run asked for, by their links, so that they can be entered again.
+    known: BTreeMap<String, Credentials>,
     toast: Option<(Note, f64)>,
     join_now: bool,
     /// The user was asked about closing, or need not be.
@@ -78,9 +91,10 @@ impl Window {
         theme::set_motion_reduced(ctx, config.reduced_motion);
         let given_name = GivenText::new(prefill.name, config.name.clone());
         let given_server = GivenText::new(prefill.server, config.server.clone().unwrap_or_default());
+        let lobby_room = prefill.room_or_link.unwrap_or_default();
         let lobby = LobbyState {
             name: given_name.start().to_owned(),
-            room: prefill.room_or_link.unwrap_or_default(),
+            room: lobby_room.clone(),
             server: given_server.start().to_owned(),
             relay_only: prefill.relay_only.unwrap_or(config.relay_only),
             ..LobbyState::default()
@@ -98,6 +112,8 @@ impl Window {
             hosted: None,
             closing: None,
             waiting: None,
+            given_place: (lobby_room, prefill.credentials),
+            known: BTreeMap::new(),
             toast: None,
             join_now: prefill.join_now,
             quitting: false,
@@ -181,7 +197,12 @@ impl Window {
             None => {}
             Some(EndReason::Left) => self.leave(Screen::Lobby),
             Some(reason) => {
-                let next = ended_view(&reason).map_or(Screen::Lobby, Screen::Ended);
+                let room = self.place.as_ref().map_or("", |place| place.room.as_str());
+                let next = match door_view(&reason, room) {
+                    Some(view) => Screen::Door(view, DoorState::default()),
+                    None => ended_view(&reason).map_or(Screen::Lobby, Screen::Ended),
+                };
+                self.forget_refused_password(&reason);
                 self.leave(next);
             }
         }
@@ -266,9 +287,9 @@ impl Window {
             UiCommand::RefreshDevices => self.media.refresh_devices(),
             UiCommand::SaveNames => (self.problem, self.lobby.server_problem) = (None, None),
             UiCommand::CopyLink => {
-                if let Some(link) = self.place.as_ref().and_then(|place| place.link.as_ref()) {
+                if let Some((link, with_password)) = self.link_to_copy() {
                     self.ctx.copy_text(link.to_string());
-                    self.show(Note::quiet("Link copied"));
+                    self.show(Note::quiet(if with_password { "Link with the password copied" } else { "Link copied" }));
                 }
             }
             UiCommand::SetFullscreen(on) => self.ctx.send_viewport_cmd(ViewportCommand::Fullscreen(on)),
@@ -288,6 +309,10 @@ impl Window {
                 self.quitting = true;
                 self.ctx.send_viewport_cmd(ViewportCommand::Close);
             }
+            UiCommand::SetLock(locked) => self.tell_call(CallCommand::SetLock(locked)),
+            UiCommand::SetPassword(password) => self.set_password(password.map(Secret::from)),
+            UiCommand::Remove(peer) => self.tell_call(CallCommand::Remove(peer)),
+            UiCommand::JoinWithPassword(password) => self.join_with_password(password.into()),
             UiCommand::Rejoin => {
                 self.screen = Screen::Lobby;
                 if let Some(place) = self.place.clone() {
@@ -336,7 +361,7 @@ impl Window {
     fn asks_before_closing(&mut self) -> bool {
         match &mut self.screen {
             Screen::Call(in_call) if !self.quitting => in_call.asks_before_closing(self.hosted.is_some()),
-            Screen::Lobby | Screen::Hosting(_) | Screen::Call(_) | Screen::Ended(_) => false,
+            Screen::Lobby | Screen::Hosting(_) | Screen::Call(_) | Screen::Ended(_) | Screen::Door(..) => false,
         }
     }
 
@@ -387,6 +412,10 @@ impl eframe::App for Window {
                 self.ctx.request_repaint_after(Duration::from_secs(1));
             }
             Screen::Ended(view) => ended_ui(ui, view, &mut commands),
+            Screen::Door(view, state) => {
+                view.busy = self.waiting.is_some();
+                door_ui(ui, view, state, &mut commands);
+            }
         }
         for command in commands {
             self.carry_out(command);

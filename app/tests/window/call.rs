@@ -10,7 +10,7 @@ use super::*;
 fn state<'h>(harness: &'h mut Harness<'static, Bench>) -> (&'h mut CallView, &'h mut CallState) {
     match &mut harness.state_mut().screen {
         Screen::Call(view, state, _) => (view, state),
-        Screen::Lobby(..) | Screen::Ended(_) => panic!("not a call"),
+        Screen::Lobby(..) | Screen::Ended(_) | Screen::Door(..) => panic!("not a call"),
     }
 }
 

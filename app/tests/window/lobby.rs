@@ -8,7 +8,7 @@ use super::*;
 fn state<'h>(harness: &'h Harness<'static, Bench>) -> &'h LobbyState {
     match &harness.state().screen {
         Screen::Lobby(_, state) => state,
-        Screen::Call(..) | Screen::Ended(_) => panic!("not the lobby"),
+        Screen::Call(..) | Screen::Ended(_) | Screen::Door(..) => panic!("not the lobby"),
     }
 }
 

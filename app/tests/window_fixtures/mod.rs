@@ -8,10 +8,11 @@ use std::time::Duration;
 use egui::{Color32, ColorImage, Context, TextureHandle, TextureOptions, vec2};
 use parlor::ui::adapter;
 use parlor::ui::call::{CallState, Sheet};
+use parlor::ui::door::DoorState;
 use parlor::ui::lobby::LobbyState;
 use parlor::ui::view::{
-    CallView, ChatLineView, DetailsView, DeviceOption, DeviceView, DevicesView, EndedView, LobbyView, Note, PickerView,
-    Picture, RecentView, TileId, TileView,
+    AccessView, CallView, ChatLineView, DetailsView, DeviceOption, DeviceView, DevicesView, DoorView, EndedView,
+    LobbyView, Note, PickerView, Picture, RecentView, TileId, TileView,
 };
 use parlor_engine::EndReason;
 use parlor_media::{AudioDeviceError, CameraError, SourceStatus};
@@ -30,6 +31,8 @@ pub enum Screen {
     Call(Box<CallView>, CallState, Option<Note>),
     /// After a call.
     Ended(EndedView),
+    /// Before a room that asks for its password.
+    Door(DoorView, DoorState),
 }
 
 /// Somebody's id.
@@ -120,6 +123,7 @@ pub fn call(others: usize) -> CallView {
         hosting: false,
         details: None,
         devices: devices(),
+        access: AccessView::default(),
     }
 }
 
@@ -184,7 +188,7 @@ pub fn details() -> DetailsView {
 }
 
 /// The states, by name.
-pub const SCREENS: [&str; 21] = [
+pub const SCREENS: [&str; 29] = [
     "lobby",
     "lobby-preview",
     "lobby-problems",
@@ -205,6 +209,14 @@ pub const SCREENS: [&str; 21] = [
     "call-leave",
     "ended",
     "ended-final",
+    "ended-locked",
+    "ended-removed",
+    "door",
+    "door-wrong",
+    "call-locked",
+    "call-room",
+    "call-room-guest",
+    "call-remove",
     "ended-untrusted",
 ];
 
@@ -227,12 +239,26 @@ pub fn screen(name: &str, pictures: &[Picture]) -> Screen {
                       anew, or someone is in between"
                 .to_owned(),
         }),
+        "ended-locked" => refused(ErrorCode::RoomLocked),
+        "ended-removed" => refused(ErrorCode::Removed),
+        "door" => door(ErrorCode::PasswordRequired),
+        "door-wrong" => door(ErrorCode::PasswordWrong),
         _ => call_screen(name, pictures),
     }
 }
 
 fn ended(reason: &EndReason) -> Screen {
     Screen::Ended(adapter::ended_view(reason).expect("not the user's wish"))
+}
+
+fn refused(code: ErrorCode) -> Screen {
+    ended(&EndReason::Refused { code, message: "A sentence of the server.".to_owned() })
+}
+
+fn door(code: ErrorCode) -> Screen {
+    let reason = EndReason::Refused { code, message: "A sentence of the server.".to_owned() };
+    let view = adapter::door_view(&reason, "quiet-otter-71k2").expect("a room that asks for its password");
+    Screen::Door(view, DoorState::default())
 }
 
 fn lobby_screen(name: &str, pictures: &[Picture]) -> Screen {
@@ -270,7 +296,8 @@ fn call_screen(name: &str, pictures: &[Picture]) -> Screen {
     let mut view = match name {
         "call-alone" | "call-joining" => call(0),
         "call-one" | "call-full" | "call-muted" => call(1),
-        "call-four" | "call-details" | "call-settings" | "call-leave" => call(3),
+        "call-four" | "call-details" | "call-settings" | "call-leave" | "call-room" | "call-room-guest"
+        | "call-remove" => call(3),
         "call-nine" => call(8),
         _ => call(4),
     };
@@ -314,6 +341,16 @@ fn call_screen(name: &str, pictures: &[Picture]) -> Screen {
             state.sheet = Some(Sheet::Details(peer(0)));
         }
         "call-settings" => state.sheet = Some(Sheet::Settings),
+        "call-locked" => view.access.locked = true,
+        "call-room" => {
+            view.access = AccessView { locked: true, has_password: true, may_moderate: true, knows_password: true };
+            state.sheet = Some(Sheet::Room);
+        }
+        "call-room-guest" => state.sheet = Some(Sheet::Room),
+        "call-remove" => {
+            view.access.may_moderate = true;
+            state.sheet = Some(Sheet::Remove(peer(1)));
+        }
         "call-leave" => {
             view.hosting = true;
             state.sheet = Some(Sheet::Leave);

@@ -81,6 +81,11 @@ pub enum InvalidLink {
 }
 
 impl RoomLink {
+    /// The link that others may be given: an access token is one person's, a password is passed on by wish only.
+    pub fn without_secrets(&self) -> Self {
+        Self { password: None, access: None, ..self.clone() }
+    }
+
     /// The address of the server's WebSocket.
     pub fn websocket_url(&self) -> String {
         let scheme = if self.secure { "wss" } else { "ws" };
@@ -205,6 +210,7 @@ mod tests {
         assert_eq!((link.password.as_deref(), link.access.as_deref()), (Some("grüne+&"), Some("a.b.c")));
         let shown = format!("{link:?}");
         assert!(!shown.contains("grüne") && !shown.contains("a.b.c"), "{shown}");
+        assert_eq!(link.without_secrets().to_string(), "https://host/r/a");
     }
 
     #[test]

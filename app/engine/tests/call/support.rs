@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use parlor_engine::{Call, CallConfig, EnginePolicy, LocalMedia, Notice, PeerMediaView, ServerAddress, Snapshot};
+use parlor_engine::{
+    Call, CallConfig, Credentials, EnginePolicy, LocalMedia, Notice, PeerMediaView, ServerAddress, Snapshot,
+};
 use parlor_media::{
     AudioSink, AudioSource, LocalAudio, LocalAudioConfig, LocalVideo, LocalVideoConfig, MediaClock, VideoSource,
 };
@@ -65,7 +67,13 @@ pub(crate) fn join_with(server: ServerAddress, name: &str, tone_hz: f32, policy:
     audio.set_source(AudioSource::Tone { frequency_hz: tone_hz });
     audio.set_sink(AudioSink::None);
     let media = LocalMedia { video: Arc::new(video), audio: Arc::new(audio), clock };
-    let config = CallConfig { server, room: "quiet-otter".parse().unwrap(), name: name.parse().unwrap(), policy };
+    let config = CallConfig {
+        server,
+        room: "quiet-otter".parse().unwrap(),
+        name: name.parse().unwrap(),
+        credentials: Credentials::default(),
+        policy,
+    };
     let call = Call::start(config, media, &tokio::runtime::Handle::current(), Arc::new(|| {}));
     Participant { call, started: Instant::now() }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use parlor_proto::{ErrorCode, PROTOCOL_VERSION, PeerId, PeerInfo, ResumeToken, RoomPolicy, ServerMessage};
+use parlor_proto::{ErrorCode, PROTOCOL_VERSION, PeerId, PeerInfo, ServerMessage};
 
 use super::Session;
 use crate::ice_servers::IceServers;
@@ -43,7 +43,9 @@ impl Session {
                 limits,
             } => {
                 let ice_servers = IceServers::new(ice_servers, ice_lifetime_seconds, now);
-                let member = Member { room, name, self_id: peer_id, resume_token, policy, ice_servers, limits };
+                let credentials = self.membership.credentials();
+                let member =
+                    Member { room, name, self_id: peer_id, resume_token, credentials, policy, ice_servers, limits };
                 self.joined(member, peers, now);
             }
             ServerMessage::PeerJoined { peer } | ServerMessage::PeerBack { peer } => {
@@ -98,8 +100,11 @@ impl Session {
         let is_own = |id: &PeerId| *id == member.self_id || Some(id) == previous.as_ref();
         roster.retain(|info| !is_own(&info.peer_id));
         self.tell_joined(&member, resumed);
+        self.told_refusal = None;
+        let (policy, before) = (member.policy, self.membership.member().map(|member| member.policy));
         self.membership = Membership::Member(Box::new(member));
         self.server_problem = None;
+        self.tell_policy(policy, before);
         let first_offer = if resumed { FirstOffer::Either } else { FirstOffer::Theirs };
         self.tell_relay_note();
         self.with_mesh(now, |mesh, env| {
@@ -108,13 +113,6 @@ impl Session {
             }
             mesh.meet_roster(roster, first_offer, env);
         });
-    }
-
-    fn policy_changed(&mut self, policy: RoomPolicy, resume_token: ResumeToken) {
-        if let Some(member) = self.membership.member_mut() {
-            member.policy = policy;
-            member.resume_token = resume_token;
-        }
     }
 
     /// For what is gathered from now on; what is allocated keeps the credentials that made it.
@@ -152,7 +150,10 @@ impl Session {
             Consequence::OverWhenJoining if joining => self.over(code, message, now),
             Consequence::OverWhenJoining | Consequence::Rejoin => {
                 self.link.ask_to_wait(retry_after_ms, &self.config);
-                self.out.complain(Some(code), message.clone());
+                self.forget_what_was_refused(code);
+                if self.told_refusal.replace(code) != Some(code) {
+                    self.out.complain(Some(code), message.clone());
+                }
                 self.out.act(Action::DropSignaling);
                 self.signaling_closed(message, now);
             }
@@ -182,7 +183,8 @@ impl Session {
 
 fn consequence(code: ErrorCode) -> Consequence {
     match code {
-        ErrorCode::UnknownPeer | ErrorCode::GoingAway => Consequence::Quiet,
+        // After `idle` the socket is closed, and another one opened.
+        ErrorCode::UnknownPeer | ErrorCode::GoingAway | ErrorCode::Idle => Consequence::Quiet,
         ErrorCode::UnsupportedVersion
         | ErrorCode::InvalidRoom
         | ErrorCode::InvalidName
@@ -210,7 +212,6 @@ fn consequence(code: ErrorCode) -> Consequence {
         | ErrorCode::TooSlow
         | ErrorCode::NotModerator
         | ErrorCode::InvalidPassword
-        | ErrorCode::Idle
         | ErrorCode::Internal
         | ErrorCode::Unknown => Consequence::Told,
     }

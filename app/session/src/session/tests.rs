@@ -1,6 +1,7 @@
 //! The session with the server and the transports played by hand.
 
 mod fixture;
+mod guarded;
 mod hostile;
 mod membership;
 mod peers;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use parlor_proto::{ChatMessage, ClientMessage, IceCandidate, PeerId, ServerMessage, Signal, Source, TransportId};
 use parlor_session::{
-    Action, Channel, Command, ConnectionEvent, ConnectionState, EndReason, Event, OperationId, PeerLeftReason, Session,
-    SessionConfig, SignalingEvent,
+    Action, Channel, Command, ConnectionEvent, ConnectionState, Credentials, EndReason, Event, OperationId,
+    PeerLeftReason, Session, SessionConfig, SignalingEvent,
 };
 use parlor_signaling::{CloseKind, ConnId, Hub, HubConfig, Output};
 
@@ -257,7 +257,7 @@ impl World {
         let client = &mut self.clients[index];
         (client.present, client.ended) = (true, None);
         let name = client.name.parse().unwrap();
-        self.command(index, Command::Join { room: "room".parse().unwrap(), name });
+        self.command(index, Command::Join { room: "room".parse().unwrap(), name, credentials: Credentials::default() });
     }
 
     pub(crate) fn leave(&mut self, index: usize) {
@@ -546,6 +546,7 @@ impl World {
             | Event::PeerMedia { .. }
             | Event::JoinDelayed { .. }
             | Event::SignalingLost
+            | Event::Policy { .. }
             | Event::SignalingRestored => {}
         }
     }

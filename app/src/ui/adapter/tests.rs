@@ -204,6 +204,35 @@ fn notices_become_remarks_toasts_or_nothing() {
 }
 
 #[test]
+fn a_changed_room_is_remarked_and_one_just_entered_is_not() {
+    let told = |policy, previous| tell(&Notice::Policy { policy, previous }, false, |_| "Ana".to_owned());
+    let open = RoomPolicy::default();
+    let locked = RoomPolicy { locked: true, ..open };
+    let words = Told::Remark("The room is locked: nobody new can come in".into());
+    assert_eq!(told(locked, Some(open)), words);
+    assert_eq!(told(locked, None), Told::Nothing, "the header shows it");
+}
+
+#[test]
+fn a_password_is_known_only_while_the_room_has_one() {
+    let mut snapshot = snapshot(vec![ana()]);
+    assert!(!view(&snapshot, &ChatLog::default()).access.knows_password);
+    let policy = RoomPolicy { has_password: true, ..RoomPolicy::default() };
+    snapshot.room = Arc::new(RoomView { policy, ..(*snapshot.room).clone() });
+    assert!(view(&snapshot, &ChatLog::default()).access.knows_password);
+}
+
+#[test]
+fn the_door_opens_on_a_password_only() {
+    let refused = |code| EndReason::Refused { code, message: "A sentence.".into() };
+    for code in [ErrorCode::PasswordRequired, ErrorCode::PasswordWrong] {
+        assert_eq!(door_view(&refused(code), "tea").unwrap().room, "tea");
+    }
+    assert_eq!(door_view(&refused(ErrorCode::RoomLocked), "tea"), None);
+    assert_eq!(door_view(&EndReason::Left, "tea"), None);
+}
+
+#[test]
 fn the_chat_shows_authors_times_of_arrival_and_whom_a_line_missed() {
     let author = Author::Peer { peer_id: ana().peer_id, name: ana().name };
     let theirs = ChatLine { author, text: "hello".into(), at_ms: u64::MAX, unreached: Vec::new() };
@@ -241,6 +270,7 @@ fn view(snapshot: &Snapshot, chat: &ChatLog) -> CallView {
         chat,
         details: None,
         devices: DevicesView::default(),
+        knows_password: true,
     };
     call_view(snapshot, around)
 }

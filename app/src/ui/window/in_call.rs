@@ -118,6 +118,7 @@ impl InCall {
             TileId::Peer(peer) => textures.get(peer).and_then(VideoTexture::picture),
         };
         let link = around.place.and_then(|place| place.link.as_ref()).map(ToString::to_string).unwrap_or_default();
+        let knows_password = around.place.is_some_and(|place| place.credentials.password.is_some());
         call_view(
             &snapshot,
             Around {
@@ -130,6 +131,7 @@ impl InCall {
                 chat: &self.chat,
                 details: self.measured.as_ref().map(|(peer, _)| (peer, rates)),
                 devices: around.devices.clone(),
+                knows_password,
             },
         )
     }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::SystemTime;
 
-use parlor_engine::{Call, CallCommand, CallConfig, EnginePolicy};
+use parlor_engine::{Call, CallCommand, CallConfig, Credentials, EnginePolicy};
 use parlor_proto::{DisplayName, RoomId};
 
 use super::in_call::InCall;
 use super::{Place, Screen, Window, unix_time};
 use crate::config::RecentRoom;
+use crate::credentials::of_link;
 use crate::hosting::{self, Hosted};
 use crate::join_target::{self, JoinTargetError};
 
@@ -44,7 +45,9 @@ impl Window {
         }
         match join_target::parse(&self.lobby.room, self.server()) {
             Ok(target) => {
-                self.go(Place { server: target.server, room: target.room, link: target.link });
+                let credentials = self.credentials_for(target.link.as_ref());
+                let link = target.link.map(|link| link.without_secrets());
+                self.go(Place { server: target.server, room: target.room, link, credentials });
             }
             Err(JoinTargetError::NoServer(room)) => {
                 let words = format!("Which server is “{room}” on? Paste a link, or name the server in the settings.");
@@ -67,7 +70,11 @@ impl Window {
             RoomId::from_random(std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), SystemTime::now()));
         let Some(server) = self.server() else { return self.host() };
         match join_target::on_server(room, server) {
-            Ok(link) => self.go(Place { server: (&link).into(), room: link.room.clone(), link: Some(link) }),
+            Ok(link) => {
+                let credentials = of_link(&link);
+                let link = link.without_secrets();
+                self.go(Place { server: (&link).into(), room: link.room.clone(), link: Some(link), credentials });
+            }
             Err(error) => {
                 self.lobby.server_problem = Some(error.to_string());
                 self.lobby.settings_open = true;
@@ -98,7 +105,7 @@ impl Window {
         tracing::info!(%link, "a room is open on this computer");
         self.hosted = Some(hosted);
         self.screen = Screen::Lobby;
-        self.go(Place { server: (&link).into(), room, link: Some(link) });
+        self.go(Place { server: (&link).into(), room, link: Some(link), credentials: Credentials::default() });
     }
 
     /// Joins, as soon as an earlier call has let go of the devices.
@@ -114,6 +121,7 @@ impl Window {
             server: place.server.clone(),
             room: place.room.clone(),
             name,
+            credentials: place.credentials.clone(),
             policy: EnginePolicy::default().relay_only(self.lobby.relay_only),
         };
         let ctx = self.ctx.clone();
@@ -128,6 +136,7 @@ impl Window {
 
     /// Keeps the room that was just entered among the recent ones.
     pub(super) fn keep_place(&mut self) {
+        self.remember_credentials();
         let Some(place) = &self.place else { return };
         // A room hosted here is gone after the call: nothing to come back to.
         if let (Some(link), None) = (&place.link, &self.hosted) {

@@ -6,8 +6,8 @@ use parlor_proto::{
 };
 
 use crate::{
-    Action, Channel, Command, ConnectionEvent, ConnectionId, ConnectionState, Event, Generation, OpenFailure,
-    OperationId, PeerView, Session, SessionConfig, SignalingEvent,
+    Action, Channel, Command, ConnectionEvent, ConnectionId, ConnectionState, Credentials, Event, Generation,
+    OpenFailure, OperationId, PeerView, Session, SessionConfig, SignalingEvent,
 };
 
 /// The server, the transports and the clock, in the hands of the test.
@@ -94,7 +94,12 @@ impl Fixture {
     }
 
     pub(super) fn join(&mut self) {
-        self.command(Command::Join { room: "room".parse().unwrap(), name: "Me".parse().unwrap() });
+        self.join_with(Credentials::default());
+    }
+
+    pub(super) fn join_with(&mut self, credentials: Credentials) {
+        let (room, name) = ("room".parse().unwrap(), "Me".parse().unwrap());
+        self.command(Command::Join { room, name, credentials });
     }
 
     pub(super) fn signaling(&mut self, event: SignalingEvent) {
@@ -269,7 +274,12 @@ fn short(action: &Action) -> String {
         Action::DropSignaling => "drop signaling".into(),
         Action::SendSignaling(message) => match message {
             ClientMessage::Hello { .. } => "hello".into(),
-            ClientMessage::Join { room, name, resume, .. } => format!("join {room} {name} {resume:?}"),
+            ClientMessage::Join { room, name, resume, access, password } => {
+                let shown = |word: &str, secret: &Option<String>| {
+                    secret.as_ref().map_or(String::new(), |secret| format!(" {word} {secret}"))
+                };
+                format!("join {room} {name} {resume:?}{}{}", shown("access", access), shown("password", password))
+            }
             ClientMessage::SetLock { .. }
             | ClientMessage::SetPassword { .. }
             | ClientMessage::Remove { .. }

@@ -1,0 +1,48 @@
+//! What a room may ask for before it lets someone in.
+
+use std::fmt;
+
+/// A text that is not printed for logs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
+}
+
+/// What a room may ask for before it lets someone in (`PROTOCOL.md`, *Who may come in*).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// The token that a server asks everyone for.
+    pub access: Option<Secret>,
+    /// The room's password.
+    pub password: Option<Secret>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_printed_for_logs() {
+        let secret = |text: &str| Some(Secret::from(text.to_owned()));
+        let credentials = Credentials { access: secret("a.b.c"), password: secret("three green apples") };
+        let shown = format!("{credentials:?}");
+        assert!(!shown.contains("a.b.c") && !shown.contains("apples"), "{shown}");
+    }
+}
