@@ -1,6 +1,7 @@
 //! The command line: what the program can do, and where its settings come from.
 
 mod example;
+mod invite;
 mod layers;
 mod settings;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::example::example;
+pub(crate) use self::invite::Invite;
 pub(crate) use self::layers::{NoCli, read};
 pub(crate) use self::settings::Settings;
 
@@ -22,6 +24,8 @@ Examples:
   parlor-server --ice-server none                no STUN: calls within one network only
   parlor-server config example > parlor.toml     all settings with their defaults and reasons, in a file
   parlor-server --config parlor.toml config check
+  parlor-server --access token --access-key-file key.txt          only for who has an access token
+  parlor-server token --key-file key.txt --room tea --ttl 1h --server https://meet.example.org
 
 Each setting can also be a variable (PARLOR_ROOM_CAPACITY=12; PARLOR_ICE_SERVERS=A,B) or a line of the --config file
 (room_capacity = 12; ice_servers = [\"A\", \"B\"]). A flag wins over a variable, a variable over the file.
@@ -52,6 +56,8 @@ pub(crate) enum Command {
     /// Look at the settings
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print an access token, which invites one person to one room of a server with --access token
+    Token(Invite),
 }
 
 /// What can be done with the settings.

@@ -20,6 +20,8 @@ pub struct ServerConfig {
     pub hub: HubConfig,
     /// Encryption.
     pub tls: Tls,
+    /// Everyone is asked for an access token, which is verified with the key in this file; none where rooms are open.
+    pub access_key_file: Option<PathBuf>,
     /// What seals the resume tokens.
     pub secret: Secret,
     /// TURN servers that share a secret with this one.
@@ -119,6 +121,7 @@ impl Default for ServerConfig {
             bind: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
             hub: HubConfig { ice_servers: vec![stun], ..HubConfig::default() },
             tls: Tls::Off,
+            access_key_file: None,
             secret: Secret::StateDir,
             turn: None,
             state_dir: default_state_dir(),

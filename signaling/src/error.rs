@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crate::access::InvalidAccessKey;
+
 /// Why a server could not start. Each is a sentence for the person who started it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -50,6 +52,14 @@ pub enum StartError {
     EmptyTurnSecret {
         /// Which file.
         path: PathBuf,
+    },
+    /// A file holds no key for access tokens.
+    #[error("{} is no key for access tokens: {reason}.", path.display())]
+    AccessKey {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: InvalidAccessKey,
     },
     /// No folder for the secret and the certificate.
     #[error("There is no folder to keep the server's secret in. Name one with --state-dir.")]

@@ -32,6 +32,7 @@ use self::admission::Stamp;
 use self::budget::Budget;
 use self::guesses::Guesses;
 use self::refusal::Refusal;
+use crate::access::InvitedIds;
 use crate::password::PasswordKey;
 use crate::room::{Member, Presence, Room};
 use crate::token::TokenKey;
@@ -95,6 +96,7 @@ pub struct Hub {
     config: HubConfig,
     tokens: TokenKey,
     passwords: PasswordKey,
+    invited_ids: InvitedIds,
     guesses: Guesses,
     numbers: Numbers,
     started_at: Instant,
@@ -139,6 +141,7 @@ impl Hub {
         Self {
             tokens: TokenKey::new(secret),
             passwords: PasswordKey::new(secret, config.password_iterations),
+            invited_ids: InvitedIds::new(secret),
             guesses: Guesses::new(config.guesses.clone(), now),
             config,
             numbers: Numbers { key: hmac::Key::new(hmac::HMAC_SHA256, &seed), given: 0 },

@@ -4,6 +4,7 @@
 //! Everything else is the shell around it: [`serve`] runs a server inside another program, [`bind`] and
 //! [`Server::run`] do the same in two steps, [`run`] takes a socket that is listening already.
 
+mod access;
 mod addresses;
 pub mod backplane;
 mod config;
@@ -24,6 +25,7 @@ mod token;
 mod turn;
 mod web;
 
+pub use access::{AccessClaims, AccessKey, AccessSigner, InvalidAccessKey};
 pub use addresses::is_link_local;
 pub use config::{
     DEFAULT_ICE_SERVER, InvalidIceServer, InvalidTurnUrl, Secret, ServerConfig, SocketConfig, Tls, TurnFile,

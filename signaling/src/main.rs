@@ -17,9 +17,14 @@ fn main() -> ExitCode {
         Err(NoCli::Usage(error)) => error.exit(),
         Err(NoCli::Settings(problems)) => return complain(&problems),
     };
+    let access_key_file = cli.settings.access_key_file();
     let config = cli.settings.into_config();
     match (cli.command, config) {
         (Some(Command::Config(ConfigCommand::Example)), _) => print(&example()),
+        (Some(Command::Token(invite)), _) => match invite.print(access_key_file) {
+            Ok(text) => print(&text),
+            Err(problem) => complain(&[problem]),
+        },
         (_, Err(problems)) => complain(&problems),
         (Some(Command::Config(ConfigCommand::Check)), Ok(config)) => match check(&config) {
             Ok(()) => print("The settings are good.\n"),

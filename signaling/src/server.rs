@@ -44,6 +44,7 @@ pub struct Server {
 pub fn check(config: &ServerConfig) -> Result<(), StartError> {
     state::check_secret(config)?;
     state::load_turn(config)?;
+    state::load_access_key(config)?;
     tls::check(config)
 }
 
@@ -134,8 +135,10 @@ impl Server {
         let acceptor = tls.map(|tls| tls.acceptor);
         let pages = web::router(&config.hub.server, fingerprint);
         let unix_secs = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let turn = state::load_turn(&config)?;
-        let hub = Hub::new(HubConfig { turn, ..config.hub }, &secret, state::random_seed()?, Instant::now(), unix_secs);
+        let (turn, access) =
+            (state::load_turn(&config)?, state::load_access_key(&config)?.or(config.hub.access.clone()));
+        let hub_config = HubConfig { turn, access, ..config.hub };
+        let hub = Hub::new(hub_config, &secret, state::random_seed()?, Instant::now(), unix_secs);
         let (stopping, is_stopping) = watch::channel(false);
         let shared = Shared {
             switchboard: Switchboard::new(hub, config.sockets.outbox_bytes_max),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 
+use crate::access::AccessKey;
 use crate::config::{Secret, ServerConfig, TurnFile};
 use crate::error::StartError;
 use crate::turn::TurnConfig;
@@ -40,6 +41,14 @@ pub(crate) fn load_turn(config: &ServerConfig) -> Result<Option<TurnConfig>, Sta
         return Err(StartError::EmptyTurnSecret { path: path.clone() });
     }
     Ok(Some(TurnConfig { urls: urls.clone(), secret, lifetime: *lifetime }))
+}
+
+/// What access tokens are verified with; none where none are asked for.
+pub(crate) fn load_access_key(config: &ServerConfig) -> Result<Option<AccessKey>, StartError> {
+    let Some(path) = &config.access_key_file else { return Ok(None) };
+    let content = fs::read(path).map_err(StartError::read(path))?;
+    let key = AccessKey::from_file_content(&content);
+    key.map(Some).map_err(|reason| StartError::AccessKey { path: path.clone(), reason })
 }
 
 /// Says what is wrong with the secret, where there is one.

@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ExitStatus, Output, Stdio};
 
-use parlor_proto::ErrorCode;
+use parlor_proto::{ClientMessage, ErrorCode, ServerMessage};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -115,6 +115,61 @@ async fn bound_to_all_interfaces_each_line_is_an_address() {
     assert!(get(server.addr, "/healthz", "").await.ends_with("ok\n"));
 }
 
+#[tokio::test]
+async fn a_token_of_the_program_opens_its_room_on_the_server_with_the_key_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key.txt");
+    std::fs::write(&key, "thirty-two bytes or more of secret\n").unwrap();
+    let key = key.to_str().unwrap();
+    let server = Program::start_with(dir.path(), "127.0.0.1:0", &["--access", "token", "--access-key-file", key]).await;
+    let url = format!("http://{}", server.addr);
+    let made =
+        run(&["token", "--key-file", key, "--room", "Tea", "--name", "Ana", "--moderate", "--server", &url]).await;
+    let printed = String::from_utf8(made.stdout).unwrap();
+    let [token, link] = printed.lines().collect::<Vec<_>>()[..] else { panic!("{printed}") };
+    assert_eq!(link, format!("{url}/r/tea#access={token}"));
+    let joined = |room: &str, access: Option<&str>| {
+        let (room, access) = (room.to_owned(), access.map(str::to_owned));
+        async move {
+            let mut client = Client::greeted(server.addr).await;
+            client
+                .say(&ClientMessage::Join { room, name: "Someone".into(), resume: None, access, password: None })
+                .await;
+            client.hear().await
+        }
+    };
+    let refusal = |heard: ServerMessage| match heard {
+        ServerMessage::Error { code, .. } => code,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refusal(joined("tea", None).await), ErrorCode::AccessRequired);
+    assert_eq!(refusal(joined("coffee", Some(token)).await), ErrorCode::AccessWrongRoom);
+    assert_eq!(refusal(joined("tea", Some(&token[..token.len() - 2])).await), ErrorCode::AccessInvalid);
+    let ServerMessage::Joined { name, policy, .. } = joined("tea", Some(token)).await else { panic!("not joined") };
+    assert_eq!((name.as_str(), policy.may_moderate), ("Ana", true));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_access_is_said_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let (key, state) = (dir.path().join("key.txt"), dir.path().join("state"));
+    std::fs::write(&key, "too short").unwrap();
+    let (key, state) = (key.to_str().unwrap(), state.to_str().unwrap());
+    let check = ["--state-dir", state, "config", "check"];
+    for (args, words) in [
+        (&[&["--access", "token"], &check[..]].concat(), "needs an access_key_file"),
+        (&[&["--access-key-file", key], &check[..]].concat(), "while access is open"),
+        (&[&["--access", "token", "--access-key-file", key], &check[..]].concat(), "at least 32 bytes"),
+        (&vec!["token", "--room", "tea"], "--key-file"),
+        (&vec!["token", "--room", "tea", "--key-file", key], "at least 32 bytes"),
+        (&vec!["--access-key-file", "none.txt", "token", "--room", "tea"], "Cannot read none.txt"),
+    ] {
+        let output = run(args).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && said.contains(words), "{args:?}: {said}");
+    }
+}
+
 async fn run(args: &[&str]) -> Output {
     let output = Command::new(env!("CARGO_BIN_EXE_parlor-server")).args(args).kill_on_drop(true).output();
     timeout(PATIENCE, output).await.unwrap().unwrap()
@@ -128,9 +183,14 @@ struct Program {
 
 impl Program {
     async fn start(state_dir: &Path, bind: &str) -> Self {
+        Self::start_with(state_dir, bind, &[]).await
+    }
+
+    async fn start_with(state_dir: &Path, bind: &str, args: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_parlor-server"))
             .args(["--bind", bind, "--state-dir"])
             .arg(state_dir)
+            .args(args)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()

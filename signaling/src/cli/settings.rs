@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, value_parser};
+use clap::{ArgAction, Args, ValueEnum, value_parser};
 use parlor_proto::IceServer;
 use parlor_signaling::{
     DEFAULT_ICE_SERVER, HubConfig, Secret, ServerConfig, SocketConfig, Tls, TurnConfig, TurnFile, default_state_dir,
@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     encryption: Encryption,
     #[command(flatten)]
     rooms: Rooms,
+    #[command(flatten)]
+    access: Access,
     #[command(flatten)]
     limits: Limits,
 }
@@ -83,6 +85,25 @@ struct Rooms {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Who may come in")]
+struct Access {
+    /// `open`: whoever knows a room's name; `token`: who brings an access token for it (`parlor-server token` makes one)
+    #[arg(long, value_name = "WHO", default_value = "open", value_enum)]
+    access: AccessArg,
+
+    /// What access tokens are verified with: a secret of at least 32 bytes (HS256), or an Ed25519 public key in PEM form
+    /// (EdDSA)
+    #[arg(long, value_name = "FILE")]
+    access_key_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum AccessArg {
+    Open,
+    Token,
+}
+
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 struct Limits {
     /// Clients at one time; one more is answered with 503. One costs about 4 KiB when idle, and one file descriptor
@@ -125,18 +146,27 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 }
 
 impl Settings {
+    /// The key of the access tokens, whether they are asked for or not.
+    pub(crate) fn access_key_file(&self) -> Option<PathBuf> {
+        self.access.access_key_file.clone()
+    }
+
     /// Looks at the settings together.
     ///
     /// # Errors
     /// A sentence for each that does not go with the others.
     pub(crate) fn into_config(self) -> Result<ServerConfig, Vec<String>> {
-        let Self { listen, encryption, rooms, limits } = self;
+        let Self { listen, encryption, rooms, access, limits } = self;
         let mut problems = Vec::new();
         let tls = encryption.into_tls().unwrap_or_else(|problem| {
             problems.push(problem.to_owned());
             Tls::Off
         });
         let turn = rooms.turn().unwrap_or_else(|problem| {
+            problems.push(problem.to_owned());
+            None
+        });
+        let access_key_file = access.into_key_file().unwrap_or_else(|problem| {
             problems.push(problem.to_owned());
             None
         });
@@ -158,6 +188,7 @@ impl Settings {
             },
             tls,
             turn,
+            access_key_file,
             secret: listen.secret_file.map_or(Secret::StateDir, Secret::File),
             state_dir: listen.state_dir.or_else(default_state_dir),
             connections_max: limits.max_connections,
@@ -177,6 +208,21 @@ impl Rooms {
                 secret: secret.clone(),
                 lifetime: Duration::from_secs(self.turn_lifetime_secs),
             })),
+        }
+    }
+}
+
+impl Access {
+    fn into_key_file(self) -> Result<Option<PathBuf>, &'static str> {
+        match (self.access, self.access_key_file) {
+            (AccessArg::Open, None) => Ok(None),
+            (AccessArg::Token, Some(path)) => Ok(Some(path)),
+            (AccessArg::Token, None) => {
+                Err("access = token needs an access_key_file: name the file that access tokens are verified with.")
+            }
+            (AccessArg::Open, Some(_)) => {
+                Err("access_key_file does nothing while access is open: set access to token, or leave the file out.")
+            }
         }
     }
 }

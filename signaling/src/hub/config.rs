@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use parlor_proto::IceServer;
 
+use crate::access::AccessKey;
 use crate::turn::TurnConfig;
 
 /// The numbers and names of a [`super::Hub`].
@@ -28,6 +29,8 @@ pub struct HubConfig {
     pub ice_servers: Vec<IceServer>,
     /// TURN servers told beside them, with credentials of each member's own.
     pub turn: Option<TurnConfig>,
+    /// What access tokens are verified with; none where rooms are open to whoever knows their name.
+    pub access: Option<AccessKey>,
     /// How slow a password is to guess. 10,000: about 5 ms, in which the hub does nothing else; guesses are limited anyway.
     pub password_iterations: NonZeroU32,
     /// How often passwords may be guessed.
@@ -79,6 +82,7 @@ impl Default for HubConfig {
             messages_per_sec: 100,
             ice_servers: Vec::new(),
             turn: None,
+            access: None,
             password_iterations: NonZeroU32::new(10_000).unwrap_or(NonZeroU32::MIN),
             guesses: GuessConfig::default(),
         }

@@ -8,6 +8,7 @@ use super::admission::{Candidate, Policy, Verdict};
 use super::guesses::Guesses;
 use super::refusal::Refusal;
 use super::{ConnId, ConnectionState, Hub, Seat};
+use crate::access::Invitation;
 use crate::room::{Member, Origin, Presence, Room};
 use crate::token::Membership;
 
@@ -20,6 +21,7 @@ pub(super) struct JoinRequest {
     pub(super) room: String,
     pub(super) name: String,
     pub(super) resume: Option<String>,
+    pub(super) access: Option<String>,
     pub(super) password: Option<String>,
 }
 
@@ -29,21 +31,19 @@ struct Comer {
     name: DisplayName,
     /// An earlier membership in a room of this name.
     membership: Option<Membership>,
+    /// What the server asks for where it asks for access tokens.
+    invitation: Option<Invitation>,
+    /// Who they are, by the one or the other.
+    peer_id: Option<PeerId>,
     knows_password: bool,
 }
 
 impl Hub {
     pub(super) fn join(&mut self, conn: ConnId, request: JoinRequest, now: Instant) -> Result<(), Refusal> {
-        let room = parse_room(&request.room)?;
-        let name = request.name.parse().map_err(|error| {
-            Refusal::saying(ErrorCode::InvalidName, format!("Please choose another name: {error}."))
-        })?;
-        let membership = request.resume.and_then(|token| self.tokens.open(&token, self.unix_secs(now)));
-        let membership = membership.filter(|membership| membership.room == room);
-        let mut comer = Comer { room, name, membership, knows_password: false };
+        let mut comer = self.identify(&request, now)?;
         self.learn_policy(&comer, now);
         comer.knows_password = self.admit(conn, &comer, request.password.as_deref(), now)?;
-        let seat = match comer.membership.as_ref().map(|membership| membership.peer_id.clone()) {
+        let seat = match comer.peer_id.clone() {
             Some(peer_id) if self.is_member(&comer.room, &peer_id) => self.restore(conn, comer, peer_id, now),
             _ => self.enter(conn, comer, now)?,
         };
@@ -61,10 +61,47 @@ impl Hub {
         Ok(())
     }
 
+    /// Finds out who it is, by a resume token or by an access token.
+    fn identify(&self, request: &JoinRequest, now: Instant) -> Result<Comer, Refusal> {
+        let room = parse_room(&request.room)?;
+        let membership = request.resume.as_ref().and_then(|token| self.tokens.open(token, self.unix_secs(now)));
+        let mut membership = membership.filter(|membership| membership.room == room);
+        let invitation = self.invitation(&room, request.access.as_deref(), &mut membership, now)?;
+        let invited_id = invitation.as_ref().map(|invitation| self.invited_ids.peer_id(&room, &invitation.jti));
+        membership = membership.filter(|membership| invited_id.as_ref().is_none_or(|id| *id == membership.peer_id));
+        let peer_id = invited_id.or_else(|| membership.as_ref().map(|membership| membership.peer_id.clone()));
+        let name = match invitation.as_ref().and_then(|invitation| invitation.name.clone()) {
+            Some(name) => name,
+            None => request.name.parse().map_err(|error| {
+                Refusal::saying(ErrorCode::InvalidName, format!("Please choose another name: {error}."))
+            })?,
+        };
+        Ok(Comer { room, name, membership, invitation, peer_id, knows_password: false })
+    }
+
+    /// Where the server asks for access tokens, the comer's; none is needed by who resumes what began with one.
+    fn invitation(
+        &self,
+        room: &RoomId,
+        access: Option<&str>,
+        membership: &mut Option<Membership>,
+        now: Instant,
+    ) -> Result<Option<Invitation>, Refusal> {
+        let Some(key) = &self.config.access else { return Ok(None) };
+        membership.take_if(|membership| membership.invited_until.is_none());
+        let verified = access.map(|token| key.verify(token, room, self.unix_secs(now)));
+        match (verified, membership) {
+            (Some(Ok(invitation)), _) => Ok(Some(invitation)),
+            (Some(Err(_)) | None, Some(_)) => Ok(None),
+            (Some(Err(code)), None) => Err(code.into()),
+            (None, None) => Err(ErrorCode::AccessRequired.into()),
+        }
+    }
+
     /// Decides whether they may come in; says whether they gave the password.
     fn admit(&mut self, conn: ConnId, comer: &Comer, password: Option<&str>, now: Instant) -> Result<bool, Refusal> {
         let Some(room) = self.rooms.get(&comer.room) else { return Ok(false) };
-        let peer_id = comer.membership.as_ref().map(|membership| &membership.peer_id);
+        let peer_id = comer.peer_id.as_ref();
         let is_member = peer_id.is_some_and(|peer_id| room.get(peer_id).is_some());
         let vouched = comer.membership.as_ref().and_then(|membership| room.policy.vouched(membership.policy.as_ref()));
         match room.policy.judge(&Candidate { peer_id, is_member, vouched }) {
@@ -131,10 +168,11 @@ impl Hub {
             None => self.open_room(&comer, now),
         }
         let resumed = comer.membership.is_some();
-        let peer_id = match &comer.membership {
-            Some(membership) => membership.peer_id.clone(),
+        let peer_id = match &comer.peer_id {
+            Some(peer_id) => peer_id.clone(),
             None => self.new_peer_id(&comer.room),
         };
+        let (moderates, invited_until) = self.invited_to(&comer);
         let Some(room) = self.rooms.get_mut(&comer.room) else { return Err(ErrorCode::Internal.into()) };
         let membership = comer.membership.as_ref();
         let vouched = membership.and_then(|membership| room.policy.vouched(membership.policy.as_ref()));
@@ -142,8 +180,8 @@ impl Hub {
             peer_id: peer_id.clone(),
             name: comer.name,
             presence: Presence::Here(conn),
-            moderates: false,
-            invited_until: None,
+            moderates,
+            invited_until,
             vouched,
             knows_password: comer.knows_password,
         };
@@ -153,6 +191,18 @@ impl Hub {
         self.send_all(others, &news);
         self.claim_moderation(&comer.room, &peer_id, membership);
         Ok(Seat { room: comer.room, peer_id, resumed })
+    }
+
+    /// Whether they moderate, and until when they may resume, by their invitation.
+    fn invited_to(&self, comer: &Comer) -> (bool, Option<u64>) {
+        let lifetime = self.config.token_lifetime.as_secs();
+        match (&comer.invitation, &comer.membership) {
+            (Some(invitation), _) => (invitation.moderate, Some(invitation.expires_at.saturating_add(lifetime))),
+            (None, Some(membership)) if self.config.access.is_some() => {
+                (membership.moderates, membership.invited_until)
+            }
+            (None, _) => (false, None),
+        }
     }
 
     /// A room begins, or comes back as the comer's token has it.
@@ -175,10 +225,14 @@ impl Hub {
     /// Who was away comes back under the name of this join. Whose old socket was still open keeps the name the others
     /// know, since they are told nothing.
     fn restore(&mut self, conn: ConnId, comer: Comer, peer_id: PeerId, now: Instant) -> Seat {
+        let invited_to = comer.invitation.as_ref().map(|_| self.invited_to(&comer));
         let seat = Seat { room: comer.room, peer_id, resumed: true };
         let Some(member) = self.rooms.get_mut(&seat.room).and_then(|room| room.get_mut(&seat.peer_id)) else {
             return seat;
         };
+        if let Some((moderates, invited_until)) = invited_to {
+            (member.moderates, member.invited_until) = (moderates, invited_until);
+        }
         match std::mem::replace(&mut member.presence, Presence::Here(conn)) {
             Presence::Here(old) => {
                 self.set_state(old, ConnectionState::Greeted);

@@ -23,8 +23,8 @@ impl Hub {
         match (state, message) {
             (ConnectionState::Opened, ClientMessage::Hello { versions, client: _ }) => self.greet(conn, &versions),
             (ConnectionState::Opened, _) | (_, ClientMessage::Hello { .. }) => Err(ErrorCode::ExpectedHello.into()),
-            (ConnectionState::Greeted, ClientMessage::Join { room, name, resume, access: _, password }) => {
-                self.join(conn, JoinRequest { room, name, resume, password }, now)
+            (ConnectionState::Greeted, ClientMessage::Join { room, name, resume, access, password }) => {
+                self.join(conn, JoinRequest { room, name, resume, access, password }, now)
             }
             (
                 ConnectionState::Greeted,

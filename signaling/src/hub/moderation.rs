@@ -100,7 +100,8 @@ impl Hub {
 
     /// Somebody has come in: they moderate if they are the first, or did so before the server or everyone was gone.
     pub(super) fn claim_moderation(&mut self, room_id: &RoomId, peer_id: &PeerId, membership: Option<&Membership>) {
-        let Some(room) = self.rooms.get_mut(room_id) else { return };
+        let are_invited = self.config.access.is_some();
+        let Some(room) = self.rooms.get_mut(room_id).filter(|_| !are_invited) else { return };
         if room.has_moderator() {
             return;
         }
@@ -119,9 +120,12 @@ impl Hub {
     }
 
     /// For as long as a lost peer keeps its place, nobody takes the place of who moderated.
+    ///
+    /// With access tokens nobody ever does: one moderates by what one's token says.
     pub(super) fn await_moderator(&mut self, room_id: &RoomId, now: Instant) {
         let until = now + self.config.resume_window;
-        let Some(room) = self.rooms.get_mut(room_id) else { return };
+        let are_invited = self.config.access.is_some();
+        let Some(room) = self.rooms.get_mut(room_id).filter(|_| !are_invited) else { return };
         let earlier = room.moderator_awaited_until.replace(until);
         self.forget_awaiting(room_id, earlier);
         self.moderators_awaited.insert((until, room_id.clone()));
@@ -144,7 +148,7 @@ impl Hub {
     /// Where nobody moderates, whoever is longest in the room does from now on.
     pub(super) fn settle_moderation(&mut self, room_id: &RoomId, now: Instant) {
         let is_settled = |room: &Room| room.has_moderator() || room.moderator_awaited_until.is_some();
-        if self.rooms.get(room_id).is_none_or(is_settled) {
+        if self.config.access.is_some() || self.rooms.get(room_id).is_none_or(is_settled) {
             return;
         }
         let stamp = self.stamp(now);

@@ -11,6 +11,7 @@ use super::{CloseKind, ConnId, Hub, HubConfig, Output};
 use crate::turn::TurnConfig;
 
 mod guarded;
+mod invited;
 
 const SECRET: &[u8] = b"a secret of the tests";
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
