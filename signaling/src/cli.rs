@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use self::example::example;
 pub(crate) use self::invite::Invite;
 pub(crate) use self::layers::{NoCli, read};
-pub(crate) use self::settings::Settings;
+pub(crate) use self::settings::{LogFormat, Settings};
 
 const EXAMPLES: &str = "\
 Examples:

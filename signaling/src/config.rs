@@ -7,6 +7,8 @@ use std::time::Duration;
 use parlor_proto::IceServer;
 
 use crate::HubConfig;
+use crate::client_address::TrustedProxies;
+use crate::origin::Origin;
 
 /// The STUN server told to clients where none is chosen: it learns their public address and nothing of the call.
 pub const DEFAULT_ICE_SERVER: &str = "stun:stun.l.google.com:19302";
@@ -31,8 +33,20 @@ pub struct ServerConfig {
     /// WebSockets at one time; one more is answered with 503. 4,000: about 4 KiB each when idle, and well below the
     /// usual limit of 20,000 descriptors.
     pub connections_max: usize,
+    /// WebSockets of one address at one time. 200: an office or a school behind one address.
+    pub connections_per_address: usize,
+    /// The address that people know, where it is another than the one listened on.
+    pub public_url: Option<Origin>,
+    /// The proxies whose word on a client's address is taken.
+    pub proxies: TrustedProxies,
+    /// Sites beside this one whose pages may connect.
+    pub allow_origins: Vec<Origin>,
+    /// The file with the token for `/metrics`; none: they are for this machine only.
+    pub metrics_token_file: Option<PathBuf>,
     /// How a connection is treated.
     pub sockets: SocketConfig,
+    /// How the server ends.
+    pub drain: DrainConfig,
 }
 
 /// Whether the server speaks TLS.
@@ -83,6 +97,22 @@ pub struct TurnFile {
     pub lifetime: Duration,
 }
 
+/// How a server ends.
+#[derive(Clone, Debug)]
+pub struct DrainConfig {
+    /// How long `/readyz` says "draining" before anybody is told to go, so that a load balancer hears of it. None: with one
+    /// server there is nobody else to send people to.
+    pub delay: Duration,
+    /// Over how long a time people are told to come back at most. 5 s: well within what a call does without its server.
+    pub spread_max: Duration,
+}
+
+impl Default for DrainConfig {
+    fn default() -> Self {
+        Self { delay: Duration::ZERO, spread_max: Duration::from_secs(5) }
+    }
+}
+
 /// How one connection is treated.
 #[derive(Clone, Debug)]
 pub struct SocketConfig {
@@ -99,6 +129,11 @@ pub struct SocketConfig {
     /// Bytes waiting for one client. 256 KiB: the offers of a full room, several times over.
     /// One byte more closes the connection with `too_slow`.
     pub outbox_bytes_max: usize,
+    /// Bytes waiting for all clients together. 64 MiB: a quarter of the outboxes of 1,000 clients full.
+    /// One more closes whoever reads least, with `too_slow`.
+    pub outboxes_bytes_max: usize,
+    /// How often the files of a certificate are looked at.
+    pub certificate_poll: Duration,
 }
 
 impl Default for SocketConfig {
@@ -110,6 +145,8 @@ impl Default for SocketConfig {
             silence_max: Duration::from_secs(15),
             close_grace: Duration::from_secs(2),
             outbox_bytes_max: 256 * 1024,
+            outboxes_bytes_max: 64 * 1024 * 1024,
+            certificate_poll: Duration::from_secs(10),
         }
     }
 }
@@ -126,7 +163,13 @@ impl Default for ServerConfig {
             turn: None,
             state_dir: default_state_dir(),
             connections_max: 4_000,
+            connections_per_address: 200,
+            public_url: None,
+            proxies: TrustedProxies::default(),
+            allow_origins: Vec::new(),
+            metrics_token_file: None,
             sockets: SocketConfig::default(),
+            drain: DrainConfig::default(),
         }
     }
 }

@@ -5,31 +5,46 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use axum::http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use parlor_proto::ErrorCode;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tower::ServiceExt as _;
 
+use crate::client_address::TrustedProxies;
 use crate::config::SocketConfig;
-use crate::hub::error_message;
+use crate::metrics::{Handshake, Metrics};
+use crate::operations::{self, MetricsAccess};
+use crate::origin::Origin;
+use crate::places::Places;
 use crate::socket;
 use crate::switchboard::Switchboard;
+use crate::upgrade::{self, Upgrade};
 use crate::web;
 
 /// The first byte of a TLS connection (RFC 8446 §5.1: a handshake record). No HTTP request starts with it.
 const TLS_HANDSHAKE: u8 = 22;
 /// Requests for the page are short; hyper takes no less than 8 KiB.
 const REQUEST_BYTES_MAX: usize = 16 * 1024;
+
+/// Where the server stands between its start and its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Everything is answered.
+    Serving,
+    /// Everything is answered, but `/readyz` sends new people elsewhere.
+    Draining,
+    /// Everyone has been told to go; nobody new is taken.
+    Leaving,
+    /// The page's connections end too.
+    Stopped,
+}
 
 /// What all connections of a server share.
 pub(crate) struct Shared {
@@ -38,41 +53,43 @@ pub(crate) struct Shared {
     pub(crate) acceptor: Option<TlsAcceptor>,
     /// One for each WebSocket there may be.
     pub(crate) websockets: Arc<Semaphore>,
+    /// The WebSockets of each address.
+    pub(crate) places: Places,
+    pub(crate) connections_per_address: usize,
+    pub(crate) proxies: TrustedProxies,
+    /// Whose pages may come in beside our own.
+    pub(crate) origins: Vec<Origin>,
     pub(crate) sockets: SocketConfig,
-    /// Turns true when the server stops.
-    pub(crate) stopping: watch::Receiver<bool>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) metrics_access: MetricsAccess,
+    pub(crate) phase: watch::Receiver<Phase>,
 }
 
 /// Runs a connection to its end. Encryption and the first request's header share one deadline.
-pub(crate) async fn run(tcp: TcpStream, address: IpAddr, shared: Arc<Shared>) {
+pub(crate) async fn run(tcp: TcpStream, peer: IpAddr, shared: Arc<Shared>) {
     let deadline = Instant::now() + shared.sockets.handshake_timeout;
     // Signals are small and waited for. Refused only on a socket that is broken, which the next call notices.
     let _ = tcp.set_nodelay(true);
-    let Some(acceptor) = &shared.acceptor else { return serve_http(tcp, address, deadline, &shared).await };
+    let Some(acceptor) = &shared.acceptor else { return serve_http(tcp, peer, deadline, &shared).await };
     let mut first = [0];
     match timeout_at(deadline, tcp.peek(&mut first)).await {
         Ok(Ok(1)) => {}
-        Ok(Ok(_) | Err(_)) | Err(_) => return,
+        Ok(Ok(_) | Err(_)) | Err(_) => return shared.metrics.handshake_failed(Handshake::Tls),
     }
     if first[0] != TLS_HANDSHAKE {
         return serve_redirect(tcp, deadline, &shared).await;
     }
     match timeout_at(deadline, acceptor.accept(tcp)).await {
-        Ok(Ok(tls)) => serve_http(tls, address, deadline, &shared).await,
+        Ok(Ok(tls)) => return serve_http(tls, peer, deadline, &shared).await,
         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
         Err(_) => tracing::debug!("TLS handshake took too long"),
     }
-}
-
-/// A WebSocket about to begin, and its place among those there may be.
-struct Upgrade {
-    socket: OnUpgrade,
-    slot: OwnedSemaphorePermit,
+    shared.metrics.handshake_failed(Handshake::Tls);
 }
 
 async fn serve_http(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    address: IpAddr,
+    peer: IpAddr,
     deadline: Instant,
     shared: &Arc<Shared>,
 ) {
@@ -80,40 +97,58 @@ async fn serve_http(
     let service = service_fn(|request: Request<Incoming>| {
         let (shared, upgrade) = (Arc::clone(shared), Arc::clone(&upgrade));
         async move {
-            if request.uri().path() != "/ws" {
-                return shared.pages.clone().oneshot(request).await;
-            }
-            let (response, accepted) = accept_websocket(request, &shared.websockets);
+            let (response, accepted) = answer(request, peer, &shared).await;
             *upgrade.lock().unwrap_or_else(PoisonError::into_inner) = accepted;
-            Ok(response)
+            Ok::<_, Infallible>(response)
         }
     });
     let page_deadline = Instant::now() + shared.sockets.page_timeout;
     let connection = http(deadline).serve_connection(TokioIo::new(io), service).with_upgrades();
     let mut connection = std::pin::pin!(connection);
-    let mut stopping = shared.stopping.clone();
-    let stopping = async {
+    let mut phase = shared.phase.clone();
+    let stopped = async {
         // A server that is gone has stopped too.
-        let _ = stopping.wait_for(|stopping| *stopping).await;
+        let _ = phase.wait_for(|phase| *phase == Phase::Stopped).await;
     };
     let ended = tokio::select! {
         ended = timeout_at(page_deadline, &mut connection) => ended,
-        () = stopping => {
+        () = stopped => {
             connection.as_mut().graceful_shutdown();
             timeout_at(page_deadline, connection).await
         }
     };
     if let Ok(Err(error)) = ended {
         tracing::debug!(%error, "a request failed");
+        shared.metrics.handshake_failed(Handshake::Request);
     }
     let upgrade = upgrade.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(Upgrade { socket, slot }) = upgrade else { return };
+    let Some(Upgrade { socket, address, places }) = upgrade else { return };
     match timeout_at(page_deadline, socket).await {
-        Ok(Ok(upgraded)) => socket::run(TokioIo::new(upgraded), address, &shared.switchboard, &shared.sockets).await,
-        Ok(Err(error)) => tracing::debug!(%error, "an upgrade failed"),
-        Err(_) => {}
+        Ok(Ok(upgraded)) => {
+            shared.metrics.websockets.inc();
+            socket::run(TokioIo::new(upgraded), address, &shared.switchboard, &shared.sockets).await;
+            shared.metrics.websockets.dec();
+        }
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "an upgrade failed");
+            shared.metrics.handshake_failed(Handshake::Upgrade);
+        }
+        Err(_) => shared.metrics.handshake_failed(Handshake::Upgrade),
     }
-    drop(slot);
+    drop(places);
+}
+
+async fn answer(request: Request<Incoming>, peer: IpAddr, shared: &Shared) -> (Response<Body>, Option<Upgrade>) {
+    match request.uri().path() {
+        "/ws" => upgrade::answer(request, peer, shared),
+        "/readyz" => (web::with_headers(operations::readiness(shared)), None),
+        "/metrics" => (web::with_headers(operations::metrics(peer, request.headers(), shared)), None),
+        _ => {
+            // A router's error is the empty type: it always answers.
+            let response = shared.pages.clone().oneshot(request).await.unwrap_or_else(|error| match error {});
+            (response, None)
+        }
+    }
 }
 
 /// Someone typed the address of an encrypted server without its `https`.
@@ -126,6 +161,7 @@ async fn serve_redirect(tcp: TcpStream, deadline: Instant, shared: &Shared) {
     let page_deadline = Instant::now() + shared.sockets.page_timeout;
     if let Ok(Err(error)) = timeout_at(page_deadline, connection).await {
         tracing::debug!(%error, "a request failed");
+        shared.metrics.handshake_failed(Handshake::Request);
     }
 }
 
@@ -137,55 +173,4 @@ fn http(deadline: Instant) -> http1::Builder {
         .header_read_timeout(deadline.saturating_duration_since(Instant::now()))
         .max_buf_size(REQUEST_BYTES_MAX);
     builder
-}
-
-/// Answers the opening handshake of a WebSocket (RFC 6455 §4.2).
-fn accept_websocket(mut request: Request<Incoming>, websockets: &Arc<Semaphore>) -> (Response<Body>, Option<Upgrade>) {
-    let key = match websocket_key(request.method(), request.headers()) {
-        Ok(key) => key,
-        Err(status) => return (no_websocket(status), None),
-    };
-    let Ok(slot) = Arc::clone(websockets).try_acquire_owned() else { return (server_full(), None) };
-    let socket = hyper::upgrade::on(&mut request);
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
-    (response, Some(Upgrade { socket, slot }))
-}
-
-/// The answer to the client's key.
-fn websocket_key(method: &Method, headers: &HeaderMap) -> Result<HeaderValue, StatusCode> {
-    let has = |name, token: &str| {
-        let texts = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        texts.flat_map(|text| text.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
-    };
-    if method != Method::GET {
-        return Err(StatusCode::METHOD_NOT_ALLOWED);
-    }
-    let is_upgrade = has(header::CONNECTION, "upgrade") && has(header::UPGRADE, "websocket");
-    if !is_upgrade || !has(header::SEC_WEBSOCKET_VERSION, "13") {
-        return Err(StatusCode::UPGRADE_REQUIRED);
-    }
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).ok_or(StatusCode::BAD_REQUEST)?;
-    HeaderValue::try_from(derive_accept_key(key.as_bytes())).map_err(|_| StatusCode::BAD_REQUEST)
-}
-
-fn no_websocket(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Body::from("This address is for WebSockets (RFC 6455).\n"));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-    response
-}
-
-fn server_full() -> Response<Body> {
-    let (message, _, _) = error_message(ErrorCode::ServerFull);
-    let mut response = Response::new(Body::from(message.encode()));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-    response
 }

@@ -61,6 +61,12 @@ pub enum StartError {
         /// What is wrong with it.
         reason: InvalidAccessKey,
     },
+    /// The token for the metrics is none.
+    #[error("{} holds no token. Give at least 16 characters that nobody can guess.", path.display())]
+    ShortToken {
+        /// Which file.
+        path: PathBuf,
+    },
     /// No folder for the secret and the certificate.
     #[error("There is no folder to keep the server's secret in. Name one with --state-dir.")]
     NoStateDir,

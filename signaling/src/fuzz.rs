@@ -179,7 +179,7 @@ impl Model {
 
     fn say_binary(&mut self, who: usize) {
         let Some(conn) = self.clients[who].conn() else { return };
-        self.hub.handle_binary(conn, self.now);
+        self.hub.handle_binary(conn, 4, self.now);
         self.drain();
         assert_eq!(self.errors[who], [ErrorCode::Malformed]);
     }

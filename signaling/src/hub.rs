@@ -7,6 +7,7 @@
 //! Nobody's mistake disturbs another: what is wrong is answered to its sender with a code and changes nothing.
 
 pub(crate) mod admission;
+mod allowance;
 pub(crate) mod budget;
 mod config;
 mod guesses;
@@ -15,7 +16,7 @@ mod messages;
 mod moderation;
 mod refusal;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -29,7 +30,7 @@ use ring::hmac;
 pub use self::config::{GuessConfig, HubConfig};
 
 use self::admission::Stamp;
-use self::budget::Budget;
+use self::allowance::{Allowance, Joins};
 use self::guesses::Guesses;
 use self::refusal::Refusal;
 use crate::access::InvitedIds;
@@ -91,6 +92,22 @@ pub enum Output {
     },
 }
 
+/// When those whom a stopping server sends away may come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Comeback {
+    /// The first of them.
+    pub first: Duration,
+    /// How much later the last of them.
+    pub spread: Duration,
+}
+
+impl Comeback {
+    fn of(self, index: usize, count: usize) -> Duration {
+        let (index, count) = (u32::try_from(index).unwrap_or(u32::MAX), u32::try_from(count).unwrap_or(u32::MAX));
+        self.first + self.spread.mul_f64(f64::from(index) / f64::from(count.max(1)))
+    }
+}
+
 /// All rooms of one server.
 pub struct Hub {
     config: HubConfig,
@@ -108,12 +125,42 @@ pub struct Hub {
     away: BTreeSet<(Instant, RoomId, PeerId)>,
     /// The rooms whose moderator is expected back, in the order in which the wait is over.
     moderators_awaited: BTreeSet<(Instant, RoomId)>,
+    /// The connections that are in no room, in the order in which their time is up.
+    idle: BTreeSet<(Instant, ConnId)>,
+    joins: Joins,
+    join_counts: JoinCounts,
     outputs: VecDeque<Output>,
+}
+
+/// What there is in a hub, and what has come of the joins since its start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Rooms.
+    pub rooms: usize,
+    /// Members who can be reached.
+    pub here: usize,
+    /// Members who may come back.
+    pub away: usize,
+    /// Joins.
+    pub joins: JoinCounts,
+}
+
+/// What has come of joins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JoinCounts {
+    /// Somebody new came in.
+    pub new: u64,
+    /// A membership went on.
+    pub resumed: u64,
+    /// Refused, by code.
+    pub refused: HashMap<ErrorCode, u64>,
 }
 
 struct Connection {
     address: IpAddr,
-    budget: Budget,
+    allowance: Allowance,
+    /// When its time in no room is up; none in a room.
+    idle_until: Option<Instant>,
     state: ConnectionState,
 }
 
@@ -122,6 +169,15 @@ enum ConnectionState {
     Opened,
     Greeted,
     Joined(Seat),
+}
+
+impl Connection {
+    fn room(&self) -> Option<&RoomId> {
+        match &self.state {
+            ConnectionState::Joined(seat) => Some(&seat.room),
+            ConnectionState::Opened | ConnectionState::Greeted => None,
+        }
+    }
 }
 
 /// A connection's place in a room.
@@ -152,6 +208,9 @@ impl Hub {
             rooms: BTreeMap::new(),
             away: BTreeSet::new(),
             moderators_awaited: BTreeSet::new(),
+            idle: BTreeSet::new(),
+            joins: Joins::default(),
+            join_counts: JoinCounts::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -159,15 +218,17 @@ impl Hub {
     /// A client has connected, from this address.
     pub fn handle_open(&mut self, conn: ConnId, address: IpAddr, now: Instant) {
         self.handle_close(conn, CloseKind::Lost, now);
-        let budget = Budget::new(self.config.message_burst, self.config.messages_per_sec, now);
-        self.connections.insert(conn, Connection { address, budget, state: ConnectionState::Opened });
+        let allowance = Allowance::new(&self.config, now);
+        let connection = Connection { address, allowance, idle_until: None, state: ConnectionState::Opened };
+        self.connections.insert(conn, connection);
+        self.set_idle_until(conn, Some(now + self.config.idle_max));
     }
 
     /// A client sent a text message.
     pub fn handle_message(&mut self, conn: ConnId, text: &str, now: Instant) {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
-        if let Err(wait) = connection.budget.take(now) {
-            return self.answer(conn, Refusal::rate_limited(wait), now);
+        if let Err(excess) = connection.allowance.take(text.len(), now) {
+            return self.answer(conn, excess.into(), now);
         }
         if text.len() > MESSAGE_BYTES_MAX {
             return self.answer(conn, ErrorCode::MessageTooLarge.into(), now);
@@ -183,12 +244,12 @@ impl Hub {
         }
     }
 
-    /// A client sent a binary message: `malformed`.
-    pub fn handle_binary(&mut self, conn: ConnId, now: Instant) {
+    /// A client sent a binary message of this length: `malformed`.
+    pub fn handle_binary(&mut self, conn: ConnId, bytes: usize, now: Instant) {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
-        let refusal = match connection.budget.take(now) {
+        let refusal = match connection.allowance.take(bytes, now) {
             Ok(()) => ErrorCode::Malformed.into(),
-            Err(wait) => Refusal::rate_limited(wait),
+            Err(excess) => excess.into(),
         };
         self.answer(conn, refusal, now);
     }
@@ -204,6 +265,7 @@ impl Hub {
 
     /// A connection has ended. Ignored for one that the hub does not know, or has closed itself.
     pub fn handle_close(&mut self, conn: ConnId, kind: CloseKind, now: Instant) {
+        self.set_idle_until(conn, None);
         let Some(connection) = self.connections.remove(&conn) else { return };
         let ConnectionState::Joined(seat) = connection.state else { return };
         match kind {
@@ -212,8 +274,13 @@ impl Hub {
         }
     }
 
-    /// Ends the memberships of those who were away too long, and the waits for moderators.
+    /// Ends the memberships of those who were away too long, the waits for moderators, and the connections that were in
+    /// no room too long.
     pub fn handle_timeout(&mut self, now: Instant) {
+        while self.idle.first().is_some_and(|(until, _)| *until <= now) {
+            let Some((_, conn)) = self.idle.pop_first() else { break };
+            self.answer(conn, ErrorCode::Idle.into(), now);
+        }
         while self.away.first().is_some_and(|(until, _, _)| *until <= now) {
             let Some((_, room, peer_id)) = self.away.pop_first() else { break };
             self.remove_member(&room, &peer_id, LeaveReason::Timeout, now);
@@ -225,11 +292,20 @@ impl Hub {
     }
 
     /// The server stops: everyone is told, all connections are closed with 1001, all rooms are forgotten.
-    pub fn shut_down(&mut self, retry_after: Option<Duration>) {
+    ///
+    /// Those who may come back do so one after the other, one room after the other, so that rooms are soon whole again.
+    pub fn shut_down(&mut self, comeback: Option<Comeback>) {
         self.rooms.clear();
         self.away.clear();
         self.moderators_awaited.clear();
-        for conn in std::mem::take(&mut self.connections).into_keys() {
+        self.idle.clear();
+        let mut conns: Vec<_> = std::mem::take(&mut self.connections).into_iter().collect();
+        conns.sort_by(|(_, one), (_, other)| {
+            (one.room().is_none(), one.room()).cmp(&(other.room().is_none(), other.room()))
+        });
+        let count = conns.len();
+        for (index, (conn, _)) in conns.into_iter().enumerate() {
+            let retry_after = comeback.map(|comeback| comeback.of(index, count));
             self.send(conn, Refusal::going_away(retry_after).into());
             self.outputs.push_back(closing(conn, ErrorCode::GoingAway, GOING_AWAY));
         }
@@ -244,7 +320,8 @@ impl Hub {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let away = self.away.first().map(|(until, _, _)| *until);
         let awaited = self.moderators_awaited.first().map(|(until, _)| *until);
-        away.into_iter().chain(awaited).min()
+        let idle = self.idle.first().map(|(until, _)| *until);
+        away.into_iter().chain(awaited).chain(idle).min()
     }
 
     /// The rooms there are.
@@ -255,6 +332,13 @@ impl Hub {
     /// Who is in a room, in the order they joined.
     pub fn roster(&self, room: &RoomId) -> Vec<PeerInfo> {
         self.rooms.get(room).map(|room| room.members().map(Member::info).collect()).unwrap_or_default()
+    }
+
+    /// What there is, counted; as long as there are rooms.
+    pub fn census(&self) -> Census {
+        let away = self.away.len();
+        let members: usize = self.rooms.values().map(Room::len).sum();
+        Census { rooms: self.rooms.len(), here: members.saturating_sub(away), away, joins: self.join_counts.clone() }
     }
 
     /// How many connections are open.
@@ -290,10 +374,24 @@ impl Hub {
         self.send_all(others, message);
     }
 
-    fn set_state(&mut self, conn: ConnId, state: ConnectionState) {
-        if let Some(connection) = self.connections.get_mut(&conn) {
-            connection.state = state;
+    fn set_state(&mut self, conn: ConnId, state: ConnectionState, now: Instant) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        let idle_until = match (&connection.state, &state) {
+            (_, ConnectionState::Joined(_)) => None,
+            // It begins anew after a room, not with each message.
+            (ConnectionState::Joined(_), _) => Some(now + self.config.idle_max),
+            (ConnectionState::Opened | ConnectionState::Greeted, _) => connection.idle_until,
+        };
+        connection.state = state;
+        self.set_idle_until(conn, idle_until);
+    }
+
+    fn set_idle_until(&mut self, conn: ConnId, until: Option<Instant>) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        if let Some(before) = std::mem::replace(&mut connection.idle_until, until) {
+            self.idle.remove(&(before, conn));
         }
+        self.idle.extend(until.map(|until| (until, conn)));
     }
 
     fn set_away(&mut self, seat: &Seat, now: Instant) {

@@ -7,14 +7,19 @@
 mod access;
 mod addresses;
 pub mod backplane;
+mod client_address;
 mod config;
 mod connection;
 mod error;
 #[doc(hidden)]
 pub mod fuzz;
 mod hub;
+mod metrics;
+mod operations;
+mod origin;
 mod outbox;
 mod password;
+mod places;
 mod room;
 mod server;
 mod socket;
@@ -23,15 +28,18 @@ mod switchboard;
 mod tls;
 mod token;
 mod turn;
+mod upgrade;
 mod web;
 
 pub use access::{AccessClaims, AccessKey, AccessSigner, InvalidAccessKey};
 pub use addresses::is_link_local;
+pub use client_address::{AddressGroup, ForwardedHeader, TrustedProxies};
 pub use config::{
-    DEFAULT_ICE_SERVER, InvalidIceServer, InvalidTurnUrl, Secret, ServerConfig, SocketConfig, Tls, TurnFile,
-    default_state_dir, parse_ice_server, parse_turn_url,
+    DEFAULT_ICE_SERVER, DrainConfig, InvalidIceServer, InvalidTurnUrl, Secret, ServerConfig, SocketConfig, Tls,
+    TurnFile, default_state_dir, parse_ice_server, parse_turn_url,
 };
 pub use error::StartError;
-pub use hub::{CloseKind, ConnId, GuessConfig, Hub, HubConfig, Output};
+pub use hub::{Census, CloseKind, Comeback, ConnId, GuessConfig, Hub, HubConfig, JoinCounts, Output};
+pub use origin::{InvalidOrigin, Origin};
 pub use server::{RunningServer, Server, bind, check, run, serve};
 pub use turn::TurnConfig;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use parlor_signaling::{Server, ServerConfig, bind, check};
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Command, ConfigCommand, NoCli, example};
+use crate::cli::{Command, ConfigCommand, LogFormat, NoCli, example};
 
 fn main() -> ExitCode {
     let args: Vec<_> = std::env::args_os().collect();
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Err(NoCli::Settings(problems)) => return complain(&problems),
     };
     let access_key_file = cli.settings.access_key_file();
+    let log_format = cli.settings.log_format();
     let config = cli.settings.into_config();
     match (cli.command, config) {
         (Some(Command::Config(ConfigCommand::Example)), _) => print(&example()),
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
             Ok(()) => print("The settings are good.\n"),
             Err(error) => complain(&[error.to_string()]),
         },
-        (None, Ok(config)) => run(config),
+        (None, Ok(config)) => run(config, log_format),
     }
 }
 
@@ -51,10 +52,14 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-fn run(config: ServerConfig) -> ExitCode {
+fn run(config: ServerConfig, log_format: LogFormat) -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match log_format {
+        LogFormat::Text => log.with_ansi(colours).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
     match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -77,6 +82,9 @@ async fn serve(config: ServerConfig) -> anyhow::Result<()> {
 /// One line for each address, on standard output, for people and for the programs that start this one.
 fn announce(server: &Server) {
     let mut lines: String = server.urls().iter().map(|url| format!("listening on {url}\n")).collect();
+    if let Some(url) = server.public_url() {
+        lines += &format!("known as {url}\n");
+    }
     if let Some(fingerprint) = server.fingerprint() {
         lines += &format!("certificate fingerprint {fingerprint} (links to rooms end in #fp={fingerprint})\n");
     }

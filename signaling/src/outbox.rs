@@ -4,7 +4,8 @@
 //! connection closes.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
@@ -18,6 +19,17 @@ pub(crate) struct Outbox {
     added: Notify,
     closing: watch::Sender<bool>,
     bytes_max: usize,
+    all: Arc<AllOutboxes>,
+}
+
+/// The bytes that wait in all outboxes together.
+#[derive(Debug, Default)]
+pub(crate) struct AllOutboxes(AtomicUsize);
+
+impl AllOutboxes {
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -49,28 +61,35 @@ pub(crate) enum Item {
 pub(crate) struct Overflow;
 
 impl Outbox {
-    pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { state: Mutex::default(), added: Notify::new(), closing: watch::Sender::new(false), bytes_max }
+    pub(crate) fn new(bytes_max: usize, all: Arc<AllOutboxes>) -> Self {
+        Self { state: Mutex::default(), added: Notify::new(), closing: watch::Sender::new(false), bytes_max, all }
     }
 
-    /// Adds a message; nothing happens where the outbox closes already.
+    /// What waits in it.
+    pub(crate) fn bytes(&self) -> usize {
+        self.state().bytes
+    }
+
+    /// Adds a message and says how many bytes wait now; nothing happens where the outbox closes already.
     ///
     /// # Errors
     /// [`Overflow`] where it does not fit. The message is not added.
-    pub(crate) fn push(&self, message: String) -> Result<(), Overflow> {
+    pub(crate) fn push(&self, message: String) -> Result<usize, Overflow> {
         let mut state = self.state();
         if state.last.is_some() {
-            return Ok(());
+            return Ok(state.bytes);
         }
-        let bytes = state.bytes + message.len() + OVERHEAD_BYTES;
+        let added = message.len() + OVERHEAD_BYTES;
+        let bytes = state.bytes + added;
         if bytes > self.bytes_max {
             return Err(Overflow);
         }
         state.bytes = bytes;
+        self.all.0.fetch_add(added, Ordering::Relaxed);
         state.queue.push_back(message);
         drop(state);
         self.added.notify_one();
-        Ok(())
+        Ok(bytes)
     }
 
     /// Ends the outbox with `last`, after what is waiting.
@@ -86,6 +105,8 @@ impl Outbox {
     pub(crate) fn close_now(&self, message: String, last: Item) {
         let mut state = self.state();
         state.queue.clear();
+        // The last words are few, and count for nobody.
+        self.all.0.fetch_sub(std::mem::take(&mut state.bytes), Ordering::Relaxed);
         state.queue.push_back(message);
         drop(state);
         self.close(last);
@@ -111,7 +132,9 @@ impl Outbox {
         let mut state = self.state();
         match state.queue.pop_front() {
             Some(message) => {
-                state.bytes = state.bytes.saturating_sub(message.len() + OVERHEAD_BYTES);
+                let taken = (message.len() + OVERHEAD_BYTES).min(state.bytes);
+                state.bytes -= taken;
+                self.all.0.fetch_sub(taken, Ordering::Relaxed);
                 Some(Item::Message(message))
             }
             None => state.last.clone(),
@@ -123,13 +146,41 @@ impl Outbox {
     }
 }
 
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        let bytes = self.state().bytes;
+        self.all.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn outbox(bytes_max: usize) -> Outbox {
+        Outbox::new(bytes_max, Arc::default())
+    }
+
+    #[tokio::test]
+    async fn what_waits_everywhere_is_known_whatever_becomes_of_it() {
+        let all = Arc::<AllOutboxes>::default();
+        let outboxes = [(); 3].map(|()| Outbox::new(1_000, Arc::clone(&all)));
+        for outbox in &outboxes {
+            assert_eq!(outbox.push("0123456789".into()), Ok(OVERHEAD_BYTES + 10));
+        }
+        assert_eq!(all.bytes(), 3 * (OVERHEAD_BYTES + 10));
+        let [read, cut, dropped] = outboxes;
+        read.next().await;
+        cut.close_now("too slow".into(), Item::Stop);
+        cut.next().await;
+        assert_eq!((all.bytes(), dropped.bytes()), (OVERHEAD_BYTES + 10, OVERHEAD_BYTES + 10));
+        drop(dropped);
+        assert_eq!(all.bytes(), 0);
+    }
+
     #[tokio::test]
     async fn messages_come_out_in_order_and_the_close_last() {
-        let outbox = Outbox::new(1_000);
+        let outbox = outbox(1_000);
         outbox.push("a".into()).unwrap();
         outbox.push("b".into()).unwrap();
         outbox.close(Item::Close { code: 4002, reason: "why" });
@@ -142,18 +193,18 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_taken_makes_room() {
-        let outbox = Outbox::new(2 * (OVERHEAD_BYTES + 10));
+        let outbox = outbox(2 * (OVERHEAD_BYTES + 10));
         let message = || "0123456789".to_owned();
-        assert_eq!(outbox.push(message()), Ok(()));
-        assert_eq!(outbox.push(message()), Ok(()));
+        assert!(outbox.push(message()).is_ok());
+        assert!(outbox.push(message()).is_ok());
         assert_eq!(outbox.push(message()), Err(Overflow));
         outbox.next().await;
-        assert_eq!(outbox.push(message()), Ok(()));
+        assert!(outbox.push(message()).is_ok());
     }
 
     #[tokio::test]
     async fn an_outbox_closed_now_drops_what_was_waiting() {
-        let outbox = Outbox::new(1_000);
+        let outbox = outbox(1_000);
         outbox.push("a".into()).unwrap();
         outbox.close_now("too slow".into(), Item::Stop);
         assert_eq!(outbox.next().await, Item::Message("too slow".into()));

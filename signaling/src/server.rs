@@ -12,17 +12,25 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use crate::addresses;
-use crate::config::{ServerConfig, SocketConfig};
-use crate::connection::{self, Shared};
+use crate::config::{DrainConfig, ServerConfig};
+use crate::connection::{self, Phase, Shared};
 use crate::error::StartError;
 use crate::hub::{Hub, HubConfig};
+use crate::metrics::Metrics;
+use crate::operations::MetricsAccess;
+use crate::origin::Origin;
+use crate::places::Places;
 use crate::state;
 use crate::switchboard::Switchboard;
-use crate::tls;
+use crate::tls::{self, Certificates};
 use crate::web;
 
 /// Connections beyond the WebSockets, so that a full server still shows its page and answers 503.
 const PAGE_CONNECTIONS_MAX: usize = 64;
+/// The same for one address: enough for a page and its files, or to be told why there is no WebSocket more.
+const PAGE_CONNECTIONS_PER_ADDRESS: usize = 16;
+/// More than any system has descriptors for.
+const CONNECTIONS_MAX: usize = 1 << 28;
 /// Accepting fails for want of file descriptors, as a rule: some come free in a while.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -31,10 +39,12 @@ pub struct Server {
     listener: TcpListener,
     addr: SocketAddr,
     fingerprint: Option<Fingerprint>,
-    secure: bool,
+    public_url: Option<Origin>,
     connections_max: usize,
+    drain: DrainConfig,
+    certificates: Option<Certificates>,
     shared: Shared,
-    stopping: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
 }
 
 /// Looks at the files that a configuration names, and makes none.
@@ -45,6 +55,7 @@ pub fn check(config: &ServerConfig) -> Result<(), StartError> {
     state::check_secret(config)?;
     state::load_turn(config)?;
     state::load_access_key(config)?;
+    state::load_metrics_token(config)?;
     tls::check(config)
 }
 
@@ -78,11 +89,12 @@ pub async fn serve(config: ServerConfig) -> Result<RunningServer, StartError> {
     let server = bind(config).await?;
     let (stop, stopped) = oneshot::channel::<()>();
     let (addr, fingerprint, urls) = (server.addr, server.fingerprint, server.urls());
+    let public_url = server.public_url.clone();
     let task = tokio::spawn(server.run(async {
         // A dropped `RunningServer` stops its server too.
         let _ = stopped.await;
     }));
-    Ok(RunningServer { addr, fingerprint, urls, stop, task })
+    Ok(RunningServer { addr, fingerprint, urls, public_url, stop, task })
 }
 
 /// A server that runs in a task of its own; it stops when this is dropped.
@@ -90,6 +102,7 @@ pub struct RunningServer {
     addr: SocketAddr,
     fingerprint: Option<Fingerprint>,
     urls: Vec<String>,
+    public_url: Option<Origin>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -110,8 +123,12 @@ impl RunningServer {
         &self.urls
     }
 
-    /// Links to a room, one for each of [`RunningServer::urls`], with the certificate's fingerprint.
+    /// Links to a room: one under the public address where there is one, else one for each of [`RunningServer::urls`], with
+    /// the certificate's fingerprint.
     pub fn room_links(&self, room: &RoomId) -> Vec<RoomLink> {
+        if let Some(url) = &self.public_url {
+            return format!("{url}/r/{room}").parse().into_iter().collect();
+        }
         let with_fingerprint = |link: RoomLink| RoomLink { fingerprint: self.fingerprint, ..link };
         self.urls.iter().filter_map(|url| format!("{url}/r/{room}").parse().ok()).map(with_fingerprint).collect()
     }
@@ -130,26 +147,50 @@ impl Server {
     fn new(listener: TcpListener, config: ServerConfig) -> Result<Self, StartError> {
         let addr = listener.local_addr().map_err(|error| StartError::listen(config.bind, error))?;
         let secret = state::load_secret(&config)?;
+        let metrics_token = state::load_metrics_token(&config)?;
         let tls = tls::load(&config)?;
         let fingerprint = tls.as_ref().and_then(|tls| tls.fingerprint);
-        let acceptor = tls.map(|tls| tls.acceptor);
+        let (acceptor, certificates) = tls.map(|tls| (tls.acceptor, tls.certificates)).unzip();
+        let metrics = Arc::new(Metrics::new(&config.hub.server));
         let pages = web::router(&config.hub.server, fingerprint);
         let unix_secs = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let (turn, access) =
             (state::load_turn(&config)?, state::load_access_key(&config)?.or(config.hub.access.clone()));
         let hub_config = HubConfig { turn, access, ..config.hub };
         let hub = Hub::new(hub_config, &secret, state::random_seed()?, Instant::now(), unix_secs);
-        let (stopping, is_stopping) = watch::channel(false);
+        let (phase, current_phase) = watch::channel(Phase::Serving);
+        let mut origins = config.allow_origins;
+        origins.extend(config.public_url.clone());
         let shared = Shared {
-            switchboard: Switchboard::new(hub, config.sockets.outbox_bytes_max),
+            switchboard: Switchboard::new(hub, &config.sockets, Arc::clone(&metrics)),
             pages,
             acceptor,
-            websockets: Arc::new(Semaphore::new(config.connections_max.min(Semaphore::MAX_PERMITS))),
+            websockets: Arc::new(Semaphore::new(config.connections_max.min(CONNECTIONS_MAX))),
+            places: Places::default(),
+            connections_per_address: config.connections_per_address,
+            proxies: config.proxies,
+            origins,
             sockets: config.sockets,
-            stopping: is_stopping,
+            metrics,
+            metrics_access: MetricsAccess::new(metrics_token.as_deref(), &state::random_seed()?),
+            phase: current_phase,
         };
-        let secure = shared.acceptor.is_some();
-        Ok(Self { listener, addr, fingerprint, secure, connections_max: config.connections_max, shared, stopping })
+        Ok(Self {
+            listener,
+            addr,
+            fingerprint,
+            public_url: config.public_url,
+            connections_max: config.connections_max.min(CONNECTIONS_MAX),
+            drain: config.drain,
+            certificates,
+            shared,
+            phase,
+        })
+    }
+
+    /// The address that people know, where it is another than the one listened on.
+    pub fn public_url(&self) -> Option<String> {
+        self.public_url.as_ref().map(ToString::to_string)
     }
 
     /// Where it listens.
@@ -164,55 +205,108 @@ impl Server {
 
     /// Where it is reached, loopback first, such as `https://192.168.1.5:8080`.
     pub fn urls(&self) -> Vec<String> {
-        let scheme = if self.secure { "https" } else { "http" };
+        let scheme = if self.shared.acceptor.is_some() { "https" } else { "http" };
         let addresses = addresses::reachable(self.addr, &addresses::local_addresses());
         addresses.iter().map(|address| format!("{scheme}://{address}")).collect()
     }
 
     /// Answers until `shutdown` is ready, then tells everyone and waits for them to go, at most for the grace time.
+    ///
+    /// Machines that ask how it stands are answered to the end.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, shared, stopping, connections_max, .. } = self;
+        let Self { listener, shared, phase, connections_max, drain, certificates, .. } = self;
         let shared = Arc::new(shared);
-        let timeouts = tokio::spawn({
+        let mut helpers = JoinSet::new();
+        helpers.spawn({
             let shared = Arc::clone(&shared);
             async move { shared.switchboard.run_timeouts().await }
         });
-        let mut connections = JoinSet::new();
-        tokio::select! {
-            () = accept(&listener, &shared, connections_max, &mut connections) => {}
-            () = shutdown => {}
+        if let Some(certificates) = certificates {
+            helpers.spawn(certificates.watch(shared.sockets.certificate_poll, Arc::clone(&shared.metrics)));
         }
-        drop(listener);
-        stopping.send_replace(true);
-        shared.switchboard.shut_down(None);
-        drain(&mut connections, &shared.sockets).await;
-        timeouts.abort();
+        let mut door = Door::new(listener, Arc::clone(&shared), connections_max);
+        door.open_until(shutdown).await;
+        phase.send_replace(Phase::Draining);
+        if drain.delay > Duration::ZERO {
+            door.open_until(sleep(drain.delay)).await;
+        }
+        phase.send_replace(Phase::Leaving);
+        shared.switchboard.shut_down(drain.spread_max);
+        // After their last words and the wait for an answer, they are cut.
+        let grace = shared.sockets.close_grace * 3;
+        let everyone_is_gone = timeout(grace, shared.websockets.acquire_many(to_u32(connections_max)));
+        door.open_until(everyone_is_gone).await;
+        phase.send_replace(Phase::Stopped);
+        door.close(shared.sockets.close_grace).await;
     }
 }
 
-/// Accepts for ever, never more at a time than there may be.
-async fn accept(listener: &TcpListener, shared: &Arc<Shared>, connections_max: usize, connections: &mut JoinSet<()>) {
-    let all = connections_max.saturating_add(PAGE_CONNECTIONS_MAX).min(Semaphore::MAX_PERMITS);
-    let permits = Arc::new(Semaphore::new(all));
-    loop {
-        let (permit, tcp, address) = tokio::select! {
-            accepted = accept_one(listener, &permits) => accepted,
-            Some(ended) = connections.join_next() => {
-                if let Err(error) = ended {
-                    tracing::error!(%error, "a connection ended badly");
+/// Where connections come in.
+struct Door {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    /// One for each connection there may be, WebSockets and others.
+    permits: Arc<Semaphore>,
+    /// The connections of each address.
+    places: Places,
+    connections: JoinSet<()>,
+}
+
+impl Door {
+    fn new(listener: TcpListener, shared: Arc<Shared>, connections_max: usize) -> Self {
+        let permits = Arc::new(Semaphore::new(connections_max.saturating_add(PAGE_CONNECTIONS_MAX)));
+        Self { listener, shared, permits, places: Places::default(), connections: JoinSet::new() }
+    }
+
+    /// Accepts until `end` is ready, never more at a time than there may be.
+    async fn open_until(&mut self, end: impl Future) {
+        let mut end = std::pin::pin!(end);
+        loop {
+            tokio::select! {
+                (permit, tcp, peer) = accept(&self.listener, &self.permits) => self.let_in(permit, tcp, peer),
+                Some(ended) = self.connections.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "a connection ended badly");
+                    }
                 }
-                continue;
+                _ = &mut end => return,
             }
+        }
+    }
+
+    fn let_in(&mut self, permit: OwnedSemaphorePermit, tcp: TcpStream, peer: IpAddr) {
+        let shared = Arc::clone(&self.shared);
+        shared.metrics.connections.inc();
+        // A proxy has the connections of all whom it stands for; these are counted when they have said who they are.
+        let place = if shared.proxies.contains(peer) {
+            None
+        } else {
+            let max = shared.connections_per_address.saturating_add(PAGE_CONNECTIONS_PER_ADDRESS);
+            let Some(place) = self.places.take(peer, max) else {
+                shared.metrics.connections_cut.inc();
+                return;
+            };
+            Some(place)
         };
-        let shared = Arc::clone(shared);
-        connections.spawn(async move {
-            connection::run(tcp, address, shared).await;
-            drop(permit);
+        self.connections.spawn(async move {
+            connection::run(tcp, peer, shared).await;
+            drop((permit, place));
         });
     }
+
+    /// Waits for what is under way, and cuts what takes longer.
+    async fn close(self, patience: Duration) {
+        let Self { listener, mut connections, .. } = self;
+        drop(listener);
+        let ended = async { while connections.join_next().await.is_some() {} };
+        if timeout(patience, ended).await.is_err() {
+            tracing::debug!(left = connections.len(), "cut the last connections");
+            connections.shutdown().await;
+        }
+    }
 }
 
-async fn accept_one(listener: &TcpListener, permits: &Arc<Semaphore>) -> (OwnedSemaphorePermit, TcpStream, IpAddr) {
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (OwnedSemaphorePermit, TcpStream, IpAddr) {
     let permit = Arc::clone(permits).acquire_owned().await.expect("this semaphore is never closed");
     loop {
         match listener.accept().await {
@@ -225,11 +319,6 @@ async fn accept_one(listener: &TcpListener, permits: &Arc<Semaphore>) -> (OwnedS
     }
 }
 
-/// Waits for the connections to end; after their last words and the wait for an answer, they are cut.
-async fn drain(connections: &mut JoinSet<()>, config: &SocketConfig) {
-    let ended = async { while connections.join_next().await.is_some() {} };
-    if timeout(config.close_grace * 3, ended).await.is_err() {
-        tracing::debug!(left = connections.len(), "cut the last connections");
-        connections.shutdown().await;
-    }
+fn to_u32(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }

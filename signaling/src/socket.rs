@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::config::SocketConfig;
+use crate::hub::budget::Budget;
 use crate::hub::{CloseKind, ConnId};
 use crate::outbox::{Item, Outbox};
 use crate::switchboard::Switchboard;
@@ -25,6 +26,12 @@ const READ_BUFFER_BYTES: usize = 1_024;
 const WRITE_BUFFER_BYTES_MAX: usize = 4 * MESSAGE_BYTES_MAX;
 /// RFC 6455 §7.4.1: a text message that is not UTF-8.
 const INVALID_PAYLOAD: u16 = 1007;
+
+/// Pings and pongs a client may send at once. They need no answer from the hub, and none of ours sends more than one in
+/// some seconds.
+const CONTROL_FRAME_BURST: u32 = 60;
+/// Pings and pongs a second that a client earns back.
+const CONTROL_FRAMES_PER_SEC: u32 = 10;
 
 /// How reading came to its end.
 enum ReadEnd {
@@ -95,16 +102,23 @@ async fn read_messages<IO: AsyncRead + AsyncWrite + Unpin>(
     switchboard: &Switchboard,
     silence_max: Duration,
 ) -> ReadEnd {
+    let mut control_frames = Budget::new(CONTROL_FRAME_BURST, CONTROL_FRAMES_PER_SEC, std::time::Instant::now());
     loop {
         let Ok(heard) = timeout(silence_max, stream.next()).await else {
             tracing::debug!(%conn, "silent for too long");
-            return ReadEnd::Client(CloseKind::Lost);
+            switchboard.refuse(conn, ErrorCode::Idle);
+            return ReadEnd::Refused;
         };
         match heard {
             Some(Ok(Message::Text(text))) => switchboard.message(conn, &text),
-            Some(Ok(Message::Binary(_))) => switchboard.binary(conn),
+            Some(Ok(Message::Binary(data))) => switchboard.binary(conn, data.len()),
             // Pings are answered below us, at the next read or write.
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
+                if control_frames.take(std::time::Instant::now()).is_err() {
+                    switchboard.refuse(conn, ErrorCode::Flooding);
+                    return ReadEnd::Refused;
+                }
+            }
             Some(Ok(Message::Close(frame))) => {
                 let code = frame.map(|frame| u16::from(frame.code));
                 return ReadEnd::Client(CloseKind::from_close_code(code));

@@ -75,6 +75,14 @@ fn secret_path(config: &ServerConfig) -> Result<PathBuf, StartError> {
     }
 }
 
+/// The token for the metrics; none where they are for this machine only.
+pub(crate) fn load_metrics_token(config: &ServerConfig) -> Result<Option<String>, StartError> {
+    let Some(path) = &config.metrics_token_file else { return Ok(None) };
+    let text = fs::read_to_string(path).map_err(StartError::read(path))?;
+    let token = text.trim().to_owned();
+    if token.len() < SECRET_BYTES_MIN { Err(StartError::ShortToken { path: path.clone() }) } else { Ok(Some(token)) }
+}
+
 /// A file of this name in the state folder.
 pub(crate) fn state_file(config: &ServerConfig, name: &str) -> Result<PathBuf, StartError> {
     config.state_dir.as_ref().map(|dir| dir.join(name)).ok_or(StartError::NoStateDir)

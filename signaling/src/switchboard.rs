@@ -5,11 +5,18 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use parlor_proto::ErrorCode;
+use parlor_proto::{ErrorCode, ServerMessage};
 use tokio::sync::Notify;
 
-use crate::hub::{CloseKind, ConnId, Hub, Output, error_message};
-use crate::outbox::{Item, Outbox};
+use crate::config::SocketConfig;
+use crate::hub::{Census, CloseKind, Comeback, ConnId, Hub, Output, error_message};
+use crate::metrics::Metrics;
+use crate::outbox::{AllOutboxes, Item, Outbox, Overflow};
+
+/// When the first may come back after a restart: what starts a server again takes about as long.
+const COMEBACK_FIRST: Duration = Duration::from_millis(500);
+/// From one to the next. 200 joins a second are nothing to a server, and TLS for them half a core.
+const COMEBACK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Hands what sockets hear to the hub, and what the hub says to the sockets' outboxes.
 pub(crate) struct Switchboard {
@@ -17,19 +24,39 @@ pub(crate) struct Switchboard {
     /// The time-out of the hub may have changed.
     timeout_changed: Notify,
     outbox_bytes_max: usize,
+    all: Arc<AllOutboxes>,
+    metrics: Arc<Metrics>,
 }
 
 struct State {
     hub: Hub,
     outboxes: BTreeMap<ConnId, Arc<Outbox>>,
+    all: Arc<AllOutboxes>,
+    all_bytes_max: usize,
+    metrics: Arc<Metrics>,
     opened: u64,
     stopped: bool,
 }
 
 impl Switchboard {
-    pub(crate) fn new(hub: Hub, outbox_bytes_max: usize) -> Self {
-        let state = State { hub, outboxes: BTreeMap::new(), opened: 0, stopped: false };
-        Self { state: Mutex::new(state), timeout_changed: Notify::new(), outbox_bytes_max }
+    pub(crate) fn new(hub: Hub, config: &SocketConfig, metrics: Arc<Metrics>) -> Self {
+        let all = Arc::<AllOutboxes>::default();
+        let state = State {
+            hub,
+            outboxes: BTreeMap::new(),
+            all: Arc::clone(&all),
+            all_bytes_max: config.outboxes_bytes_max,
+            metrics: Arc::clone(&metrics),
+            opened: 0,
+            stopped: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            timeout_changed: Notify::new(),
+            outbox_bytes_max: config.outbox_bytes_max,
+            all,
+            metrics,
+        }
     }
 
     /// A new connection from this address; none where the server is stopping.
@@ -40,7 +67,7 @@ impl Switchboard {
         }
         state.opened += 1;
         let conn = ConnId(state.opened);
-        let outbox = Arc::new(Outbox::new(self.outbox_bytes_max));
+        let outbox = Arc::new(Outbox::new(self.outbox_bytes_max, Arc::clone(&self.all)));
         state.outboxes.insert(conn, Arc::clone(&outbox));
         state.hub.handle_open(conn, address, Instant::now());
         state.deliver();
@@ -48,11 +75,13 @@ impl Switchboard {
     }
 
     pub(crate) fn message(&self, conn: ConnId, text: &str) {
+        self.count(text.len());
         self.input(|hub, now| hub.handle_message(conn, text, now));
     }
 
-    pub(crate) fn binary(&self, conn: ConnId) {
-        self.input(|hub, now| hub.handle_binary(conn, now));
+    pub(crate) fn binary(&self, conn: ConnId, bytes: usize) {
+        self.count(bytes);
+        self.input(|hub, now| hub.handle_binary(conn, bytes, now));
     }
 
     pub(crate) fn refuse(&self, conn: ConnId, code: ErrorCode) {
@@ -73,9 +102,25 @@ impl Switchboard {
     }
 
     /// Tells everyone that the server is going away, and takes nobody new.
-    pub(crate) fn shut_down(&self, retry_after: Option<Duration>) {
+    pub(crate) fn shut_down(&self, spread_max: Duration) {
         self.state().stopped = true;
-        self.input(|hub, _| hub.shut_down(retry_after));
+        self.input(|hub, _| {
+            let count = u32::try_from(hub.connection_count()).unwrap_or(u32::MAX);
+            let spread = COMEBACK_INTERVAL.saturating_mul(count).min(spread_max);
+            hub.shut_down(Some(Comeback { first: COMEBACK_FIRST, spread }));
+        });
+    }
+
+    /// What there is, counted.
+    pub(crate) fn census(&self) -> Census {
+        let state = self.state();
+        self.metrics.outboxes_bytes.set(i64::try_from(self.all.bytes()).unwrap_or(i64::MAX));
+        state.hub.census()
+    }
+
+    fn count(&self, bytes: usize) {
+        self.metrics.messages_received.inc();
+        self.metrics.received_bytes.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
     /// Ends memberships when their time is up; never returns.
@@ -114,13 +159,7 @@ impl State {
     fn deliver(&mut self) {
         while let Some(output) = self.hub.poll_output() {
             match output {
-                Output::Send { conn, message } => {
-                    let overflow =
-                        self.outboxes.get(&conn).is_some_and(|outbox| outbox.push(message.encode()).is_err());
-                    if overflow {
-                        self.close_slow(conn);
-                    }
-                }
+                Output::Send { conn, message } => self.send(conn, &message),
                 Output::Close { conn, code, reason } => {
                     if let Some(outbox) = self.outboxes.remove(&conn) {
                         outbox.close(Item::Close { code, reason });
@@ -130,9 +169,35 @@ impl State {
         }
     }
 
+    fn send(&mut self, conn: ConnId, message: &ServerMessage) {
+        if let ServerMessage::Error { code, .. } = message {
+            self.metrics.refused(*code);
+        }
+        let Some(outbox) = self.outboxes.get(&conn) else { return };
+        let text = message.encode();
+        self.metrics.messages_sent.inc();
+        self.metrics.sent_bytes.inc_by(u64::try_from(text.len()).unwrap_or(u64::MAX));
+        match outbox.push(text) {
+            Ok(bytes) => self.metrics.note_outbox(bytes),
+            Err(Overflow) => self.close_slow(conn),
+        }
+        while self.all.bytes() > self.all_bytes_max {
+            // Only those that are being closed can be left: their last words are short and count for nobody.
+            let Some(fullest) = self.fullest() else { break };
+            self.close_slow(fullest);
+        }
+    }
+
+    /// Who reads least of what is sent to them.
+    fn fullest(&self) -> Option<ConnId> {
+        let (bytes, conn) = self.outboxes.iter().map(|(conn, outbox)| (outbox.bytes(), *conn)).max()?;
+        (bytes > 0).then_some(conn)
+    }
+
     fn close_slow(&mut self, conn: ConnId) {
         let Some(outbox) = self.outboxes.remove(&conn) else { return };
         tracing::info!(%conn, "a client does not read what is sent to it");
+        self.metrics.refused(ErrorCode::TooSlow);
         let (message, code, reason) = error_message(ErrorCode::TooSlow);
         outbox.close_now(message.encode(), Item::Close { code, reason });
         self.hub.handle_close(conn, CloseKind::Lost, Instant::now());

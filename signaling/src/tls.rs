@@ -1,4 +1,6 @@
-//! Certificates: the server's own, kept between starts, or given ones.
+//! Encryption: with a certificate of the server's own, kept between starts, or with a given one.
+
+mod certificates;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::ResolvesServerCert;
 use tokio_rustls::rustls::{self};
 
 use crate::addresses;
@@ -17,12 +20,17 @@ use crate::config::{ServerConfig, Tls};
 use crate::error::StartError;
 use crate::state;
 
+use self::certificates::CertificateFiles;
+pub(crate) use self::certificates::Certificates;
+
 /// The certificate and its key, in one file: they are valid only together.
 const SELF_SIGNED_FILE: &str = "self-signed.pem";
 
 /// What a server encrypts with.
 pub(crate) struct TlsIdentity {
     pub(crate) acceptor: TlsAcceptor,
+    /// What the acceptor shows to clients.
+    pub(crate) certificates: Certificates,
     /// Of the self-signed certificate; none where a browser is meant to trust the certificate without it.
     pub(crate) fingerprint: Option<Fingerprint>,
 }
@@ -41,15 +49,10 @@ pub(crate) fn load(config: &ServerConfig) -> Result<Option<TlsIdentity>, StartEr
                     pem
                 }
             };
-            let certificates = read_certificates(&path, &pem)?;
-            let fingerprint = certificates.first().map(fingerprint_of);
-            Ok(Some(TlsIdentity { acceptor: acceptor(certificates, read_key(&path, &pem)?)?, fingerprint }))
+            let fingerprint = read_certificates(&path, &pem)?.first().map(fingerprint_of);
+            identity(CertificateFiles { cert: path.clone(), key: path }, fingerprint).map(Some)
         }
-        Tls::Files { cert, key } => {
-            let certificates = read_certificates(cert, &std::fs::read(cert).map_err(StartError::read(cert))?)?;
-            let key = read_key(key, &std::fs::read(key).map_err(StartError::read(key))?)?;
-            Ok(Some(TlsIdentity { acceptor: acceptor(certificates, key)?, fingerprint: None }))
-        }
+        Tls::Files { cert, key } => identity(CertificateFiles { cert: cert.clone(), key: key.clone() }, None).map(Some),
     }
 }
 
@@ -65,19 +68,15 @@ pub(crate) fn check(config: &ServerConfig) -> Result<(), StartError> {
     }
 }
 
-fn acceptor(
-    certificates: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-) -> Result<TlsAcceptor, StartError> {
-    let refused = |error: rustls::Error| StartError::Certificate(error.to_string());
+fn identity(files: CertificateFiles, fingerprint: Option<Fingerprint>) -> Result<TlsIdentity, StartError> {
+    let certificates = Certificates::load(files)?;
     let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(refused)?
+        .map_err(|error| StartError::Certificate(error.to_string()))?
         .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .map_err(refused)?;
+        .with_cert_resolver(Arc::clone(&certificates.current) as Arc<dyn ResolvesServerCert>);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(TlsIdentity { acceptor: TlsAcceptor::from(Arc::new(config)), certificates, fingerprint })
 }
 
 fn read_certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, StartError> {
@@ -133,11 +132,11 @@ mod tests {
         let message = || load(&config).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(message().contains("cert.pem"), "{}", message());
         std::fs::write(&cert, "nothing").unwrap();
+        assert!(message().contains("key.pem"), "{}", message());
+        std::fs::write(&key, "nothing").unwrap();
         assert!(message().contains("no usable certificate"), "{}", message());
         let pem = make_self_signed().unwrap();
         std::fs::write(&cert, &pem).unwrap();
-        assert!(message().contains("key.pem"), "{}", message());
-        std::fs::write(&key, "nothing").unwrap();
         assert!(message().contains("no usable private key"), "{}", message());
         std::fs::write(&key, make_self_signed().unwrap()).unwrap();
         assert!(message().contains("do not work together"), "{}", message());

@@ -31,16 +31,24 @@ struct Icons;
 #[allow_missing = true]
 struct Fonts;
 
-/// Scripts and styles of our own only; pictures and sound of a call; WebSockets, also of another server than this one.
+/// Scripts and styles of our own only; pictures and sound of a call; the WebSocket of this server (`'self'` covers it: CSP
+/// level 3 §6.7.2.8). A link to another server leads to that server's page.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
-     font-src 'self'; media-src 'self' blob: mediastream:; connect-src 'self' ws: wss:; worker-src 'self' blob:; \
+     font-src 'self'; media-src 'self' blob: mediastream:; connect-src 'self'; worker-src 'self' blob:; \
      manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// What every answer carries.
-const HEADERS: [(HeaderName, &str); 4] = [
+const HEADERS: [(HeaderName, &str); 7] = [
     (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
+    // Nothing beside a call, and no other site's window or file may hold on to this one.
+    (
+        HeaderName::from_static("permissions-policy"),
+        "camera=(self), microphone=(self), geolocation=(), payment=(), usb=()",
+    ),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     // With the ETag: asked for each time, sent only when changed.
     (header::CACHE_CONTROL, "no-cache"),
 ];
@@ -58,7 +66,7 @@ pub(crate) fn router(server: &str, fingerprint: Option<Fingerprint>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/version", get(|State(version): State<Value>| async { Json(version) }))
         .fallback_service(get(file).with_state(()))
-        .layer(map_response(with_headers))
+        .layer(map_response(|response| async { with_headers(response) }))
         .with_state(version)
 }
 
@@ -101,7 +109,8 @@ fn content_type(mime: &str) -> String {
     if is_text { format!("{mime}; charset=utf-8") } else { mime.to_owned() }
 }
 
-async fn with_headers(mut response: Response<Body>) -> Response<Body> {
+/// Adds what every answer carries.
+pub(crate) fn with_headers(mut response: Response<Body>) -> Response<Body> {
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }

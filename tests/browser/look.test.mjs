@@ -105,7 +105,7 @@ test('a call of five with the chat beside, as the drawing has it', () => withPag
   await waitForChat(mira, 'Dara', 'My train is about to enter a tunnel, carry on without me for a minute.');
   // Dara's socket is lost and cannot come back; her media goes down with it.
   await pages.get('Dara').evaluate(() => {
-    globalThis.WebSocket = class extends WebSocket { constructor() { super('ws://127.0.0.1:9/ws'); } };
+    globalThis.WebSocket = class extends WebSocket { constructor() { super(`ws://${location.host}/nobody`); } };
     globalThis.parlor.signaling.dropSocket();
     for (const { connection } of globalThis.parlor.peers.values()) connection.pc.close();
   });

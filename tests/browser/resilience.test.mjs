@@ -158,7 +158,7 @@ test('somebody who comes while one is away is met when one is back', () => withP
   // Held away until Bo has joined: no socket opens meanwhile.
   await ana.evaluate(() => {
     const RealWebSocket = globalThis.WebSocket;
-    globalThis.WebSocket = class extends RealWebSocket { constructor() { super('ws://127.0.0.1:9/ws'); } };
+    globalThis.WebSocket = class extends RealWebSocket { constructor() { super(`ws://${location.host}/nobody`); } };
     globalThis.letBack = () => { globalThis.WebSocket = RealWebSocket; };
     globalThis.parlor.signaling.dropSocket();
   });
@@ -305,7 +305,7 @@ test('a room that filled up meanwhile costs no living call, and takes its member
     // Ana's socket opens only after the room has filled.
     await ana.evaluate(() => {
       const RealWebSocket = globalThis.WebSocket;
-      globalThis.WebSocket = class extends RealWebSocket { constructor() { super('ws://127.0.0.1:9/ws'); } };
+      globalThis.WebSocket = class extends RealWebSocket { constructor() { super(`ws://${location.host}/nobody`); } };
       globalThis.letBack = () => { globalThis.WebSocket = RealWebSocket; };
     });
     await server.stop('SIGKILL');
@@ -344,7 +344,7 @@ test('an offer and candidates that were sent too fast are sent again', () => wit
           this.addEventListener('message', ({ data }) => { if (data.includes('"rate_limited"')) globalThis.limited += 1; });
           const { to } = JSON.parse(text);
           const noise = JSON.stringify({ type: 'signal', to, connection: 'noise', signal: { kind: 'end_of_candidates' } });
-          for (let index = 0; index < 2000; index += 1) send.call(this, noise);
+          for (let index = 0; index < 1500; index += 1) send.call(this, noise);
         }
         send.call(this, text);
       };

@@ -66,8 +66,10 @@ pub enum ErrorCode {
     Removed,
     /// Only who may moderate can do that.
     NotModerator,
-    /// The connection joined no room for too long.
+    /// The connection was in no room, or silent, for too long.
     Idle,
+    /// The client went on sending after `rate_limited`.
+    Flooding,
     /// Too many connections from one address.
     TooManyConnections,
     /// A page of another site.
@@ -88,6 +90,7 @@ impl ErrorCode {
             Self::GoingAway => Some(1001),
             Self::Removed => Some(4003),
             Self::Idle => Some(4004),
+            Self::Flooding => Some(4005),
             Self::Malformed
             | Self::UnknownMessage
             | Self::ExpectedHello

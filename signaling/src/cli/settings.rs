@@ -1,15 +1,16 @@
 //! Every setting, declared once: its flag, its variable and its key in the file follow from the field's name, its
 //! explanation in `--help` and in `config example` from the comment.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum, value_parser};
+use ipnet::IpNet;
 use parlor_proto::IceServer;
 use parlor_signaling::{
-    DEFAULT_ICE_SERVER, HubConfig, Secret, ServerConfig, SocketConfig, Tls, TurnConfig, TurnFile, default_state_dir,
-    parse_ice_server, parse_turn_url,
+    DEFAULT_ICE_SERVER, DrainConfig, ForwardedHeader, HubConfig, Origin, Secret, ServerConfig, SocketConfig, Tls,
+    TrustedProxies, TurnConfig, TurnFile, default_state_dir, parse_ice_server, parse_turn_url,
 };
 
 /// All settings, as they are before they are looked at together.
@@ -24,6 +25,8 @@ pub(crate) struct Settings {
     #[command(flatten)]
     access: Access,
     #[command(flatten)]
+    operation: Operation,
+    #[command(flatten)]
     limits: Limits,
 }
 
@@ -33,6 +36,23 @@ struct Listen {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
     bind: SocketAddr,
+
+    /// The address that people know, if it is another than the one listened on: behind a proxy, such as https://call.example.org
+    #[arg(long, value_name = "URL")]
+    public_url: Option<Origin>,
+
+    /// The proxies (addresses or networks, with commas between) whose word is taken on who came to them. Without, nobody is believed
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = network)]
+    trusted_proxies: Vec<IpNet>,
+
+    /// The header in which these proxies name who came to them. Only this one is read: the other would be passed on as the
+    /// client wrote it
+    #[arg(long, value_name = "HEADER", default_value = "x-forwarded-for")]
+    forwarded_header: ForwardedHeaderArg,
+
+    /// Another site whose pages may connect, such as https://friends.example.org; repeatable. Pages of this server always may
+    #[arg(long = "allow-origin", value_name = "ORIGIN")]
+    allow_origins: Vec<Origin>,
 
     /// Where the secret and the self-signed certificate are kept [default: this user's state folder]
     #[arg(long, value_name = "FOLDER")]
@@ -104,20 +124,94 @@ enum AccessArg {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Operation")]
+struct Operation {
+    /// The file with the bearer token that /metrics asks for. Without one they are for this machine only
+    #[arg(long, value_name = "FILE")]
+    metrics_token_file: Option<PathBuf>,
+
+    /// How the log is written: text for people, or a JSON object a line
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+
+    /// When stopped: how long /readyz says "draining" before anybody is told to go. 0: a single server has nobody to send
+    /// people to; behind a load balancer, longer than it takes to notice
+    #[arg(long, value_name = "SECONDS", default_value_t = DrainConfig::default().delay.as_secs(), value_parser = value_parser!(u64).range(0..=3_600))]
+    drain_delay_seconds: u64,
+
+    /// When stopped: over how long a time people are told to come back at most. 5: well within what a call does without its server
+    #[arg(long, value_name = "SECONDS", default_value_t = DrainConfig::default().spread_max.as_secs(), value_parser = value_parser!(u64).range(0..=60))]
+    drain_spread_seconds: u64,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ForwardedHeaderArg {
+    XForwardedFor,
+    Forwarded,
+}
+
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 struct Limits {
     /// Clients at one time; one more is answered with 503. One costs about 4 KiB when idle, and one file descriptor
     #[arg(long, value_name = "N", default_value_t = ServerConfig::default().connections_max, value_parser = at_least_one)]
     max_connections: usize,
 
+    /// Clients of one address at one time; one more is answered with 429. 200: an office or a school behind one address. IPv6
+    /// addresses count by their first 64 bits, loopback addresses not at all: they are this machine's own
+    #[arg(long, value_name = "N", default_value_t = ServerConfig::default().connections_per_address, value_parser = at_least_one)]
+    connections_per_address: usize,
+
     /// Rooms at one time, so that room names cannot fill the memory
     #[arg(long, value_name = "N", default_value_t = HubConfig::default().rooms_max, value_parser = at_least_one)]
     max_rooms: usize,
+
+    /// Messages that one client may send at once. 600: a call of eight, negotiating anew all at the same time, sends about
+    /// 200. What is over is dropped with `rate_limited`; who goes on and on is closed with `flooding`
+    #[arg(long, value_name = "N", default_value_t = HubConfig::default().message_burst, value_parser = value_parser!(u32).range(10..=1_000_000))]
+    message_burst: u32,
+
+    /// Messages a second that a client earns back
+    #[arg(long, value_name = "N", default_value_t = HubConfig::default().messages_per_sec, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    messages_per_second: u32,
+
+    /// Bytes of messages that one client may send at once. 4 MiB: those 200 messages, were each a large offer of 20 KiB
+    #[arg(long, value_name = "BYTES", default_value_t = HubConfig::default().byte_burst, value_parser = value_parser!(u32).range(65_536..=1_073_741_824))]
+    byte_burst: u32,
+
+    /// Bytes a second that a client earns back. 256 KiB: four messages of the longest kind
+    #[arg(long, value_name = "BYTES", default_value_t = HubConfig::default().bytes_per_sec, value_parser = value_parser!(u32).range(1_024..=1_073_741_824))]
+    bytes_per_second: u32,
+
+    /// New people from one address in a minute, and at once; who resumes is not counted. 60: a class or an office behind one
+    /// address. IPv6 addresses count by their first 64 bits, loopback addresses not at all: they are this machine's own
+    #[arg(long, value_name = "N", default_value_t = HubConfig::default().joins_per_address_per_min, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    joins_per_address_per_minute: u32,
+
+    /// How long a client may be connected without being in a room. 2 minutes: somebody looks for a password meanwhile
+    #[arg(long, value_name = "SECONDS", default_value_t = HubConfig::default().idle_max.as_secs(), value_parser = value_parser!(u64).range(1..=86_400))]
+    idle_seconds: u64,
 
     /// Bytes that may wait for one client. 256 KiB: the offers of a full room, several times over. Who does not read them
     /// is closed with `too_slow`
     #[arg(long, value_name = "BYTES", default_value_t = SocketConfig::default().outbox_bytes_max, value_parser = at_least_one)]
     outbox_bytes: usize,
+
+    /// Bytes that may wait for all clients together. 64 MiB: a quarter of the outboxes of 1,000 clients full. With more,
+    /// whoever reads least is closed with `too_slow`
+    #[arg(long, value_name = "BYTES", default_value_t = SocketConfig::default().outboxes_bytes_max, value_parser = at_least_one)]
+    outboxes_bytes: usize,
+
+    /// From the TCP connection to the end of the request, encryption included. 10: a slow phone needs about two
+    #[arg(long, value_name = "SECONDS", default_value_t = SocketConfig::default().handshake_timeout.as_secs(), value_parser = value_parser!(u64).range(1..=600))]
+    handshake_seconds: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -137,6 +231,11 @@ fn turn_url(text: &str) -> Result<String, String> {
     parse_turn_url(text).map_err(|error| error.to_string())
 }
 
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = text.trim().parse::<IpAddr>().map(IpNet::from);
+    address.or_else(|_| text.trim().parse()).map_err(|_| "it must look like 10.0.0.1 or 10.0.0.0/8".to_owned())
+}
+
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("it must be at least 1".to_owned()),
@@ -151,12 +250,16 @@ impl Settings {
         self.access.access_key_file.clone()
     }
 
+    pub(crate) fn log_format(&self) -> LogFormat {
+        self.operation.log_format
+    }
+
     /// Looks at the settings together.
     ///
     /// # Errors
     /// A sentence for each that does not go with the others.
     pub(crate) fn into_config(self) -> Result<ServerConfig, Vec<String>> {
-        let Self { listen, encryption, rooms, access, limits } = self;
+        let Self { listen, encryption, rooms, access, operation, limits } = self;
         let mut problems = Vec::new();
         let tls = encryption.into_tls().unwrap_or_else(|problem| {
             problems.push(problem.to_owned());
@@ -183,6 +286,12 @@ impl Settings {
             hub: HubConfig {
                 room_capacity: rooms.room_capacity,
                 rooms_max: limits.max_rooms,
+                message_burst: limits.message_burst,
+                messages_per_sec: limits.messages_per_second,
+                byte_burst: limits.byte_burst,
+                bytes_per_sec: limits.bytes_per_second,
+                joins_per_address_per_min: limits.joins_per_address_per_minute,
+                idle_max: Duration::from_secs(limits.idle_seconds),
                 ice_servers: ice_servers.collect(),
                 ..defaults.hub
             },
@@ -192,7 +301,27 @@ impl Settings {
             secret: listen.secret_file.map_or(Secret::StateDir, Secret::File),
             state_dir: listen.state_dir.or_else(default_state_dir),
             connections_max: limits.max_connections,
-            sockets: SocketConfig { outbox_bytes_max: limits.outbox_bytes, ..defaults.sockets },
+            connections_per_address: limits.connections_per_address,
+            public_url: listen.public_url,
+            proxies: TrustedProxies {
+                networks: listen.trusted_proxies,
+                header: match listen.forwarded_header {
+                    ForwardedHeaderArg::XForwardedFor => ForwardedHeader::XForwardedFor,
+                    ForwardedHeaderArg::Forwarded => ForwardedHeader::Forwarded,
+                },
+            },
+            allow_origins: listen.allow_origins,
+            metrics_token_file: operation.metrics_token_file,
+            sockets: SocketConfig {
+                outbox_bytes_max: limits.outbox_bytes,
+                outboxes_bytes_max: limits.outboxes_bytes,
+                handshake_timeout: Duration::from_secs(limits.handshake_seconds),
+                ..defaults.sockets
+            },
+            drain: DrainConfig {
+                delay: Duration::from_secs(operation.drain_delay_seconds),
+                spread_max: Duration::from_secs(operation.drain_spread_seconds),
+            },
         })
     }
 }

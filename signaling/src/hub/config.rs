@@ -25,6 +25,15 @@ pub struct HubConfig {
     pub message_burst: u32,
     /// Messages a second that a connection earns back.
     pub messages_per_sec: u32,
+    /// Bytes of messages a connection may send at once. 4 MiB: those 200 messages, were each a large offer of 20 KiB.
+    pub byte_burst: u32,
+    /// Bytes a second that a connection earns back. 256 KiB: four messages of the longest kind.
+    pub bytes_per_sec: u32,
+    /// Joins of new people from one address in a minute, and at once. 60: a class or an office behind one address. Who
+    /// resumes is not counted, so that a restart of the server costs nobody anything.
+    pub joins_per_address_per_min: u32,
+    /// How long a connection may be in no room. 2 min: somebody looks for a password meanwhile.
+    pub idle_max: Duration,
     /// STUN and TURN servers told to everyone who joins.
     pub ice_servers: Vec<IceServer>,
     /// TURN servers told beside them, with credentials of each member's own.
@@ -80,6 +89,10 @@ impl Default for HubConfig {
             token_lifetime: Duration::from_secs(24 * 60 * 60),
             message_burst: 600,
             messages_per_sec: 100,
+            byte_burst: 4 * 1024 * 1024,
+            bytes_per_sec: 256 * 1024,
+            joins_per_address_per_min: 60,
+            idle_max: Duration::from_secs(120),
             ice_servers: Vec::new(),
             turn: None,
             access: None,

@@ -1,7 +1,7 @@
 //! How often passwords may be guessed, and how much hashing strangers can cause. Asked before anything is hashed.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use parlor_proto::ErrorCode;
@@ -9,6 +9,7 @@ use parlor_proto::ErrorCode;
 use super::budget::Budget;
 use super::config::GuessConfig;
 use super::refusal::Refusal;
+use crate::client_address::AddressGroup;
 
 /// Addresses remembered. When there are more, those that owe nothing are forgotten, and then the one that owes least.
 const ADDRESSES_MAX: usize = 10_000;
@@ -16,7 +17,7 @@ const ADDRESSES_MAX: usize = 10_000;
 /// The wrong passwords and the hashing of each address, and of all together.
 pub(crate) struct Guesses {
     config: GuessConfig,
-    addresses: BTreeMap<IpAddr, Address>,
+    addresses: BTreeMap<AddressGroup, Address>,
     hashes: Budget,
 }
 
@@ -65,7 +66,7 @@ impl Guesses {
     }
 
     fn address(&mut self, address: IpAddr, now: Instant) -> &mut Address {
-        let address = household(address);
+        let address = AddressGroup::from(address);
         if self.addresses.len() >= ADDRESSES_MAX && !self.addresses.contains_key(&address) {
             self.make_room(now);
         }
@@ -91,17 +92,6 @@ impl Guesses {
 impl Address {
     fn debt(&self, now: Instant) -> Duration {
         self.wrong.debt(now).max(self.hashes.debt(now))
-    }
-}
-
-/// Whoever has one IPv6 address has the 2^64 beside it too (RFC 6177 §2).
-fn household(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        IpAddr::V4(address) => address.into(),
     }
 }
 
@@ -142,14 +132,6 @@ mod tests {
         let hashed: Vec<_> = [1, 1, 1, 2, 2].map(|of| code(guesses.allow_hash(address(of), now))).into();
         let limited = Some(ErrorCode::RateLimited);
         assert_eq!(hashed, [None, None, limited, None, limited]);
-    }
-
-    #[test]
-    fn the_neighbours_in_an_ipv6_network_count_as_one() {
-        let network = |text: &str| household(text.parse().unwrap()).to_string();
-        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(network("::ffff:192.0.2.7"), "192.0.2.7");
-        assert_eq!(network("192.0.2.7"), "192.0.2.7");
     }
 
     #[test]

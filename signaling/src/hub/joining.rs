@@ -40,6 +40,20 @@ struct Comer {
 
 impl Hub {
     pub(super) fn join(&mut self, conn: ConnId, request: JoinRequest, now: Instant) -> Result<(), Refusal> {
+        let outcome = self.admit_to_room(conn, request, now);
+        let counts = &mut self.join_counts;
+        let count = match &outcome {
+            Ok(seat) if seat.resumed => &mut counts.resumed,
+            Ok(_) => &mut counts.new,
+            Err(refusal) => counts.refused.entry(refusal.code).or_default(),
+        };
+        *count += 1;
+        let seat = outcome?;
+        self.send_joined(conn, &seat, now);
+        Ok(())
+    }
+
+    fn admit_to_room(&mut self, conn: ConnId, request: JoinRequest, now: Instant) -> Result<Seat, Refusal> {
         let mut comer = self.identify(&request, now)?;
         self.learn_policy(&comer, now);
         comer.knows_password = self.admit(conn, &comer, request.password.as_deref(), now)?;
@@ -47,9 +61,8 @@ impl Hub {
             Some(peer_id) if self.is_member(&comer.room, &peer_id) => self.restore(conn, comer, peer_id, now),
             _ => self.enter(conn, comer, now)?,
         };
-        self.set_state(conn, ConnectionState::Joined(seat.clone()));
-        self.send_joined(conn, &seat, now);
-        Ok(())
+        self.set_state(conn, ConnectionState::Joined(seat.clone()), now);
+        Ok(seat)
     }
 
     /// The same room again gives the same answer, with a fresh token.
@@ -156,8 +169,22 @@ impl Hub {
         self.tell_policy(&comer.room, now);
     }
 
+    /// Counts somebody new against the address they come from. This machine's own is left alone: whoever is on it can do
+    /// worse, and a proxy on it that was not named must not make everybody one.
+    fn take_join(&mut self, conn: ConnId, now: Instant) -> Result<(), Refusal> {
+        let Some(address) = self.connections.get(&conn).map(|connection| connection.address) else { return Ok(()) };
+        if address.to_canonical().is_loopback() {
+            return Ok(());
+        }
+        let per_min = self.config.joins_per_address_per_min;
+        self.joins.take(address.into(), per_min, now).map_err(Refusal::too_many_joins)
+    }
+
     /// A membership that is not there begins: a new person, or one whose place a restart or time has taken.
     fn enter(&mut self, conn: ConnId, comer: Comer, now: Instant) -> Result<Seat, Refusal> {
+        if comer.membership.is_none() {
+            self.take_join(conn, now)?;
+        }
         let capacity = self.config.room_capacity;
         match self.rooms.get(&comer.room) {
             Some(room) if room.len() >= usize::try_from(capacity).unwrap_or(usize::MAX) => {
@@ -235,7 +262,7 @@ impl Hub {
         }
         match std::mem::replace(&mut member.presence, Presence::Here(conn)) {
             Presence::Here(old) => {
-                self.set_state(old, ConnectionState::Greeted);
+                self.set_state(old, ConnectionState::Greeted, now);
                 self.answer(old, ErrorCode::Replaced.into(), now);
             }
             Presence::Away { until } => {

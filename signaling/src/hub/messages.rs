@@ -21,7 +21,7 @@ impl Hub {
         now: Instant,
     ) -> Result<(), Refusal> {
         match (state, message) {
-            (ConnectionState::Opened, ClientMessage::Hello { versions, client: _ }) => self.greet(conn, &versions),
+            (ConnectionState::Opened, ClientMessage::Hello { versions, client: _ }) => self.greet(conn, &versions, now),
             (ConnectionState::Opened, _) | (_, ClientMessage::Hello { .. }) => Err(ErrorCode::ExpectedHello.into()),
             (ConnectionState::Greeted, ClientMessage::Join { room, name, resume, access, password }) => {
                 self.join(conn, JoinRequest { room, name, resume, access, password }, now)
@@ -52,18 +52,18 @@ impl Hub {
                 self.relay(&seat, to, connection, signal)
             }
             (ConnectionState::Joined(seat), ClientMessage::Leave) => {
-                self.set_state(conn, ConnectionState::Greeted);
+                self.set_state(conn, ConnectionState::Greeted, now);
                 self.remove_member(&seat.room, &seat.peer_id, LeaveReason::Left, now);
                 Ok(())
             }
         }
     }
 
-    fn greet(&mut self, conn: ConnId, versions: &[u32]) -> Result<(), Refusal> {
+    fn greet(&mut self, conn: ConnId, versions: &[u32], now: Instant) -> Result<(), Refusal> {
         if !versions.contains(&PROTOCOL_VERSION) {
             return Err(ErrorCode::UnsupportedVersion.into());
         }
-        self.set_state(conn, ConnectionState::Greeted);
+        self.set_state(conn, ConnectionState::Greeted, now);
         self.send(conn, ServerMessage::Welcome { version: PROTOCOL_VERSION, server: self.config.server.clone() });
         Ok(())
     }

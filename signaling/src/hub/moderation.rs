@@ -66,7 +66,7 @@ impl Hub {
         let presence = self.rooms.get(room_id).and_then(|room| room.get(peer_id)).map(|member| member.presence);
         match presence {
             Some(Presence::Here(conn)) => {
-                self.set_state(conn, ConnectionState::Greeted);
+                self.set_state(conn, ConnectionState::Greeted, now);
                 self.answer(conn, ErrorCode::Removed.into(), now);
             }
             Some(Presence::Away { until }) => {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use parlor_proto::{ErrorCode, PeerId, ServerMessage};
 
+use super::allowance::Excess;
+
 /// A code, a sentence for people, and what else the code carries.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -16,6 +18,15 @@ pub(crate) struct Refusal {
 impl From<ErrorCode> for Refusal {
     fn from(code: ErrorCode) -> Self {
         Self::saying(code, sentence(code))
+    }
+}
+
+impl From<Excess> for Refusal {
+    fn from(excess: Excess) -> Self {
+        match excess {
+            Excess::Dropped(wait) => Self::rate_limited(wait),
+            Excess::Flooding => ErrorCode::Flooding.into(),
+        }
     }
 }
 
@@ -52,6 +63,11 @@ impl Refusal {
     pub(crate) fn waiting(code: ErrorCode, wait: Duration) -> Self {
         // A millisecond more, so that a wait rounded down is not a wait too short.
         Self { retry_after: Some(wait + Duration::from_millis(1)), ..code.into() }
+    }
+
+    pub(crate) fn too_many_joins(wait: Duration) -> Self {
+        let message = "Too many people come from your address at the same time. Please wait.";
+        Self { message: message.to_owned(), ..Self::rate_limited(wait) }
     }
 
     pub(crate) fn going_away(retry_after: Option<Duration>) -> Self {
@@ -93,7 +109,8 @@ pub(crate) fn sentence(code: ErrorCode) -> &'static str {
         ErrorCode::RoomLocked => "This room is locked: nobody new can come in.",
         ErrorCode::Removed => "You were removed from this room.",
         ErrorCode::NotModerator => "Only who moderates this room can do that.",
-        ErrorCode::Idle => "This connection joined no room for too long.",
+        ErrorCode::Idle => "This connection was in no room, or silent, for too long.",
+        ErrorCode::Flooding => "Too much was sent, and it went on after this was said.",
         ErrorCode::TooManyConnections => "Too many connections come from your address.",
         ErrorCode::OriginRefused => "This server does not serve pages of other sites.",
         ErrorCode::Internal | ErrorCode::Unknown => "Something went wrong in the server.",

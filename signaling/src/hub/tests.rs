@@ -7,11 +7,12 @@ use parlor_proto::{
     ClientMessage, ErrorCode, LeaveReason, MESSAGE_BYTES_MAX, PeerId, ResumeToken, RoomPolicy, ServerMessage, Signal,
 };
 
-use super::{CloseKind, ConnId, Hub, HubConfig, Output};
+use super::{CloseKind, Comeback, ConnId, Hub, HubConfig, Output};
 use crate::turn::TurnConfig;
 
 mod guarded;
 mod invited;
+mod limits;
 
 const SECRET: &[u8] = b"a secret of the tests";
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -393,7 +394,7 @@ fn what_is_no_message_has_its_code_and_changes_nothing() {
         net.drain();
         assert_eq!(net.error(ana), code, "{text}");
     }
-    net.hub.handle_binary(ana, net.now);
+    net.hub.handle_binary(ana, 4, net.now);
     net.drain();
     assert_eq!(net.error(ana), ErrorCode::Malformed);
     assert_eq!(net.hub.roster(&"a".parse().unwrap()).len(), 1);
@@ -451,11 +452,30 @@ fn too_many_messages_are_refused_until_the_time_that_is_told() {
 }
 
 #[test]
+fn those_of_one_room_are_told_to_come_back_close_to_one_another() {
+    let mut net = Net::new();
+    let rooms = ["b", "a", "b", "a"];
+    let conns = rooms.map(|room| {
+        let conn = net.greeted();
+        net.join(conn, room, "Ana");
+        conn
+    });
+    net.heard.clear();
+    net.hub.shut_down(Some(Comeback { first: Duration::from_millis(500), spread: Duration::from_secs(4) }));
+    net.drain();
+    let waits = conns.map(|conn| match &net.heard(conn)[..] {
+        [ServerMessage::Error { retry_after_ms: Some(wait), .. }] => *wait,
+        heard => panic!("{heard:?}"),
+    });
+    assert_eq!(waits, [2_500, 500, 3_500, 1_500]);
+}
+
+#[test]
 fn a_stopping_server_tells_everyone_and_forgets_them() {
     let mut net = Net::new();
     let (ana, bo) = (net.greeted(), net.greeted());
     net.join(ana, "a", "Ana");
-    net.hub.shut_down(Some(Duration::from_secs(2)));
+    net.hub.shut_down(Some(Comeback { first: Duration::from_secs(2), spread: Duration::ZERO }));
     net.drain();
     for conn in [ana, bo] {
         let heard = net.heard(conn);
@@ -503,6 +523,7 @@ impl Net {
         let config = HubConfig {
             room_capacity: 3,
             rooms_max: 2,
+            idle_max: Duration::from_secs(30 * 24 * 60 * 60),
             ice_servers: vec![stun],
             password_iterations: std::num::NonZeroU32::MIN,
             ..HubConfig::default()

@@ -212,6 +212,7 @@ fn consequence(code: ErrorCode) -> Consequence {
         | ErrorCode::TooSlow
         | ErrorCode::NotModerator
         | ErrorCode::InvalidPassword
+        | ErrorCode::Flooding
         | ErrorCode::Internal
         | ErrorCode::Unknown => Consequence::Told,
     }

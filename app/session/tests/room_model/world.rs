@@ -9,7 +9,7 @@ use parlor_session::{
     Action, Channel, Command, ConnectionEvent, ConnectionState, Credentials, EndReason, Event, OperationId,
     PeerLeftReason, Session, SessionConfig, SignalingEvent,
 };
-use parlor_signaling::{CloseKind, ConnId, Hub, HubConfig, Output};
+use parlor_signaling::{CloseKind, Comeback, ConnId, Hub, HubConfig, Output};
 
 use crate::peer_connection::{Description, Operation, Outcome, PcId, PeerConnection};
 use crate::random::Dice;
@@ -303,7 +303,8 @@ impl World {
         }
         self.log(|| format!("hub stops (graceful {graceful}, new secret {new_secret}) for {down:?}"));
         if graceful {
-            self.hub.shut_down(Some(Duration::from_millis(300)));
+            self.hub
+                .shut_down(Some(Comeback { first: Duration::from_millis(100), spread: Duration::from_millis(400) }));
             self.drain_hub();
         }
         self.hub_alive = false;

@@ -311,7 +311,7 @@ fn a_room_that_ends_while_its_moderator_is_awaited_leaves_nothing_behind() {
     let mut net = Net::restarted(2);
     let bo = net.greeted();
     net.resume(bo, "a", "Bo", &second.token);
-    net.say(bo, &ClientMessage::Leave);
+    net.close(bo, CloseKind::Left);
     assert_eq!((net.hub.poll_timeout(), net.hub.rooms().count()), (None, 0));
 }
 
