@@ -62,6 +62,36 @@ fn a_call_outlives_its_server_and_everybody_keeps_their_id() {
     dora.leave();
 }
 
+#[test]
+fn a_server_with_another_certificate_is_told_in_a_call_which_goes_on() {
+    let mut server = Server::start_self_signed();
+    let link = server.whole_link("other");
+    let mut ana = Peer::join(&link, "Ana", 440);
+    ana.wait("joined", |_| true);
+    let mut bo = Peer::join(&link, "Bo", 660);
+    ana.connected_with("Bo");
+    bo.connected_with("Ana");
+
+    server.kill();
+    server.start_another();
+    for (peer, other) in [(&mut ana, "Bo"), (&mut bo, "Ana")] {
+        let error = peer.wait("error", |_| true);
+        assert!(error["message"].as_str().unwrap_or_default().contains("another certificate"), "{error}");
+        let (figures, _) = peer.stats_of(other, |_| true);
+        let frames = number(&figures, "frames_decoded") + 45.0;
+        peer.stats_of(other, |figures| number(figures, "frames_decoded") >= frames);
+    }
+
+    for peer in [ana, bo] {
+        let (lost, told) = (peer.events("signaling_lost").count(), peer.events("error").count());
+        assert_eq!((lost, told), (1, 1), "each is told once\n{}", peer.told());
+        for event in ["peer_left", "peer_reconnecting", "peer_away"] {
+            assert_eq!(peer.events(event).count(), 0, "{event}\n{}", peer.told());
+        }
+        peer.leave();
+    }
+}
+
 fn for_each_pair(peers: &mut [Peer; 3], mut act: impl FnMut(&mut Peer, &str)) {
     for peer in peers {
         for other in NAMES {

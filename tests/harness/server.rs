@@ -11,6 +11,8 @@ use crate::{DEADLINE, Process, programs};
 pub struct Server {
     process: Process,
     address: String,
+    /// Of its own certificate, where it has one.
+    fingerprint: Option<String>,
     state: TempDir,
     flags: &'static [&'static str],
 }
@@ -31,8 +33,8 @@ impl Server {
 
     fn start_with(flags: &'static [&'static str]) -> Self {
         let state = tempfile::tempdir().expect("a temporary folder can be made");
-        let (process, address) = listen("127.0.0.1:0", flags, &state);
-        Self { process, address, state, flags }
+        let (process, address, fingerprint) = listen("127.0.0.1:0", flags, &state);
+        Self { process, address, fingerprint, state, flags }
     }
 
     /// `http://127.0.0.1:PORT`, with a certificate `https`.
@@ -43,6 +45,14 @@ impl Server {
     /// The link to a room.
     pub fn link(&self, room: &str) -> String {
         format!("{}/r/{room}", self.address)
+    }
+
+    /// The same with the fingerprint of its own certificate.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn whole_link(&self, room: &str) -> String {
+        format!("{}#fp={}", self.link(room), self.fingerprint.as_ref().expect("it has a certificate of its own"))
     }
 
     /// Ends it as a crash would.
@@ -56,21 +66,36 @@ impl Server {
     /// When it does not listen.
     pub fn start_again(&mut self) -> Instant {
         let (_, bind) = self.address.split_once("://").expect("an address has a scheme");
-        let (process, address) = listen(bind, self.flags, &self.state);
+        let (process, address, fingerprint) = listen(bind, self.flags, &self.state);
         assert_eq!(address, self.address);
-        self.process = process;
+        (self.process, self.fingerprint) = (process, fingerprint);
         Instant::now()
+    }
+
+    /// Starts another one at the same address, which knows nothing of the first.
+    ///
+    /// # Panics
+    /// When it does not listen.
+    pub fn start_another(&mut self) {
+        self.state = tempfile::tempdir().expect("a temporary folder can be made");
+        self.start_again();
     }
 }
 
-fn listen(bind: &str, flags: &[&str], state: &TempDir) -> (Process, String) {
+/// The process, its address and its certificate's fingerprint.
+fn listen(bind: &str, flags: &[&str], state: &TempDir) -> (Process, String, Option<String>) {
     let mut command = Command::new(programs::parlor_server());
     command.args(["--bind", bind, "--ice-server", "none", "--state-dir"]).arg(state.path()).args(flags);
     let process = Process::start("the server", &mut command);
     let deadline = Instant::now() + DEADLINE;
+    let mut listening = None;
     while let Some((_, line)) = process.line(deadline) {
+        let fingerprint = line.strip_prefix("certificate fingerprint ").and_then(|rest| rest.split(' ').next());
         if let Some(address) = line.strip_prefix("listening on ") {
-            return (process, address.trim_end_matches('/').to_owned());
+            listening.get_or_insert_with(|| address.trim_end_matches('/').to_owned());
+        }
+        if let Some(address) = listening.take_if(|address| address.starts_with("http:") || fingerprint.is_some()) {
+            return (process, address, fingerprint.map(str::to_owned));
         }
     }
     panic!("the server ended before it listened\n{}", process.log());
