@@ -23,6 +23,11 @@ fn a_hub_among_hostile_clients() {
 }
 
 #[test]
+fn websocket_frames() {
+    replay("websocket", parlor_signaling::fuzz::fuzz_websocket);
+}
+
+#[test]
 fn h264_payloads() {
     replay("depacketize", parlor_media::fuzz::fuzz_depacketize);
 }

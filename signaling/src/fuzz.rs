@@ -3,6 +3,8 @@
 //! The model follows only what the hub sends, as a client would; after each step it must agree with the hub's own
 //! rosters. A fuzzer gives the bytes, or a property test does.
 
+mod websocket;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
@@ -13,6 +15,8 @@ use parlor_proto::{
 };
 
 use crate::hub::{CloseKind, ConnId, Hub, HubConfig, Output};
+
+pub use self::websocket::fuzz_websocket;
 
 const CLIENTS: usize = 7;
 const CAPACITY: usize = 3;

@@ -30,6 +30,7 @@ mod token;
 mod turn;
 mod upgrade;
 mod web;
+mod websocket;
 
 pub use access::{AccessClaims, AccessKey, AccessSigner, InvalidAccessKey};
 pub use addresses::is_link_local;

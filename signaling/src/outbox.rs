@@ -6,18 +6,15 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::{Notify, watch};
+use std::task::{Context, Waker};
 
 /// What a waiting message costs beside its text.
 const OVERHEAD_BYTES: usize = 64;
 
-/// The messages for one client, from the switchboard to the socket's writer.
+/// The messages for one client, from the switchboard to the socket's task.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     state: Mutex<State>,
-    added: Notify,
-    closing: watch::Sender<bool>,
     bytes_max: usize,
     all: Arc<AllOutboxes>,
 }
@@ -38,6 +35,8 @@ struct State {
     bytes: usize,
     /// Says that nothing is added any more, and what comes after the queue.
     last: Option<Item>,
+    /// The socket's task, while it waits.
+    waker: Option<Waker>,
 }
 
 /// What the writer does next.
@@ -62,7 +61,7 @@ pub(crate) struct Overflow;
 
 impl Outbox {
     pub(crate) fn new(bytes_max: usize, all: Arc<AllOutboxes>) -> Self {
-        Self { state: Mutex::default(), added: Notify::new(), closing: watch::Sender::new(false), bytes_max, all }
+        Self { state: Mutex::default(), bytes_max, all }
     }
 
     /// What waits in it.
@@ -87,8 +86,7 @@ impl Outbox {
         state.bytes = bytes;
         self.all.0.fetch_add(added, Ordering::Relaxed);
         state.queue.push_back(message);
-        drop(state);
-        self.added.notify_one();
+        wake(state);
         Ok(bytes)
     }
 
@@ -96,9 +94,7 @@ impl Outbox {
     pub(crate) fn close(&self, last: Item) {
         let mut state = self.state();
         state.last.get_or_insert(last);
-        drop(state);
-        self.closing.send_replace(true);
-        self.added.notify_one();
+        wake(state);
     }
 
     /// Ends the outbox with `message` and then `last`, in place of what is waiting.
@@ -112,33 +108,32 @@ impl Outbox {
         self.close(last);
     }
 
-    /// The next thing to do, waiting for it. For one caller at a time; nothing is lost where the wait is given up.
-    pub(crate) async fn next(&self) -> Item {
-        loop {
-            if let Some(item) = self.take() {
-                return item;
-            }
-            self.added.notified().await;
-        }
-    }
-
-    /// Waits until the outbox is about to end.
-    pub(crate) async fn closing(&self) {
-        // Cannot fail: the sender lives in `self`.
-        let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
-    }
-
-    fn take(&self) -> Option<Item> {
+    /// The next thing to do; none where there is nothing now.
+    pub(crate) fn take(&self) -> Option<Item> {
         let mut state = self.state();
         match state.queue.pop_front() {
             Some(message) => {
                 let taken = (message.len() + OVERHEAD_BYTES).min(state.bytes);
                 state.bytes -= taken;
                 self.all.0.fetch_sub(taken, Ordering::Relaxed);
+                // A client that is quiet again costs no more than before.
+                if state.queue.is_empty() {
+                    state.queue = VecDeque::new();
+                }
                 Some(Item::Message(message))
             }
             None => state.last.clone(),
         }
+    }
+
+    /// Whether the outbox is about to end. The task is woken when anything changes.
+    pub(crate) fn watch(&self, context: &Context<'_>) -> bool {
+        let mut state = self.state();
+        match &mut state.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        state.last.is_some()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -153,6 +148,15 @@ impl Drop for Outbox {
     }
 }
 
+/// Wakes the task that waits, after letting go of the lock that it will want.
+fn wake(mut state: MutexGuard<'_, State>) {
+    let waker = state.waker.take();
+    drop(state);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,8 +165,8 @@ mod tests {
         Outbox::new(bytes_max, Arc::default())
     }
 
-    #[tokio::test]
-    async fn what_waits_everywhere_is_known_whatever_becomes_of_it() {
+    #[test]
+    fn what_waits_everywhere_is_known_whatever_becomes_of_it() {
         let all = Arc::<AllOutboxes>::default();
         let outboxes = [(); 3].map(|()| Outbox::new(1_000, Arc::clone(&all)));
         for outbox in &outboxes {
@@ -170,44 +174,67 @@ mod tests {
         }
         assert_eq!(all.bytes(), 3 * (OVERHEAD_BYTES + 10));
         let [read, cut, dropped] = outboxes;
-        read.next().await;
+        read.take();
         cut.close_now("too slow".into(), Item::Stop);
-        cut.next().await;
+        cut.take();
         assert_eq!((all.bytes(), dropped.bytes()), (OVERHEAD_BYTES + 10, OVERHEAD_BYTES + 10));
         drop(dropped);
         assert_eq!(all.bytes(), 0);
     }
 
-    #[tokio::test]
-    async fn messages_come_out_in_order_and_the_close_last() {
+    #[test]
+    fn messages_come_out_in_order_and_the_close_last() {
         let outbox = outbox(1_000);
         outbox.push("a".into()).unwrap();
         outbox.push("b".into()).unwrap();
+        assert!(!outbox.watch(&Context::from_waker(Waker::noop())));
         outbox.close(Item::Close { code: 4002, reason: "why" });
         outbox.push("too late".into()).unwrap();
-        assert_eq!(outbox.next().await, Item::Message("a".into()));
-        assert_eq!(outbox.next().await, Item::Message("b".into()));
-        assert_eq!(outbox.next().await, Item::Close { code: 4002, reason: "why" });
-        outbox.closing().await;
+        assert_eq!(outbox.take(), Some(Item::Message("a".into())));
+        assert_eq!(outbox.take(), Some(Item::Message("b".into())));
+        assert_eq!(outbox.take(), Some(Item::Close { code: 4002, reason: "why" }));
+        assert!(outbox.watch(&Context::from_waker(Waker::noop())));
     }
 
-    #[tokio::test]
-    async fn what_is_taken_makes_room() {
+    #[test]
+    fn what_is_taken_makes_room() {
         let outbox = outbox(2 * (OVERHEAD_BYTES + 10));
         let message = || "0123456789".to_owned();
         assert!(outbox.push(message()).is_ok());
         assert!(outbox.push(message()).is_ok());
         assert_eq!(outbox.push(message()), Err(Overflow));
-        outbox.next().await;
+        outbox.take();
         assert!(outbox.push(message()).is_ok());
     }
 
-    #[tokio::test]
-    async fn an_outbox_closed_now_drops_what_was_waiting() {
+    #[test]
+    fn an_outbox_closed_now_drops_what_was_waiting() {
         let outbox = outbox(1_000);
         outbox.push("a".into()).unwrap();
         outbox.close_now("too slow".into(), Item::Stop);
-        assert_eq!(outbox.next().await, Item::Message("too slow".into()));
-        assert_eq!(outbox.next().await, Item::Stop);
+        assert_eq!(outbox.take(), Some(Item::Message("too slow".into())));
+        assert_eq!(outbox.take(), Some(Item::Stop));
+    }
+
+    #[tokio::test]
+    async fn whatever_changes_wakes_the_task_that_watches() {
+        let outbox = outbox(100);
+        let changes: [&dyn Fn(); 3] =
+            [&|| drop(outbox.push("a".into())), &|| outbox.close_now("b".into(), Item::Stop), &|| {
+                outbox.close(Item::Stop)
+            }];
+        for change in changes {
+            let mut is_first = true;
+            let woken = std::future::poll_fn(|context| {
+                if !std::mem::take(&mut is_first) {
+                    return std::task::Poll::Ready(());
+                }
+                outbox.watch(context);
+                change();
+                std::task::Poll::Pending
+            });
+            // Without the wake it would never be polled again.
+            woken.await;
+        }
     }
 }

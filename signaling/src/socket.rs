@@ -1,29 +1,35 @@
 //! One WebSocket: reads it for the hub, writes its outbox, ends it so that the client learns why.
+//!
+//! One task does both, so that a connection costs one small allocation while it is quiet; buffers are there only while
+//! something is on its way.
 
+use std::mem::MaybeUninit;
 use std::net::IpAddr;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt as _, StreamExt as _};
-use parlor_proto::{ErrorCode, MESSAGE_BYTES_MAX};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::CapacityError;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error, Message};
+use parlor_proto::ErrorCode;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::config::SocketConfig;
 use crate::hub::budget::Budget;
 use crate::hub::{CloseKind, ConnId};
 use crate::outbox::{Item, Outbox};
 use crate::switchboard::Switchboard;
+use crate::websocket::{Broken, Heard, Opcode, Reader, write_close, write_frame};
 
-/// Measured: with 1 KiB an idle connection costs 4 kB of memory, with the default 134 kB.
-const READ_BUFFER_BYTES: usize = 1_024;
-/// Room for one message under way, and the last words after it. More never waits here: messages wait in the outbox.
-const WRITE_BUFFER_BYTES_MAX: usize = 4 * MESSAGE_BYTES_MAX;
+/// Read at once, on the stack. 16 KiB: what comes together, such as the candidates of a call that begins, in one go.
+const READ_BYTES: usize = 16 * 1024;
+/// So often in one turn: a flood leaves the processor to others after some hundred messages.
+const READS_IN_A_TURN: u32 = 4;
+/// Messages are put together into one write while they are shorter than this. They are under way then and no longer
+/// count as waiting.
+const WRITE_BYTES: usize = 16 * 1024;
+/// RFC 6455 §7.4.1: against the protocol.
+const PROTOCOL_ERROR: u16 = 1002;
 /// RFC 6455 §7.4.1: a text message that is not UTF-8.
 const INVALID_PAYLOAD: u16 = 1007;
 
@@ -33,14 +39,6 @@ const CONTROL_FRAME_BURST: u32 = 60;
 /// Pings and pongs a second that a client earns back.
 const CONTROL_FRAMES_PER_SEC: u32 = 10;
 
-/// How reading came to its end.
-enum ReadEnd {
-    /// The client ended the connection, or is gone.
-    Client(CloseKind),
-    /// The outbox holds the last words for a client that sent what cannot be read on.
-    Refused,
-}
-
 /// Runs a WebSocket after its upgrade, to its end.
 pub(crate) async fn run(
     io: impl AsyncRead + AsyncWrite + Unpin,
@@ -48,147 +46,279 @@ pub(crate) async fn run(
     switchboard: &Switchboard,
     config: &SocketConfig,
 ) {
-    let websocket_config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(0)
-        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
-        .max_message_size(Some(MESSAGE_BYTES_MAX))
-        .max_frame_size(Some(MESSAGE_BYTES_MAX));
-    let websocket = WebSocketStream::from_raw_socket(io, Role::Server, Some(websocket_config)).await;
     let Some((conn, outbox)) = switchboard.open(address) else { return };
     tracing::debug!(%conn, "opened");
-    let (mut sink, mut stream) = websocket.split();
-    exchange(&mut sink, &mut stream, conn, &outbox, switchboard, config).await;
+    let mut socket = Socket::new(io, conn, switchboard, &outbox, config);
+    {
+        let mut timer = std::pin::pin!(sleep_until(socket.next_deadline()));
+        std::future::poll_fn(|context| socket.poll(context, timer.as_mut())).await;
+    }
     // Ignored where the hub knows of the end already.
     switchboard.close(conn, CloseKind::Lost);
-    if let Ok(websocket) = stream.reunite(sink) {
-        linger(websocket, config.close_grace).await;
-    }
+    // Nothing is left to say to a client that does not end.
+    let _ = timeout(config.close_grace, linger(&mut socket.io)).await;
     tracing::debug!(%conn, "closed");
-}
-
-/// Reads and writes until both are done, or the time for the last words is up.
-async fn exchange<IO: AsyncRead + AsyncWrite + Unpin>(
-    sink: &mut SplitSink<WebSocketStream<IO>, Message>,
-    stream: &mut SplitStream<WebSocketStream<IO>>,
-    conn: ConnId,
-    outbox: &Outbox,
-    switchboard: &Switchboard,
-    config: &SocketConfig,
-) {
-    let read = std::pin::pin!(read_messages(stream, conn, switchboard, config.silence_max));
-    let mut write = std::pin::pin!(write_messages(sink, outbox, config.ping_interval));
-    let overdue = async {
-        outbox.closing().await;
-        sleep(config.close_grace).await;
-    };
-    tokio::select! {
-        end = read => {
-            match end {
-                ReadEnd::Client(kind) => switchboard.close(conn, kind),
-                ReadEnd::Refused => {}
-            }
-            // Too slow a reader has had its chance.
-            let _ = timeout(config.close_grace, &mut write).await;
-        }
-        () = &mut write => {}
-        () = overdue => {}
-    }
-}
-
-async fn read_messages<IO: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut SplitStream<WebSocketStream<IO>>,
-    conn: ConnId,
-    switchboard: &Switchboard,
-    silence_max: Duration,
-) -> ReadEnd {
-    let mut control_frames = Budget::new(CONTROL_FRAME_BURST, CONTROL_FRAMES_PER_SEC, std::time::Instant::now());
-    loop {
-        let Ok(heard) = timeout(silence_max, stream.next()).await else {
-            tracing::debug!(%conn, "silent for too long");
-            switchboard.refuse(conn, ErrorCode::Idle);
-            return ReadEnd::Refused;
-        };
-        match heard {
-            Some(Ok(Message::Text(text))) => switchboard.message(conn, &text),
-            Some(Ok(Message::Binary(data))) => switchboard.binary(conn, data.len()),
-            // Pings are answered below us, at the next read or write.
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
-                if control_frames.take(std::time::Instant::now()).is_err() {
-                    switchboard.refuse(conn, ErrorCode::Flooding);
-                    return ReadEnd::Refused;
-                }
-            }
-            Some(Ok(Message::Close(frame))) => {
-                let code = frame.map(|frame| u16::from(frame.code));
-                return ReadEnd::Client(CloseKind::from_close_code(code));
-            }
-            Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => {
-                switchboard.refuse(conn, ErrorCode::MessageTooLarge);
-                return ReadEnd::Refused;
-            }
-            Some(Err(Error::Utf8(_))) => {
-                switchboard.refuse(conn, ErrorCode::Malformed);
-                let last = Item::Close { code: INVALID_PAYLOAD, reason: "This is not UTF-8." };
-                switchboard.close_with(conn, CloseKind::Lost, last);
-                return ReadEnd::Refused;
-            }
-            Some(Err(error)) => {
-                tracing::debug!(%conn, %error, "broken");
-                return ReadEnd::Client(CloseKind::Lost);
-            }
-            None => return ReadEnd::Client(CloseKind::Lost),
-        }
-    }
-}
-
-/// Writes the outbox and pings, until the outbox ends or the connection breaks, which reading then notices too.
-async fn write_messages<IO: AsyncRead + AsyncWrite + Unpin>(
-    sink: &mut SplitSink<WebSocketStream<IO>, Message>,
-    outbox: &Outbox,
-    ping_interval: Duration,
-) {
-    let mut pings = interval_at(Instant::now() + ping_interval, ping_interval);
-    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut closing = false;
-    loop {
-        let item = tokio::select! {
-            biased;
-            item = outbox.next() => Some(item),
-            _ = pings.tick() => None,
-        };
-        let (message, is_last) = match item {
-            None => (Message::Ping(Default::default()), false),
-            Some(Item::Message(text)) => (Message::text(text), false),
-            Some(Item::Close { code, reason }) => (close_message(code, reason), true),
-            Some(Item::Stop) => return,
-        };
-        // A client that does not read holds up this write. When the outbox closes, its last words come next: what is
-        // under way stays in the write buffer and goes out before them.
-        tokio::select! {
-            biased;
-            sent = sink.send(message) => if sent.is_err() || is_last { return },
-            () = outbox.closing(), if !closing => closing = true,
-        }
-    }
-}
-
-fn close_message(code: u16, reason: &'static str) -> Message {
-    Message::Close(Some(CloseFrame { code: CloseCode::from(code), reason: reason.into() }))
 }
 
 /// Waits for the client to end its side. Closed with unread bytes, a TCP connection is reset, and the client would
 /// never read our last words.
-async fn linger<IO: AsyncRead + AsyncWrite + Unpin>(mut websocket: WebSocketStream<IO>, grace: Duration) {
-    let ending = async {
-        // Flushes our answer to the client's close frame, or hears its answer to ours.
-        while let Some(Ok(_)) = websocket.next().await {}
-        let io = websocket.get_mut();
-        io.shutdown().await?;
-        let mut unread = [0; READ_BUFFER_BYTES];
-        while io.read(&mut unread).await? > 0 {}
-        std::io::Result::Ok(())
-    };
-    // Nothing is left to say to a client that does not end.
-    let _ = timeout(grace, ending).await;
+async fn linger(io: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<()> {
+    io.shutdown().await?;
+    std::future::poll_fn(|context| {
+        loop {
+            let mut unread = [MaybeUninit::uninit(); 1_024];
+            let mut unread = ReadBuf::uninit(&mut unread);
+            match Pin::new(&mut *io).poll_read(context, &mut unread) {
+                Poll::Ready(Ok(())) if !unread.filled().is_empty() => {}
+                other => return other,
+            }
+        }
+    })
+    .await
+}
+
+/// A WebSocket while messages are exchanged.
+struct Socket<'a, IO> {
+    io: IO,
+    conn: ConnId,
+    switchboard: &'a Switchboard,
+    outbox: &'a Outbox,
+    config: &'a SocketConfig,
+    reader: Reader,
+    /// Whether what the client says still matters.
+    is_reading: bool,
+    heard_at: Instant,
+    control_frames: Budget,
+    ping_at: Instant,
+    /// When the time for the last words is up.
+    cut_at: Option<Instant>,
+    writer: Writer,
+}
+
+/// What is being written.
+#[derive(Default)]
+struct Writer {
+    /// Whole frames.
+    bytes: Vec<u8>,
+    /// How much of them is out.
+    written: usize,
+    needs_flush: bool,
+    /// Nothing comes after these frames.
+    is_last: bool,
+    is_ping_due: bool,
+    /// The content of a ping that is to be answered; the newest is enough (RFC 6455 §5.5.3).
+    pong: Option<Vec<u8>>,
+    /// The client has closed, with this code; the answer takes the place of everything that waits.
+    answer: Option<Option<u16>>,
+}
+
+impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Socket<'a, IO> {
+    fn new(io: IO, conn: ConnId, switchboard: &'a Switchboard, outbox: &'a Outbox, config: &'a SocketConfig) -> Self {
+        let now = Instant::now();
+        Self {
+            io,
+            conn,
+            switchboard,
+            outbox,
+            config,
+            reader: Reader::default(),
+            is_reading: true,
+            heard_at: now,
+            control_frames: Budget::new(CONTROL_FRAME_BURST, CONTROL_FRAMES_PER_SEC, now.into()),
+            ping_at: now + config.ping_interval,
+            cut_at: None,
+            writer: Writer::default(),
+        }
+    }
+
+    /// Reads and writes until both are done, or the time for the last words is up.
+    fn poll(&mut self, context: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<()> {
+        loop {
+            self.read(context);
+            // From here on, whatever is added to the outbox wakes this task.
+            if self.outbox.watch(context) && self.cut_at.is_none() {
+                self.cut_at = Some(Instant::now() + self.config.close_grace);
+                timer.as_mut().reset(self.next_deadline());
+            }
+            if self.writer.poll(&mut self.io, self.outbox, context).is_ready() {
+                return Poll::Ready(());
+            }
+            if timer.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            if self.handle_timeout(Instant::now()).is_break() {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(self.next_deadline());
+        }
+    }
+
+    /// Reads what is there, and after a fair share of it lets others have their turn.
+    fn read(&mut self, context: &mut Context<'_>) {
+        for _ in 0..READS_IN_A_TURN {
+            if !self.is_reading {
+                return;
+            }
+            let mut bytes = [MaybeUninit::uninit(); READ_BYTES];
+            let mut bytes = ReadBuf::uninit(&mut bytes);
+            match Pin::new(&mut self.io).poll_read(context, &mut bytes) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(())) if !bytes.filled().is_empty() => {
+                    self.handle_bytes(bytes.filled_mut());
+                }
+                Poll::Ready(Ok(())) => self.end(CloseKind::Lost),
+                Poll::Ready(Err(error)) => {
+                    tracing::debug!(conn = %self.conn, %error, "broken");
+                    self.end(CloseKind::Lost);
+                }
+            }
+        }
+        context.waker().wake_by_ref();
+    }
+
+    fn handle_bytes(&mut self, bytes: &mut [u8]) {
+        let mut reader = std::mem::take(&mut self.reader);
+        let outcome = reader.feed(bytes, |heard| self.handle_heard(heard));
+        self.reader = reader;
+        if let Err(broken) = outcome {
+            self.give_up(broken);
+        }
+    }
+
+    /// Breaks off where nothing more shall be read.
+    fn handle_heard(&mut self, heard: Heard<'_>) -> ControlFlow<()> {
+        // Only now: who sends a message byte by byte says nothing for as long as that takes.
+        self.heard_at = Instant::now();
+        match heard {
+            Heard::Text(text) => self.switchboard.message(self.conn, text),
+            Heard::Binary(bytes) => self.switchboard.binary(self.conn, bytes),
+            Heard::Ping(content) => {
+                self.writer.pong = Some(content.to_vec());
+                self.count_control_frame();
+            }
+            Heard::Pong => self.count_control_frame(),
+            Heard::Close(code) => {
+                self.writer.answer = Some(code);
+                self.end(CloseKind::from_close_code(code));
+            }
+        }
+        if self.is_reading { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
+    fn count_control_frame(&mut self) {
+        if self.control_frames.take(self.heard_at.into()).is_err() {
+            self.refuse(ErrorCode::Flooding);
+        }
+    }
+
+    /// The client has ended the connection, or is gone.
+    fn end(&mut self, kind: CloseKind) {
+        self.is_reading = false;
+        self.switchboard.close(self.conn, kind);
+    }
+
+    /// The client does what ends its connection.
+    fn refuse(&mut self, code: ErrorCode) {
+        self.is_reading = false;
+        self.switchboard.refuse(self.conn, code);
+    }
+
+    /// The client sent what cannot be read on.
+    fn give_up(&mut self, broken: Broken) {
+        tracing::debug!(conn = %self.conn, %broken, "broken");
+        self.is_reading = false;
+        let (conn, switchboard) = (self.conn, self.switchboard);
+        let close = |code, reason| switchboard.close_with(conn, CloseKind::Lost, Item::Close { code, reason });
+        match broken {
+            Broken::TooLarge => switchboard.refuse(conn, ErrorCode::MessageTooLarge),
+            Broken::NotUtf8 => {
+                switchboard.refuse(conn, ErrorCode::Malformed);
+                close(INVALID_PAYLOAD, "This is not UTF-8.");
+            }
+            Broken::Protocol(reason) => close(PROTOCOL_ERROR, reason),
+        }
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let alive = self.ping_at.min(self.heard_at + self.config.silence_max);
+        let alive = self.is_reading.then_some(alive);
+        // Who is not read from any more is being ended: the outbox closes, if it has not yet, and wakes the task.
+        let far = || Instant::now() + Duration::from_secs(60);
+        alive.into_iter().chain(self.cut_at).min().unwrap_or_else(far)
+    }
+
+    /// Pings, or notices that the client is silent or its time is up; then it breaks off.
+    fn handle_timeout(&mut self, now: Instant) -> ControlFlow<()> {
+        if self.cut_at.is_some_and(|cut_at| cut_at <= now) {
+            return ControlFlow::Break(());
+        }
+        if self.is_reading && self.heard_at + self.config.silence_max <= now {
+            tracing::debug!(conn = %self.conn, "silent for too long");
+            self.refuse(ErrorCode::Idle);
+        } else if self.ping_at <= now {
+            self.writer.is_ping_due = true;
+            self.ping_at = now + self.config.ping_interval;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Writer {
+    /// Writes what is due; ready when the last word is out, or the connection broken.
+    fn poll<IO: AsyncWrite + Unpin>(&mut self, io: &mut IO, outbox: &Outbox, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            while self.written < self.bytes.len() {
+                match Pin::new(&mut *io).poll_write(context, &self.bytes[self.written..]) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+                    Poll::Ready(Ok(written)) => self.written += written,
+                }
+                self.needs_flush = true;
+            }
+            (self.bytes, self.written) = (Vec::new(), 0);
+            self.fill(outbox);
+            if self.bytes.is_empty() {
+                break;
+            }
+        }
+        if self.needs_flush {
+            match Pin::new(io).poll_flush(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) => self.needs_flush = false,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+            }
+        }
+        if self.is_last { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Takes what is to be written next.
+    fn fill(&mut self, outbox: &Outbox) {
+        if self.is_last {
+            return;
+        }
+        if let Some(code) = self.answer {
+            self.is_last = true;
+            return match code {
+                Some(code) => write_close(code, "", &mut self.bytes),
+                None => write_frame(Opcode::Close, b"", &mut self.bytes),
+            };
+        }
+        if let Some(content) = self.pong.take() {
+            write_frame(Opcode::Pong, &content, &mut self.bytes);
+        }
+        if std::mem::take(&mut self.is_ping_due) {
+            write_frame(Opcode::Ping, b"", &mut self.bytes);
+        }
+        while self.bytes.len() < WRITE_BYTES && !self.is_last {
+            match outbox.take() {
+                None => return,
+                Some(Item::Message(text)) => write_frame(Opcode::Text, text.as_bytes(), &mut self.bytes),
+                Some(Item::Close { code, reason }) => {
+                    write_close(code, reason, &mut self.bytes);
+                    self.is_last = true;
+                }
+                Some(Item::Stop) => self.is_last = true,
+            }
+        }
+    }
 }
