@@ -9,10 +9,11 @@ use axum::http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
@@ -22,7 +23,7 @@ use crate::config::SocketConfig;
 use crate::metrics::{Handshake, Metrics};
 use crate::operations::{self, MetricsAccess};
 use crate::origin::Origin;
-use crate::places::Places;
+use crate::places::{Place, Places};
 use crate::socket;
 use crate::switchboard::Switchboard;
 use crate::upgrade::{self, Upgrade};
@@ -67,24 +68,48 @@ pub(crate) struct Shared {
 
 /// Runs a connection to its end. Encryption and the first request's header share one deadline.
 pub(crate) async fn run(tcp: TcpStream, peer: IpAddr, shared: Arc<Shared>) {
+    // In a box: a task keeps the size of its largest moment, and a WebSocket needs little of it, for hours.
+    let begun = Box::pin(begin(tcp, peer, &shared)).await;
+    let Some(Begun { upgraded, address, places }) = begun else { return };
+    shared.metrics.websockets.inc();
+    socket::run(TokioIo::new(upgraded), address, &shared.switchboard, &shared.sockets).await;
+    shared.metrics.websockets.dec();
+    drop(places);
+}
+
+/// A WebSocket that has begun.
+struct Begun {
+    upgraded: Upgraded,
+    address: IpAddr,
+    /// Held until the end.
+    places: (Place, OwnedSemaphorePermit),
+}
+
+/// Everything before a WebSocket; none where it does not come to one.
+async fn begin(tcp: TcpStream, peer: IpAddr, shared: &Arc<Shared>) -> Option<Begun> {
     let deadline = Instant::now() + shared.sockets.handshake_timeout;
     // Signals are small and waited for. Refused only on a socket that is broken, which the next call notices.
     let _ = tcp.set_nodelay(true);
-    let Some(acceptor) = &shared.acceptor else { return serve_http(tcp, peer, deadline, &shared).await };
+    let Some(acceptor) = &shared.acceptor else { return serve_http(tcp, peer, deadline, shared).await };
     let mut first = [0];
     match timeout_at(deadline, tcp.peek(&mut first)).await {
         Ok(Ok(1)) => {}
-        Ok(Ok(_) | Err(_)) | Err(_) => return shared.metrics.handshake_failed(Handshake::Tls),
+        Ok(Ok(_) | Err(_)) | Err(_) => {
+            shared.metrics.handshake_failed(Handshake::Tls);
+            return None;
+        }
     }
     if first[0] != TLS_HANDSHAKE {
-        return serve_redirect(tcp, deadline, &shared).await;
+        serve_redirect(tcp, deadline, shared).await;
+        return None;
     }
     match timeout_at(deadline, acceptor.accept(tcp)).await {
-        Ok(Ok(tls)) => return serve_http(tls, peer, deadline, &shared).await,
+        Ok(Ok(tls)) => return serve_http(tls, peer, deadline, shared).await,
         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
         Err(_) => tracing::debug!("TLS handshake took too long"),
     }
     shared.metrics.handshake_failed(Handshake::Tls);
+    None
 }
 
 async fn serve_http(
@@ -92,7 +117,7 @@ async fn serve_http(
     peer: IpAddr,
     deadline: Instant,
     shared: &Arc<Shared>,
-) {
+) -> Option<Begun> {
     let upgrade: Arc<Mutex<Option<Upgrade>>> = Arc::default();
     let service = service_fn(|request: Request<Incoming>| {
         let (shared, upgrade) = (Arc::clone(shared), Arc::clone(&upgrade));
@@ -122,20 +147,14 @@ async fn serve_http(
         shared.metrics.handshake_failed(Handshake::Request);
     }
     let upgrade = upgrade.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(Upgrade { socket, address, places }) = upgrade else { return };
+    let Upgrade { socket, address, places } = upgrade?;
     match timeout_at(page_deadline, socket).await {
-        Ok(Ok(upgraded)) => {
-            shared.metrics.websockets.inc();
-            socket::run(TokioIo::new(upgraded), address, &shared.switchboard, &shared.sockets).await;
-            shared.metrics.websockets.dec();
-        }
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "an upgrade failed");
-            shared.metrics.handshake_failed(Handshake::Upgrade);
-        }
-        Err(_) => shared.metrics.handshake_failed(Handshake::Upgrade),
+        Ok(Ok(upgraded)) => return Some(Begun { upgraded, address, places }),
+        Ok(Err(error)) => tracing::debug!(%error, "an upgrade failed"),
+        Err(_) => {}
     }
-    drop(places);
+    shared.metrics.handshake_failed(Handshake::Upgrade);
+    None
 }
 
 async fn answer(request: Request<Incoming>, peer: IpAddr, shared: &Shared) -> (Response<Body>, Option<Upgrade>) {
