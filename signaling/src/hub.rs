@@ -12,6 +12,7 @@ pub(crate) mod budget;
 mod config;
 mod guesses;
 mod joining;
+mod length;
 mod messages;
 mod moderation;
 mod refusal;

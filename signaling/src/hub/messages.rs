@@ -8,6 +8,7 @@ use parlor_proto::{
 };
 
 use super::joining::JoinRequest;
+use super::length::encoded_bytes_max;
 use super::refusal::Refusal;
 use super::{ConnId, ConnectionState, Hub, HubConfig, Seat};
 use crate::room::Member;
@@ -74,9 +75,10 @@ impl Hub {
         }
         let addressee = self.rooms.get(&seat.room).and_then(|room| room.get(&to)).and_then(Member::connection);
         let Some(conn) = addressee else { return Err(Refusal::unknown_peer(to)) };
+        let is_long = encoded_bytes_max(&signal) > MESSAGE_BYTES_MAX;
         let message = ServerMessage::Signal { from: seat.peer_id.clone(), connection, signal };
         // Written anew, a message can be longer than it came; too long, it would cost the addressee its connection.
-        if message.encode().len() > MESSAGE_BYTES_MAX {
+        if is_long && message.encode().len() > MESSAGE_BYTES_MAX {
             return Err(ErrorCode::MessageTooLarge.into());
         }
         self.send(conn, message);

@@ -182,15 +182,16 @@ impl Abuser {
         }
     }
 
-    async fn entered(&self, number: usize, ends: &mut Ends) -> anyhow::Result<(Client, String)> {
+    /// In a room of this number.
+    async fn entered(&self, room: u64, number: usize, ends: &mut Ends) -> anyhow::Result<(Client, String)> {
         let mut client = Client::connect(&self.target, number).await?;
         ends.connections += 1;
-        let seat = client.enter(&format!("abuse-{}", self.number), "Eve", None).await?;
+        let seat = client.enter(&format!("abuse-{}-{room}", self.number), "Eve", None).await?;
         Ok((client, seat.id))
     }
 
     async fn flood(&self, ends: &mut Ends) -> anyhow::Result<()> {
-        let (mut client, id) = self.entered(self.number, ends).await?;
+        let (mut client, id) = self.entered(ends.connections, self.number, ends).await?;
         let signal = message::signal(Stamp { sent_ns: 0, number: 1 });
         for _ in 0..self.bounds.flood {
             client.signal(&id, &signal).await?;
@@ -258,8 +259,9 @@ impl Abuser {
 
     /// Two of them: one sends large descriptions to the other, who does not read until it was ended.
     async fn slow_reader(&self, ends: &mut Ends) -> anyhow::Result<()> {
-        let (mut reader, id) = self.entered(self.number, ends).await?;
-        let (mut writer, _) = self.entered(self.number + 1, ends).await?;
+        let room = ends.connections;
+        let (mut reader, id) = self.entered(room, self.number, ends).await?;
+        let (mut writer, _) = self.entered(room, self.number + 1, ends).await?;
         let sdp = "x".repeat(MESSAGE_BYTES_MAX - 1_000);
         let signal = format!(r#""connection":"c","signal":{{"kind":"offer","sdp":"{sdp}","streams":[]}}"#);
         // `unknown_peer` says that the reader was cut.
@@ -279,7 +281,7 @@ impl Abuser {
 
     /// Says one thing and waits for what comes of it, at most a second.
     async fn say(&self, text: String, ends: &mut Ends) -> anyhow::Result<()> {
-        let (mut client, _) = self.entered(self.number, ends).await?;
+        let (mut client, _) = self.entered(ends.connections, self.number, ends).await?;
         let patience = Instant::now() + Duration::from_secs(1);
         ends.sent += 1;
         // The server may close while this is being written; its last words are there to be read all the same.
