@@ -206,5 +206,9 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line}\nin\n{text}");
         }
         assert!(metrics.text(&census).contains("parlor_outbox_high_water_bytes 0\n"), "anew after each scrape");
+        let page = include_str!("../OPERATING.md");
+        for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
+            assert!(page.contains(&format!("`{name}`")), "{name} is not on the operator's page");
+        }
     }
 }

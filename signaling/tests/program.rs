@@ -10,14 +10,16 @@
 #[allow(dead_code, reason = "the other tests use more of it")]
 mod support;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ExitStatus, Output, Stdio};
 
-use parlor_proto::{ClientMessage, ErrorCode, ServerMessage};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use parlor_proto::{ClientMessage, ErrorCode, PeerId, ServerMessage};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::support::{Client, PATIENCE, address_of_its_own, get};
@@ -46,6 +48,107 @@ async fn killed_and_started_again_it_gives_the_same_ids() {
     let mut ana = Client::greeted(server.addr).await;
     let again = ana.join("a", "Ana", Some(&first.token)).await;
     assert_eq!((again.peer_id, again.resumed), (first.peer_id, true));
+}
+
+#[tokio::test]
+async fn two_hundred_people_in_rooms_outlive_a_restart_and_nobody_is_said_to_have_left() {
+    const ROOMS: usize = 25;
+    const PEOPLE_IN_EACH: usize = 8;
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Program::start(dir.path(), &address_of_its_own(3).to_string()).await;
+    let addr = server.addr;
+    let mut people = Vec::new();
+    for number in 0..ROOMS * PEOPLE_IN_EACH {
+        let room = format!("room-{}", number % ROOMS);
+        let (client, joined) = Client::joined(addr, &room, "Somebody").await;
+        people.push((client, room, joined.peer_id, joined.token));
+    }
+    server.signal("-TERM").await;
+    let mut sent_away = JoinSet::new();
+    for (client, room, peer_id, token) in people {
+        sent_away.spawn(async move { (wait_asked_for(client).await, room, peer_id, token) });
+    }
+    let sent_away = timeout(PATIENCE, sent_away.join_all()).await.unwrap();
+    assert!(server.ended().await.success());
+    // They are asked to come back one after the other, and those of one room close to one another.
+    let mut in_turn: Vec<_> = sent_away.iter().map(|(wait, room, ..)| (*wait, room.clone())).collect();
+    in_turn.sort();
+    let (first, last) = (in_turn[0].0, in_turn[in_turn.len() - 1].0);
+    assert!(first >= 500 && last >= first + 900 && last < 10_000, "from {first} to {last} ms");
+    for room in in_turn.chunks(PEOPLE_IN_EACH) {
+        assert!(room.iter().all(|(_, name)| *name == room[0].1), "{room:?}");
+    }
+
+    let _server = Program::start(dir.path(), &addr.to_string()).await;
+    let mut back = JoinSet::new();
+    for (_, room, peer_id, token) in sent_away {
+        back.spawn(async move {
+            let mut client = Client::greeted(addr).await;
+            let joined = client.join(&room, "Somebody", Some(&token)).await;
+            assert_eq!((&joined.peer_id, joined.resumed), (&peer_id, true));
+            let mut everyone: BTreeSet<PeerId> = joined.peers.into_iter().map(|peer| peer.peer_id).collect();
+            everyone.insert(peer_id);
+            while everyone.len() < PEOPLE_IN_EACH {
+                match client.hear().await {
+                    ServerMessage::PeerJoined { peer } => assert!(everyone.insert(peer.peer_id)),
+                    ServerMessage::Policy { .. } => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+            (room, everyone, client)
+        });
+    }
+    let back = timeout(PATIENCE, back.join_all()).await.unwrap();
+    let rosters: BTreeSet<_> = back.iter().map(|(room, everyone, _)| (room, everyone)).collect();
+    assert_eq!((back.len(), rosters.len()), (ROOMS * PEOPLE_IN_EACH, ROOMS), "all of a room see the same people");
+}
+
+/// Reads to the end; gives the wait that the server asked for.
+async fn wait_asked_for(mut client: Client) -> u64 {
+    loop {
+        match client.hear().await {
+            ServerMessage::Error { code: ErrorCode::GoingAway, retry_after_ms, .. } => {
+                assert_eq!(client.closed().await.1, 1001);
+                return retry_after_ms.unwrap();
+            }
+            ServerMessage::PeerJoined { .. } | ServerMessage::Policy { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_log_is_json_where_asked_for_and_holds_nothing_of_the_people() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("parlor.toml");
+    std::fs::write(&config, "log_format = \"json\"\nmessage_burst = 10\n").unwrap();
+    let args = ["--config", config.to_str().unwrap()];
+    let mut server = Program::start_with(dir.path(), "127.0.0.1:0", &args).await;
+    let (mut ana, first) = Client::joined(server.addr, "secret-meeting", "Anastasia").await;
+    let (mut bo, second) = Client::joined(server.addr, "secret-meeting", "Bonifatius").await;
+    ana.offer(&second.peer_id, "v=0 o=- candidate 192.0.2.99").await;
+    bo.say_text(r#"{"type": "Anastasia""#).await;
+    drop(bo);
+    let mut flooding = Client::greeted(server.addr).await;
+    while flooding.try_say_text("nonsense of Anastasia").await {}
+    drop(ana);
+    let mut ana = Client::greeted(server.addr).await;
+    ana.join("secret-meeting", "Anastasia", Some(&first.token)).await;
+    server.signal("-TERM").await;
+    ana.closed().await;
+    drop(ana);
+    assert!(server.ended().await.success());
+    let mut log = String::new();
+    server.child.stderr.take().unwrap().read_to_string(&mut log).await.unwrap();
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+        assert!(line["level"].is_string() && line["timestamp"].is_string(), "{line}");
+    }
+    assert!(log.contains("stopped"), "{log}");
+    let ids = [first.peer_id.as_str(), second.peer_id.as_str(), first.token.as_str()];
+    for personal in ["secret-meeting", "Anastasia", "Bonifatius", "192.0.2.99", "127.0.0.1", "v=0"].iter().chain(&ids) {
+        assert!(!log.contains(personal), "{personal} in\n{log}");
+    }
 }
 
 #[tokio::test]
@@ -192,6 +295,7 @@ impl Program {
             .arg(state_dir)
             .args(args)
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap();

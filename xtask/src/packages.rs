@@ -24,7 +24,7 @@ pub(crate) const WINDOW: Group = Group {
 
 /// A display, a sound server and a browser for the tests.
 pub(crate) const TEST: Group = Group {
-    purpose: "run the tests: a display, a sound server, speech, a browser, a Redis",
+    purpose: "run the tests: a display, a sound server, speech, a browser, a Redis, a web server, units for systemd",
     packages: &[
         "xvfb",
         "xdotool",
@@ -38,6 +38,8 @@ pub(crate) const TEST: Group = Group {
         "chromium",
         "redis-server",
         "redis-sentinel",
+        "nginx-light",
+        "systemd",
     ],
 };
 

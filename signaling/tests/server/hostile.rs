@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use futures_util::SinkExt as _;
 
-use crate::support::{Client, PATIENCE, config, start};
+use crate::support::{Client, PATIENCE, config, start, upgrade};
 
 /// Two who talk while others misbehave.
 struct Pair {
@@ -215,16 +215,7 @@ async fn broken_websockets_end_alone() {
 }
 
 async fn upgraded(addr: SocketAddr) -> TcpStream {
-    let mut tcp = TcpStream::connect(addr).await.unwrap();
-    let request = format!(
-        "GET /ws HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-    );
-    tcp.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\r\n\r\n") {
-        answer.push(timeout(PATIENCE, tcp.read_u8()).await.unwrap().unwrap());
-    }
-    assert!(answer.starts_with(b"HTTP/1.1 101 "));
+    let (answer, tcp) = upgrade(addr, "").await;
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
     tcp
 }

@@ -7,10 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{Client, PATIENCE, config, get, start};
-
-const UPGRADE: &str =
-    "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+use crate::support::{Client, PATIENCE, UPGRADE, config, get, start};
 
 #[tokio::test]
 async fn the_page_is_served_at_the_root_and_at_every_room() {
@@ -24,10 +21,13 @@ async fn the_page_is_served_at_the_root_and_at_every_room() {
         "cache-control: no-cache",
         "x-content-type-options: nosniff",
         "referrer-policy: no-referrer",
+        "cross-origin-opener-policy: same-origin",
+        "permissions-policy: camera=(self), microphone=(self)",
     ] {
         assert!(page.contains(line), "{line} in {page}");
     }
     assert!(page.contains("content-security-policy: default-src 'none'"));
+    assert!(page.contains("connect-src 'self';"), "{page}");
     for path in ["/r/quiet-otter", "/r/quiet-otter?name=Ana"] {
         let other = get(server.local_addr(), path, "").await;
         assert_eq!(other.split_once("\r\n\r\n").unwrap().1, html, "{path}");

@@ -51,6 +51,29 @@ pub(crate) async fn get(addr: SocketAddr, path: &str, headers: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+/// The value of a metric, by its name and labels.
+pub(crate) async fn metric(addr: SocketAddr, name: &str) -> Option<u64> {
+    let text = get(addr, "/metrics", "").await;
+    let (_, value) = text.lines().filter_map(|line| line.rsplit_once(' ')).find(|(found, _)| *found == name)?;
+    value.trim().parse().ok()
+}
+
+/// What a request for a WebSocket says beside `Connection`.
+pub(crate) const UPGRADE: &str =
+    "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+
+/// Asks for a WebSocket with these headers too; gives the head of the answer, and the connection.
+pub(crate) async fn upgrade(addr: SocketAddr, headers: &str) -> (String, TcpStream) {
+    let mut tcp = TcpStream::connect(addr).await.unwrap();
+    let request = format!("GET /ws HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\n{UPGRADE}{headers}\r\n");
+    tcp.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(timeout(PATIENCE, tcp.read_u8()).await.unwrap().unwrap());
+    }
+    (String::from_utf8_lossy(&answer).into_owned(), tcp)
+}
+
 /// A WebSocket client.
 pub(crate) struct Client {
     pub(crate) websocket: WebSocketStream<TcpStream>,
@@ -107,6 +130,11 @@ impl Client {
 
     pub(crate) async fn say_text(&mut self, text: &str) {
         self.websocket.send(Message::text(text)).await.unwrap();
+    }
+
+    /// Says something; false where the server has closed.
+    pub(crate) async fn try_say_text(&mut self, text: &str) -> bool {
+        self.websocket.send(Message::text(text)).await.is_ok()
     }
 
     /// Says an offer with this description.

@@ -1,7 +1,6 @@
 //! Encryption.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -11,15 +10,11 @@ use ring::digest::{SHA256, digest};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring::default_provider};
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::{PATIENCE, config, get, start};
+use crate::tls_client::{connect, try_connect};
 
 fn self_signed(dir: &tempfile::TempDir) -> ServerConfig {
     ServerConfig { tls: Tls::SelfSigned, state_dir: Some(dir.path().to_owned()), ..config() }
@@ -35,13 +30,13 @@ async fn a_self_signed_server_is_reached_by_its_certificate_which_is_kept() {
     assert_eq!(link.to_string(), format!("{}/r/a#fp={fingerprint}", server.urls()[0]));
 
     // A page has no other way to learn it, and passes it on in its links.
-    let mut tls = connect(server.local_addr(), &dir).await;
+    let mut tls = connect(server.local_addr(), dir.path()).await;
     tls.write_all(b"GET /version HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut version = String::new();
     timeout(PATIENCE, tls.read_to_string(&mut version)).await.unwrap().unwrap();
     assert!(version.contains(&format!(r#""fingerprint":"{fingerprint}""#)), "{version}");
 
-    let tls = connect(server.local_addr(), &dir).await;
+    let tls = connect(server.local_addr(), dir.path()).await;
     let shown = tls.get_ref().1.peer_certificates().unwrap()[0].clone();
     assert_eq!(Fingerprint(digest(&SHA256, &shown).as_ref().try_into().unwrap()), fingerprint);
     let (mut websocket, _) = client_async(format!("wss://{}/ws", server.local_addr()), tls).await.unwrap();
@@ -86,7 +81,7 @@ async fn half_open_tls_handshakes_hold_up_nobody_and_end_by_themselves() {
         tcp.write_all(said).await.unwrap();
         half_open.push(tcp);
     }
-    connect(server.local_addr(), &dir).await;
+    connect(server.local_addr(), dir.path()).await;
     for mut tcp in half_open {
         let mut rest = Vec::new();
         let _ = timeout(PATIENCE, tcp.read_to_end(&mut rest)).await.expect("the connection stays open");
@@ -101,18 +96,45 @@ async fn given_certificates_are_used_and_have_no_fingerprint() {
     let tls = Tls::Files { cert: pem.clone(), key: pem };
     let server = start(ServerConfig { tls, ..config() }).await;
     assert_eq!(server.fingerprint(), None);
-    connect(server.local_addr(), &dir).await;
+    connect(server.local_addr(), dir.path()).await;
 }
 
-/// Connects as one who trusts the certificate in this state folder, and checks its names.
-async fn connect(addr: SocketAddr, dir: &tempfile::TempDir) -> TlsStream<TcpStream> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(dir.path().join("self-signed.pem")).unwrap()).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let tcp = TcpStream::connect(addr).await.unwrap();
-    TlsConnector::from(Arc::new(config)).connect(ServerName::from(addr.ip()), tcp).await.unwrap()
+#[tokio::test]
+async fn a_new_certificate_is_shown_to_newcomers_and_drops_nobody() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for dir in [&dir, &other] {
+        start(self_signed(dir)).await.shutdown().await;
+    }
+    let pem = |dir: &tempfile::TempDir| dir.path().join("self-signed.pem");
+    let live = dir.path().join("live.pem");
+    std::fs::copy(pem(&dir), &live).unwrap();
+    let sockets = SocketConfig { certificate_poll: Duration::from_millis(20), ..config().sockets };
+    let tls = Tls::Files { cert: live.clone(), key: live.clone() };
+    let server = start(ServerConfig { tls, sockets, ..config() }).await;
+    let addr = server.local_addr();
+    let tls = connect(addr, dir.path()).await;
+    let (mut websocket, _) = client_async(format!("wss://{addr}/ws"), tls).await.unwrap();
+
+    std::fs::write(&live, "half a certifi").unwrap();
+    let failed =
+        async { while !metrics(addr, &dir).await.contains("parlor_tls_certificate_reload_failures_total 1\n") {} };
+    timeout(PATIENCE, failed).await.unwrap();
+    std::fs::copy(pem(&other), &live).unwrap();
+    // Connections with the earlier certificate are refused by who trusts the new one only.
+    let shown = async { while try_connect(addr, other.path()).await.is_err() {} };
+    timeout(PATIENCE, shown).await.unwrap();
+    assert!(metrics(addr, &other).await.contains("parlor_tls_certificate_reloads_total 1\n"));
+
+    let hello = ClientMessage::Hello { versions: vec![1], client: "test".into() };
+    websocket.send(Message::text(hello.encode())).await.unwrap();
+    let heard = timeout(PATIENCE, websocket.next()).await.unwrap().unwrap().unwrap();
+    assert!(matches!(ServerMessage::decode(heard.to_text().unwrap()).unwrap(), ServerMessage::Welcome { .. }));
+}
+
+async fn metrics(addr: SocketAddr, dir: &tempfile::TempDir) -> String {
+    let mut tls = connect(addr, dir.path()).await;
+    tls.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut text = String::new();
+    timeout(PATIENCE, tls.read_to_string(&mut text)).await.unwrap().unwrap();
+    text
 }
