@@ -16,7 +16,9 @@ mod memory;
 mod redis;
 mod shared_rooms;
 
+use std::fmt;
 use std::future::Future;
+use std::num::ParseIntError;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -27,6 +29,7 @@ use serde::{Deserialize, Serialize};
 pub use self::address::{InvalidRedisUrl, RedisUrl};
 pub use self::memory::MemoryBackplane;
 pub use self::redis::RedisBackplane;
+pub(crate) use self::shared_rooms::takes_over;
 pub use self::shared_rooms::{News, SharedRooms};
 
 /// How long a part of a room holds without being stated again.
@@ -36,20 +39,35 @@ pub const LEASE: Duration = Duration::from_millis(7_000);
 /// How often a server states its parts again. A lease stands three times that and more: two may be lost.
 pub const RENEWAL: Duration = Duration::from_millis(2_000);
 
-/// One run of one server; a restarted server has a new one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ServerId(PeerId);
+/// One run of one server; a restarted server has a new one. 32 hex digits as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ServerId(u128);
 
 impl ServerId {
     /// The id made of 128 random bits.
     pub fn from_random(bits: u128) -> Self {
-        Self(PeerId::from_random(bits))
+        Self(bits)
     }
+}
 
-    /// The text as it goes over the wire.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
+impl fmt::Display for ServerId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:032x}", self.0)
+    }
+}
+
+impl From<ServerId> for String {
+    fn from(id: ServerId) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for ServerId {
+    type Error = ParseIntError;
+
+    fn try_from(text: String) -> Result<Self, ParseIntError> {
+        u128::from_str_radix(&text, 16).map(Self)
     }
 }
 
@@ -142,6 +160,8 @@ pub struct Statement {
     pub known: u64,
     /// Its members.
     pub members: Vec<SharedMember>,
+    /// Whose claims are under way: if they are in already, they stay.
+    pub claiming: Vec<PeerId>,
     /// Members of its own who have left by their own wish.
     pub left: Vec<PeerId>,
     /// What the server takes to hold, and the tag that it had when that was changed. It is taken over where that tag, or

@@ -7,6 +7,7 @@ use std::time::Duration;
 use parlor_proto::IceServer;
 
 use crate::HubConfig;
+use crate::backplane::RedisUrl;
 use crate::client_address::TrustedProxies;
 use crate::origin::Origin;
 
@@ -43,6 +44,8 @@ pub struct ServerConfig {
     pub allow_origins: Vec<Origin>,
     /// The file with the token for `/metrics`; none: they are for this machine only.
     pub metrics_token_file: Option<PathBuf>,
+    /// Where this server meets the others that it shares its rooms with; none where it is alone.
+    pub redis: Option<RedisUrl>,
     /// How a connection is treated.
     pub sockets: SocketConfig,
     /// How the server ends.
@@ -168,6 +171,7 @@ impl Default for ServerConfig {
             proxies: TrustedProxies::default(),
             allow_origins: Vec::new(),
             metrics_token_file: None,
+            redis: None,
             sockets: SocketConfig::default(),
             drain: DrainConfig::default(),
         }

@@ -20,6 +20,7 @@ use tower::ServiceExt as _;
 
 use crate::client_address::TrustedProxies;
 use crate::config::SocketConfig;
+use crate::courier::BackplaneStatus;
 use crate::metrics::{Handshake, Metrics};
 use crate::operations::{self, MetricsAccess};
 use crate::origin::Origin;
@@ -61,6 +62,8 @@ pub(crate) struct Shared {
     /// Whose pages may come in beside our own.
     pub(crate) origins: Vec<Origin>,
     pub(crate) sockets: SocketConfig,
+    /// The link to the other servers; none where this one is alone.
+    pub(crate) backplane: Option<BackplaneStatus>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) metrics_access: MetricsAccess,
     pub(crate) phase: watch::Receiver<Phase>,

@@ -86,6 +86,12 @@ pub enum StartError {
     /// No certificate could be made.
     #[error("Cannot make a self-signed certificate ({0}).")]
     SelfSigned(String),
+    /// The other servers at the Redis seal with another secret.
+    #[error(
+        "The other servers at this Redis have another secret. Give all of them the same one with --secret-file. (A new \
+         secret for all: stop them, and wait a minute.)"
+    )]
+    OtherSecret,
     /// The system gave no randomness.
     #[error("The system gave no random numbers.")]
     Random,

@@ -307,6 +307,7 @@ impl Model {
                     assert_eq!(last, Some(code), "a close without its error");
                     self.clients[who] = Client::Closed;
                 }
+                Output::Claim { .. } | Output::State(_) | Output::Forward(_) => panic!("a hub alone says {output:?}"),
             }
         }
     }

@@ -16,6 +16,7 @@ mod length;
 mod messages;
 mod moderation;
 mod refusal;
+mod spanning;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
@@ -34,7 +35,9 @@ use self::admission::Stamp;
 use self::allowance::{Allowance, Joins};
 use self::guesses::Guesses;
 use self::refusal::Refusal;
+use self::spanning::Span;
 use crate::access::InvitedIds;
+use crate::backplane::{Claim, Forward, Statement};
 use crate::password::PasswordKey;
 use crate::room::{Member, Presence, Room};
 use crate::token::TokenKey;
@@ -91,6 +94,18 @@ pub enum Output {
         /// A sentence, at most 123 bytes (RFC 6455 §5.5).
         reason: &'static str,
     },
+    /// Claim a place at the meeting place of the servers; the answer goes to [`Hub::handle_claimed`] with this number.
+    Claim {
+        /// Names the claim.
+        number: u64,
+        /// What is claimed.
+        claim: Box<Claim>,
+    },
+    /// State this server's part of a room there, after all claims and statements of this room before it; the answer goes to
+    /// [`Hub::handle_room`].
+    State(Box<Statement>),
+    /// Send a message on to another server, after all for the same room before it.
+    Forward(Box<Forward>),
 }
 
 /// When those whom a stopping server sends away may come back.
@@ -130,6 +145,8 @@ pub struct Hub {
     idle: BTreeSet<(Instant, ConnId)>,
     joins: Joins,
     join_counts: JoinCounts,
+    /// Where it shares its rooms with other servers; none where it is alone.
+    span: Option<Box<Span>>,
     outputs: VecDeque<Output>,
 }
 
@@ -169,6 +186,11 @@ struct Connection {
 enum ConnectionState {
     Opened,
     Greeted,
+    /// Their place is being claimed, under this number.
+    Joining {
+        room: RoomId,
+        number: u64,
+    },
     Joined(Seat),
 }
 
@@ -176,7 +198,7 @@ impl Connection {
     fn room(&self) -> Option<&RoomId> {
         match &self.state {
             ConnectionState::Joined(seat) => Some(&seat.room),
-            ConnectionState::Opened | ConnectionState::Greeted => None,
+            ConnectionState::Opened | ConnectionState::Greeted | ConnectionState::Joining { .. } => None,
         }
     }
 }
@@ -212,6 +234,7 @@ impl Hub {
             idle: BTreeSet::new(),
             joins: Joins::default(),
             join_counts: JoinCounts::default(),
+            span: None,
             outputs: VecDeque::new(),
         }
     }
@@ -268,7 +291,11 @@ impl Hub {
     pub fn handle_close(&mut self, conn: ConnId, kind: CloseKind, now: Instant) {
         self.set_idle_until(conn, None);
         let Some(connection) = self.connections.remove(&conn) else { return };
-        let ConnectionState::Joined(seat) = connection.state else { return };
+        let seat = match connection.state {
+            ConnectionState::Opened | ConnectionState::Greeted => return,
+            ConnectionState::Joining { number, .. } => return self.forget_claim(number),
+            ConnectionState::Joined(seat) => seat,
+        };
         match kind {
             CloseKind::Left => self.remove_member(&seat.room, &seat.peer_id, LeaveReason::Left, now),
             CloseKind::Lost => self.set_away(&seat, now),
@@ -290,12 +317,15 @@ impl Hub {
             let Some((_, room)) = self.moderators_awaited.pop_first() else { break };
             self.stop_awaiting_moderator(&room, now);
         }
+        self.handle_span_timeout(now);
     }
 
     /// The server stops: everyone is told, all connections are closed with 1001, all rooms are forgotten.
     ///
-    /// Those who may come back do so one after the other, one room after the other, so that rooms are soon whole again.
+    /// Those who may come back do so one after the other, one room after the other, so that rooms are soon whole again. Other
+    /// servers are told that everyone here is away.
     pub fn shut_down(&mut self, comeback: Option<Comeback>) {
+        self.state_all_away();
         self.rooms.clear();
         self.away.clear();
         self.moderators_awaited.clear();
@@ -314,7 +344,7 @@ impl Hub {
 
     /// What to do next, in order; none when everything is said.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.outputs.pop_front().or_else(|| self.next_statement())
     }
 
     /// When [`Hub::handle_timeout`] has something to do.
@@ -322,7 +352,7 @@ impl Hub {
         let away = self.away.first().map(|(until, _, _)| *until);
         let awaited = self.moderators_awaited.first().map(|(until, _)| *until);
         let idle = self.idle.first().map(|(until, _)| *until);
-        away.into_iter().chain(awaited).chain(idle).min()
+        away.into_iter().chain(awaited).chain(idle).chain(self.span_timeout()).min()
     }
 
     /// The rooms there are.
@@ -338,7 +368,8 @@ impl Hub {
     /// What there is, counted; as long as there are rooms.
     pub fn census(&self) -> Census {
         let away = self.away.len();
-        let members: usize = self.rooms.values().map(Room::len).sum();
+        let of_room = |room: &Room| room.members().filter(|member| member.is_local()).count();
+        let members: usize = self.rooms.values().map(of_room).sum();
         Census { rooms: self.rooms.len(), here: members.saturating_sub(away), away, joins: self.join_counts.clone() }
     }
 
@@ -381,7 +412,9 @@ impl Hub {
             (_, ConnectionState::Joined(_)) => None,
             // It begins anew after a room, not with each message.
             (ConnectionState::Joined(_), _) => Some(now + self.config.idle_max),
-            (ConnectionState::Opened | ConnectionState::Greeted, _) => connection.idle_until,
+            (ConnectionState::Opened | ConnectionState::Greeted | ConnectionState::Joining { .. }, _) => {
+                connection.idle_until
+            }
         };
         connection.state = state;
         self.set_idle_until(conn, idle_until);
@@ -401,20 +434,34 @@ impl Hub {
         member.presence = Presence::Away { until };
         self.away.insert((until, seat.room.clone(), seat.peer_id.clone()));
         self.send_others(&seat.room, &seat.peer_id, &ServerMessage::PeerAway { peer_id: seat.peer_id.clone() });
+        self.mark(&seat.room, now);
     }
 
     /// Ends a membership; an empty room ends with it, and another member may become its moderator.
     fn remove_member(&mut self, room_id: &RoomId, peer_id: &PeerId, reason: LeaveReason, now: Instant) {
         let Some(room) = self.rooms.get_mut(room_id) else { return };
+        let was_local = room.get(peer_id).is_some_and(Member::is_local);
         room.remove(peer_id);
-        if room.is_empty() {
-            let awaited = room.moderator_awaited_until;
-            self.rooms.remove(room_id);
-            self.forget_awaiting(room_id, awaited);
+        if was_local {
+            self.mark_gone(room_id, peer_id, reason, now);
+        }
+        if self.forget_deserted(room_id) {
             return;
         }
         self.send_others(room_id, peer_id, &ServerMessage::PeerLeft { peer_id: peer_id.clone(), reason });
         self.settle_moderation(room_id, now);
+    }
+
+    /// Forgets a room that nobody is in through this server; says whether that was so.
+    fn forget_deserted(&mut self, room_id: &RoomId) -> bool {
+        if !self.rooms.get(room_id).is_some_and(Room::is_deserted) {
+            return false;
+        }
+        if let Some(room) = self.rooms.remove(room_id) {
+            self.forget_awaiting(room_id, room.moderator_awaited_until);
+            self.forget_renewal(room_id, room.shared.renew_at);
+        }
+        true
     }
 
     fn is_member(&self, room: &RoomId, peer_id: &PeerId) -> bool {
@@ -434,11 +481,14 @@ impl Hub {
         self.started_at_unix_secs.saturating_add(now.saturating_duration_since(self.started_at).as_secs())
     }
 
+    fn unix_ms(&self, now: Instant) -> u64 {
+        let elapsed_ms = u64::try_from(now.saturating_duration_since(self.started_at).as_millis()).unwrap_or(u64::MAX);
+        self.started_at_unix_secs.saturating_mul(1_000).saturating_add(elapsed_ms)
+    }
+
     /// A stamp for a change that is made now: later than every one given or read before, whatever the clock did.
     fn stamp(&mut self, now: Instant) -> Stamp {
-        let elapsed_ms = u64::try_from(now.saturating_duration_since(self.started_at).as_millis()).unwrap_or(u64::MAX);
-        let unix_ms = self.started_at_unix_secs.saturating_mul(1_000).saturating_add(elapsed_ms);
-        self.latest_stamp = Stamp(unix_ms.max(self.latest_stamp.0.saturating_add(1)));
+        self.latest_stamp = Stamp(self.unix_ms(now).max(self.latest_stamp.0.saturating_add(1)));
         self.latest_stamp
     }
 }

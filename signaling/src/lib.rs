@@ -10,6 +10,7 @@ pub mod backplane;
 mod client_address;
 mod config;
 mod connection;
+mod courier;
 mod error;
 #[doc(hidden)]
 pub mod fuzz;

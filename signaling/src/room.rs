@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use parlor_proto::{DisplayName, PeerId, PeerInfo, RoomPolicy};
 
+use crate::backplane::ServerId;
 use crate::hub::ConnId;
 use crate::hub::admission::{Policy, Stamp};
 use crate::hub::budget::Budget;
 
-/// One room; its members are never more than its capacity.
+/// One room. Its members are never more than its capacity, but for those who came in at several servers out of reach of each other.
 #[derive(Debug)]
 pub(crate) struct Room {
     members: Vec<Member>,
@@ -18,6 +19,19 @@ pub(crate) struct Room {
     pub(crate) moderator_awaited_until: Option<Instant>,
     /// The wrong passwords that may still be tried.
     pub(crate) guesses: Budget,
+    /// What is known of it at the other servers.
+    pub(crate) shared: Shared,
+}
+
+/// What a server knows of a room at the meeting place of the servers.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    /// The version read last; 0 where something may have been missed since.
+    pub(crate) version: u64,
+    /// The policy there, and its tag.
+    pub(crate) base: Option<(String, Policy)>,
+    /// When this server's part is stated again.
+    pub(crate) renew_at: Option<Instant>,
 }
 
 /// How a room came to be on this server.
@@ -27,6 +41,8 @@ pub(crate) enum Origin {
     Founded(Instant),
     /// A member came back at this instant, and brought its policy in their token.
     Restored(Instant),
+    /// It was there already, at another server.
+    Shared,
 }
 
 /// One person in a room.
@@ -43,6 +59,12 @@ pub(crate) struct Member {
     pub(crate) vouched: Option<Stamp>,
     /// Whether they gave the password when they came in.
     pub(crate) knows_password: bool,
+    /// The place in the order of joining, where servers share rooms; 0 as long as they have given none.
+    pub(crate) order: u64,
+    /// They came while the meeting place of the servers was out of reach, and it does not know of that yet.
+    pub(crate) seated_alone: bool,
+    /// When they came to the server that they are connected to, Unix milliseconds.
+    pub(crate) seated_at_ms: u64,
 }
 
 /// Whether a member can be reached.
@@ -52,11 +74,13 @@ pub(crate) enum Presence {
     Here(ConnId),
     /// Not now; the membership ends at `until`.
     Away { until: Instant },
+    /// Through another server, or not now, and then that server ends the membership.
+    Elsewhere { server: ServerId, away: bool },
 }
 
 impl Room {
     pub(crate) fn new(policy: Policy, origin: Origin, guesses: Budget) -> Self {
-        Self { members: Vec::new(), policy, origin, moderator_awaited_until: None, guesses }
+        Self { members: Vec::new(), policy, origin, moderator_awaited_until: None, guesses, shared: Shared::default() }
     }
 
     pub(crate) fn add(&mut self, member: Member) {
@@ -79,8 +103,18 @@ impl Room {
         self.members.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.members.is_empty()
+    /// Nobody is left here, whoever may be at other servers.
+    pub(crate) fn is_deserted(&self) -> bool {
+        !self.members.iter().any(Member::is_local)
+    }
+
+    /// Puts everyone in the order in which they joined; who has no place in it yet comes last.
+    pub(crate) fn sort(&mut self) {
+        let place = |member: &Member| match member.order {
+            0 => (u64::MAX, None),
+            order => (order, Some(member.peer_id.clone())),
+        };
+        self.members.sort_by_key(place);
     }
 
     pub(crate) fn members(&self) -> impl Iterator<Item = &Member> {
@@ -119,15 +153,27 @@ impl Member {
     pub(crate) fn connection(&self) -> Option<ConnId> {
         match self.presence {
             Presence::Here(conn) => Some(conn),
-            Presence::Away { .. } => None,
+            Presence::Away { .. } | Presence::Elsewhere { .. } => None,
+        }
+    }
+
+    /// Whether they are this server's to keep.
+    pub(crate) fn is_local(&self) -> bool {
+        match self.presence {
+            Presence::Here(_) | Presence::Away { .. } => true,
+            Presence::Elsewhere { .. } => false,
+        }
+    }
+
+    pub(crate) fn is_away(&self) -> bool {
+        match self.presence {
+            Presence::Here(_) => false,
+            Presence::Away { .. } => true,
+            Presence::Elsewhere { away, .. } => away,
         }
     }
 
     pub(crate) fn info(&self) -> PeerInfo {
-        PeerInfo {
-            peer_id: self.peer_id.clone(),
-            name: self.name.clone(),
-            away: matches!(self.presence, Presence::Away { .. }),
-        }
+        PeerInfo { peer_id: self.peer_id.clone(), name: self.name.clone(), away: self.is_away() }
     }
 }

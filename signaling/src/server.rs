@@ -12,8 +12,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use crate::addresses;
+use crate::backplane::{Backplane as _, LEASE, RedisBackplane, RedisUrl, ServerId, Unavailable};
 use crate::config::{DrainConfig, ServerConfig};
 use crate::connection::{self, Phase, Shared};
+use crate::courier::{self, BackplaneStatus};
 use crate::error::StartError;
 use crate::hub::{Hub, HubConfig};
 use crate::metrics::Metrics;
@@ -33,6 +35,8 @@ const PAGE_CONNECTIONS_PER_ADDRESS: usize = 16;
 const CONNECTIONS_MAX: usize = 1 << 28;
 /// Accepting fails for want of file descriptors, as a rule: some come free in a while.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// For what the other servers still have to hear.
+const LAST_REQUESTS: Duration = Duration::from_secs(2);
 
 /// A server that listens, and does not answer yet.
 pub struct Server {
@@ -45,6 +49,7 @@ pub struct Server {
     certificates: Option<Certificates>,
     shared: Shared,
     phase: watch::Sender<Phase>,
+    span: Option<(RedisBackplane, ServerId)>,
 }
 
 /// Looks at the files that a configuration names, and makes none.
@@ -65,7 +70,7 @@ pub fn check(config: &ServerConfig) -> Result<(), StartError> {
 /// [`StartError`], in the words of the person who started it.
 pub async fn bind(config: ServerConfig) -> Result<Server, StartError> {
     let listener = TcpListener::bind(config.bind).await.map_err(|error| StartError::listen(config.bind, error))?;
-    Server::new(listener, config)
+    Server::new(listener, config).await
 }
 
 /// Runs a server on a socket that listens already, until `shutdown` is ready and everyone has been told.
@@ -77,7 +82,7 @@ pub async fn run(
     config: ServerConfig,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
-    Server::new(listener, config)?.run(shutdown).await;
+    Server::new(listener, config).await?.run(shutdown).await;
     Ok(())
 }
 
@@ -144,7 +149,7 @@ impl RunningServer {
 }
 
 impl Server {
-    fn new(listener: TcpListener, config: ServerConfig) -> Result<Self, StartError> {
+    async fn new(listener: TcpListener, config: ServerConfig) -> Result<Self, StartError> {
         let addr = listener.local_addr().map_err(|error| StartError::listen(config.bind, error))?;
         let secret = state::load_secret(&config)?;
         let metrics_token = state::load_metrics_token(&config)?;
@@ -157,7 +162,14 @@ impl Server {
         let (turn, access) =
             (state::load_turn(&config)?, state::load_access_key(&config)?.or(config.hub.access.clone()));
         let hub_config = HubConfig { turn, access, ..config.hub };
-        let hub = Hub::new(hub_config, &secret, state::random_seed()?, Instant::now(), unix_secs);
+        let mut hub = Hub::new(hub_config, &secret, state::random_seed()?, Instant::now(), unix_secs);
+        let span = match config.redis {
+            Some(url) => Some(span(url, &secret).await?),
+            None => None,
+        };
+        if let Some((_, server)) = &span {
+            hub = hub.spanning(*server);
+        }
         let (phase, current_phase) = watch::channel(Phase::Serving);
         let mut origins = config.allow_origins;
         origins.extend(config.public_url.clone());
@@ -171,6 +183,7 @@ impl Server {
             proxies: config.proxies,
             origins,
             sockets: config.sockets,
+            backplane: span.is_some().then(BackplaneStatus::default),
             metrics,
             metrics_access: MetricsAccess::new(metrics_token.as_deref(), &state::random_seed()?),
             phase: current_phase,
@@ -185,6 +198,7 @@ impl Server {
             certificates,
             shared,
             phase,
+            span,
         })
     }
 
@@ -214,7 +228,7 @@ impl Server {
     ///
     /// Machines that ask how it stands are answered to the end.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, shared, phase, connections_max, drain, certificates, .. } = self;
+        let Self { listener, shared, phase, connections_max, drain, certificates, span, .. } = self;
         let shared = Arc::new(shared);
         let mut helpers = JoinSet::new();
         helpers.spawn({
@@ -224,6 +238,8 @@ impl Server {
         if let Some(certificates) = certificates {
             helpers.spawn(certificates.watch(shared.sockets.certificate_poll, Arc::clone(&shared.metrics)));
         }
+        let mut courier = JoinSet::new();
+        courier.spawn(keep_link(span, Arc::clone(&shared)));
         let mut door = Door::new(listener, Arc::clone(&shared), connections_max);
         door.open_until(shutdown).await;
         phase.send_replace(Phase::Draining);
@@ -238,6 +254,27 @@ impl Server {
         door.open_until(everyone_is_gone).await;
         phase.send_replace(Phase::Stopped);
         door.close(shared.sockets.close_grace).await;
+        // The other servers have heard by now that everyone here is away, if they can hear at all.
+        let _ = timeout(LAST_REQUESTS, courier.join_next()).await;
+    }
+}
+
+/// Where this server meets the others, and what it is called there. A Redis that is out of reach is no reason not to start.
+async fn span(url: RedisUrl, secret: &[u8]) -> Result<(RedisBackplane, ServerId), StartError> {
+    let backplane = RedisBackplane::new(url, state::secret_fingerprint(secret), LEASE);
+    let seed = state::random_seed()?;
+    let bits = seed.first_chunk().expect("a seed has 32 bytes");
+    let server = ServerId::from_random(u128::from_be_bytes(*bits));
+    match backplane.connect(&server).await {
+        Err(Unavailable::OtherSecret) => Err(StartError::OtherSecret),
+        // Said by the courier, who tries again.
+        Err(Unavailable::Unreachable(_)) | Ok(_) => Ok((backplane, server)),
+    }
+}
+
+async fn keep_link(span: Option<(RedisBackplane, ServerId)>, shared: Arc<Shared>) {
+    if let (Some((backplane, server)), Some(status)) = (span, &shared.backplane) {
+        courier::run(backplane, server, &shared.switchboard, status).await;
     }
 }
 

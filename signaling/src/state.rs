@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::access::AccessKey;
@@ -81,6 +82,13 @@ pub(crate) fn load_metrics_token(config: &ServerConfig) -> Result<Option<String>
     let text = fs::read_to_string(path).map_err(StartError::read(path))?;
     let token = text.trim().to_owned();
     if token.len() < SECRET_BYTES_MIN { Err(StartError::ShortToken { path: path.clone() }) } else { Ok(Some(token)) }
+}
+
+/// What servers know each other's secret by, and nobody learns it from.
+pub(crate) fn secret_fingerprint(secret: &[u8]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+    let tag = hmac::sign(&key, b"parlor secret fingerprint 1\0");
+    tag.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A file of this name in the state folder.

@@ -9,6 +9,7 @@ use parlor_proto::{ErrorCode, ServerMessage};
 use tokio::sync::Notify;
 
 use crate::config::SocketConfig;
+use crate::courier::{Lanes, Request};
 use crate::hub::{Census, CloseKind, Comeback, ConnId, Hub, Output, error_message};
 use crate::metrics::Metrics;
 use crate::outbox::{AllOutboxes, Item, Outbox, Overflow};
@@ -34,6 +35,8 @@ struct State {
     all: Arc<AllOutboxes>,
     all_bytes_max: usize,
     metrics: Arc<Metrics>,
+    /// To the other servers, while they can be reached.
+    lanes: Option<Lanes>,
     opened: u64,
     stopped: bool,
 }
@@ -47,6 +50,7 @@ impl Switchboard {
             all: Arc::clone(&all),
             all_bytes_max: config.outboxes_bytes_max,
             metrics: Arc::clone(&metrics),
+            lanes: None,
             opened: 0,
             stopped: false,
         };
@@ -109,6 +113,30 @@ impl Switchboard {
             let spread = COMEBACK_INTERVAL.saturating_mul(count).min(spread_max);
             hub.shut_down(Some(Comeback { first: COMEBACK_FIRST, spread }));
         });
+        // What they hold is still carried out; then they end.
+        self.state().lanes = None;
+    }
+
+    /// Whether the server stops.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.state().stopped
+    }
+
+    /// The other servers can be reached, through these.
+    pub(crate) fn reached(&self, lanes: Lanes) {
+        let mut state = self.state();
+        if state.stopped {
+            return;
+        }
+        state.lanes = Some(lanes);
+        drop(state);
+        self.input(Hub::handle_reached);
+    }
+
+    /// They cannot be reached any more.
+    pub(crate) fn lost(&self) {
+        self.state().lanes = None;
+        self.input(Hub::handle_lost);
     }
 
     /// What there is, counted.
@@ -139,7 +167,7 @@ impl Switchboard {
         }
     }
 
-    fn input(&self, input: impl FnOnce(&mut Hub, Instant)) {
+    pub(crate) fn input(&self, input: impl FnOnce(&mut Hub, Instant)) {
         let mut state = self.state();
         let before = state.hub.poll_timeout();
         input(&mut state.hub, Instant::now());
@@ -165,6 +193,9 @@ impl State {
                         outbox.close(Item::Close { code, reason });
                     }
                 }
+                Output::Claim { number, claim } => self.post(Request::Claim { number, claim }),
+                Output::State(statement) => self.post(Request::State(statement)),
+                Output::Forward(forward) => self.post(Request::Forward(forward)),
             }
         }
     }
@@ -192,6 +223,19 @@ impl State {
     fn fullest(&self) -> Option<ConnId> {
         let (bytes, conn) = self.outboxes.iter().map(|(conn, outbox)| (outbox.bytes(), *conn)).max()?;
         (bytes > 0).then_some(conn)
+    }
+
+    /// What finds no place in its lane is not waited for. A statement comes again by itself.
+    fn post(&mut self, request: Request) {
+        let refused = match &self.lanes {
+            Some(lanes) => lanes.post(request).err(),
+            None => Some(request),
+        };
+        match refused {
+            Some(Request::Claim { number, .. }) => self.hub.handle_unclaimed(number, Instant::now()),
+            Some(Request::Forward(forward)) => self.hub.handle_undelivered(*forward, Instant::now()),
+            Some(Request::State(_)) | None => {}
+        }
     }
 
     fn close_slow(&mut self, conn: ConnId) {

@@ -179,6 +179,9 @@ mod tests {
             invited_until: membership.invited_until,
             vouched: None,
             knows_password: false,
+            order: 0,
+            seated_alone: false,
+            seated_at_ms: 0,
         };
         key.seal(&membership.room, &member, membership.policy.as_ref().unwrap(), expires_at)
     }

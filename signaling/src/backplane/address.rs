@@ -123,9 +123,9 @@ mod tests {
             ("redis://redis.example.org", "redis.example.org:6379"),
             ("rediss://ana:secret@redis.example.org:7000/3", "redis.example.org:7000"),
             ("redis+unix:///run/redis.sock", "/run/redis.sock"),
-            (" redis://[::1]:7000 ", "[::1]:7000"),
+            (" redis://[::1]:7000 ", "::1:7000"),
             ("redis-sentinel://a,b:7000/2#calls", "calls of the sentinels a:26379, b:7000"),
-            ("rediss-sentinel://:secret@a:1,[::1]#calls", "calls of the sentinels a:1, [::1]:26379"),
+            ("rediss-sentinel://:secret@a:1,[::1]#calls", "calls of the sentinels a:1, ::1:26379"),
         ] {
             assert_eq!(read(text).as_deref(), Ok(shown), "{text}");
         }

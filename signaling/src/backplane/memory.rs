@@ -70,10 +70,10 @@ impl Backplane for MemoryBackplane {
         let (sender, receiver) = mpsc::channel(EVENTS_MAX);
         state.connected += 1;
         let number = state.connected;
-        state.servers.insert(server.clone(), (number, sender));
+        state.servers.insert(*server, (number, sender));
         let events =
             stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|event| (event, receiver)) });
-        Ok((MemoryLink { shared: Arc::clone(&self.shared), server: server.clone(), number }, Box::pin(events)))
+        Ok((MemoryLink { shared: Arc::clone(&self.shared), server: *server, number }, Box::pin(events)))
     }
 }
 

@@ -89,7 +89,7 @@ impl Backplane for RedisBackplane {
     type Link = RedisLink;
 
     async fn connect(&self, server: &ServerId) -> Result<(RedisLink, Events), Unavailable> {
-        let channel = format!("parlor:server:{}", server.as_str());
+        let channel = channel(*server);
         let client = within(CONNECT_TIMEOUT, self.url.client()).await?;
         let mut pubsub = within(CONNECT_TIMEOUT, client.get_async_pubsub()).await?;
         within(ANSWER_TIMEOUT, pubsub.subscribe(&channel)).await?;
@@ -99,6 +99,10 @@ impl Backplane for RedisBackplane {
         let link = RedisLink { commands, channel, lease_ms, scripts: Arc::clone(&self.scripts) };
         Ok((link, Box::pin(events)))
     }
+}
+
+fn channel(server: ServerId) -> String {
+    format!("parlor:server:{server}")
 }
 
 async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, RedisError>>) -> Result<T, Unavailable> {
@@ -138,8 +142,7 @@ impl Link for RedisLink {
     async fn forward(&self, forwards: &[Forward]) -> Result<Vec<bool>, Unavailable> {
         let mut calls = pipe();
         for forward in forwards {
-            let channel = format!("parlor:server:{}", forward.server.as_str());
-            calls.publish(channel, text(&Event::Forwarded(forward.clone()))?);
+            calls.publish(channel(forward.server), text(&Event::Forwarded(forward.clone()))?);
         }
         let heard: Vec<u64> = calls.query_async(&mut self.commands.clone()).await?;
         Ok(heard.into_iter().map(|servers| servers > 0).collect())

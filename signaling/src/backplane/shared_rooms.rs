@@ -151,7 +151,8 @@ impl SharedRoom {
             change.made |= held.is_none_or(|held| held.member != member);
             self.put(member, until_ms);
         }
-        let stated: BTreeSet<_> = statement.members.iter().map(|member| &member.peer_id).collect();
+        let stated: BTreeSet<_> =
+            statement.members.iter().map(|member| &member.peer_id).chain(&statement.claiming).collect();
         let before = self.members.len();
         self.members.retain(|peer_id, held| held.member.server != statement.server || stated.contains(peer_id));
         change.made |= self.members.len() != before;
@@ -177,7 +178,7 @@ impl SharedRoom {
     }
 
     fn servers(&self) -> BTreeSet<ServerId> {
-        self.members.values().map(|held| held.member.server.clone()).collect()
+        self.members.values().map(|held| held.member.server).collect()
     }
 
     fn told(&self, id: &RoomId, left: Vec<PeerId>) -> RoomState {
@@ -201,8 +202,13 @@ fn moved(held: &SharedMember, claim: &SharedMember) -> SharedMember {
 
 /// Whether somebody whom another server holds stays there although this one states them.
 fn stands_against(held: &Held, stated: &SharedMember, now_ms: u64) -> bool {
-    let is_elsewhere = held.member.server != stated.server && held.until_ms > now_ms;
-    let is_reached_here = held.member.away && !stated.away;
-    let is_later_here = stated.order == 0 && stated.seated_at_ms > held.member.seated_at_ms;
-    is_elsewhere && !is_reached_here && !is_later_here
+    held.member.server != stated.server && held.until_ms > now_ms && !takes_over(stated, &held.member)
+}
+
+/// Whether somebody whom a server states is taken from the one that has them: they can be reached there and not here, or came
+/// there later, out of everyone's reach. A claim does so in any case.
+pub(crate) fn takes_over(stated: &SharedMember, held: &SharedMember) -> bool {
+    let is_reached = held.away && !stated.away;
+    let is_later = stated.order == 0 && stated.seated_at_ms > held.seated_at_ms;
+    is_reached || is_later
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, ValueEnum, value_parser};
 use ipnet::IpNet;
 use parlor_proto::IceServer;
+use parlor_signaling::backplane::{InvalidRedisUrl, RedisUrl};
 use parlor_signaling::{
     DEFAULT_ICE_SERVER, DrainConfig, ForwardedHeader, HubConfig, Origin, Secret, ServerConfig, SocketConfig, Tls,
     TrustedProxies, TurnConfig, TurnFile, default_state_dir, parse_ice_server, parse_turn_url,
@@ -61,6 +62,11 @@ struct Listen {
     /// The secret that lets people resume after a restart; made if missing [default: `secret` in the state folder]
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
+
+    /// The Redis where this server meets others, so that a room spans all of them: redis://HOST:6379, rediss://… for TLS,
+    /// redis-sentinel://HOST:26379,HOST:26379#MASTER. All need the same `secret_file`
+    #[arg(long, value_name = "URL", value_parser = redis_url)]
+    redis: Option<RedisUrl>,
 }
 
 #[derive(Debug, Args)]
@@ -236,6 +242,10 @@ fn network(text: &str) -> Result<IpNet, String> {
     address.or_else(|_| text.trim().parse()).map_err(|_| "it must look like 10.0.0.1 or 10.0.0.0/8".to_owned())
 }
 
+fn redis_url(text: &str) -> Result<RedisUrl, String> {
+    text.parse().map_err(|error: InvalidRedisUrl| error.to_string())
+}
+
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("it must be at least 1".to_owned()),
@@ -301,6 +311,7 @@ impl Settings {
             secret: listen.secret_file.map_or(Secret::StateDir, Secret::File),
             state_dir: listen.state_dir.or_else(default_state_dir),
             connections_max: limits.max_connections,
+            redis: listen.redis,
             connections_per_address: limits.connections_per_address,
             public_url: listen.public_url,
             proxies: TrustedProxies {

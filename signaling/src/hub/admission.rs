@@ -140,6 +140,17 @@ impl Policy {
         self.changed(closes, now);
     }
 
+    /// Two changes of `base`, made out of each other's sight, become one: of what both have changed the later holds, and nobody
+    /// who was removed comes back by it.
+    pub(crate) fn merge(&mut self, base: Option<&Self>, other: &Self, now: Stamp) {
+        let is_later = other.revision > self.revision;
+        self.locked = merged(base.map(|base| &base.locked), &self.locked, &other.locked, is_later);
+        self.password = merged(base.map(|base| &base.password), &self.password, &other.password, is_later);
+        self.closed = self.closed.max(other.closed);
+        self.removed.merge(&other.removed);
+        self.changed(self.removed.0.len() > REMOVED_SEALED_MAX, now);
+    }
+
     /// Somebody does not come in again.
     pub(crate) fn remove(&mut self, peer_id: &PeerId, now: Stamp) {
         self.removed.add(peer_id);
@@ -170,12 +181,39 @@ impl Removed {
         &self.0[self.0.len().saturating_sub(REMOVED_SEALED_MAX)..]
     }
 
+    /// All marks, the latest last.
+    pub(crate) fn marks(&self) -> &[Mark] {
+        &self.0
+    }
+
     fn add(&mut self, peer_id: &PeerId) {
+        self.push(mark(peer_id));
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for mark in &other.0 {
+            if !self.0.contains(mark) {
+                self.push(*mark);
+            }
+        }
+    }
+
+    fn push(&mut self, mark: Mark) {
         if self.0.len() >= REMOVED_MAX {
             self.0.remove(0);
         }
-        self.0.push(mark(peer_id));
+        self.0.push(mark);
     }
+}
+
+/// The one that differs from `base`; where both do, the later one.
+fn merged<T: PartialEq + Clone>(base: Option<&T>, mine: &T, theirs: &T, is_theirs_later: bool) -> T {
+    let is_theirs = match base {
+        Some(base) if base == theirs => false,
+        Some(base) if base == mine => true,
+        Some(_) | None => is_theirs_later,
+    };
+    if is_theirs { theirs.clone() } else { mine.clone() }
 }
 
 fn mark(peer_id: &PeerId) -> Mark {

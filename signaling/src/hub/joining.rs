@@ -9,6 +9,7 @@ use super::guesses::Guesses;
 use super::refusal::Refusal;
 use super::{ConnId, ConnectionState, Hub, Seat};
 use crate::access::Invitation;
+use crate::backplane::SharedMember;
 use crate::room::{Member, Origin, Presence, Room};
 use crate::token::Membership;
 
@@ -26,43 +27,89 @@ pub(super) struct JoinRequest {
 }
 
 /// Somebody at the door, and what they have shown so far.
-struct Comer {
-    room: RoomId,
-    name: DisplayName,
+pub(super) struct Comer {
+    pub(super) room: RoomId,
+    pub(super) name: DisplayName,
+    /// Who they are, or are to be.
+    pub(super) peer_id: PeerId,
     /// An earlier membership in a room of this name.
-    membership: Option<Membership>,
+    pub(super) membership: Option<Membership>,
     /// What the server asks for where it asks for access tokens.
     invitation: Option<Invitation>,
-    /// Who they are, by the one or the other.
-    peer_id: Option<PeerId>,
-    knows_password: bool,
+    /// Whether the one or the other proves who they are.
+    is_proven: bool,
+    /// What they say is the room's password.
+    pub(super) password: Option<String>,
+    pub(super) knows_password: bool,
+    /// How the meeting place of the servers has let them in.
+    pub(super) record: Option<SharedMember>,
 }
 
 impl Hub {
     pub(super) fn join(&mut self, conn: ConnId, request: JoinRequest, now: Instant) -> Result<(), Refusal> {
-        let outcome = self.admit_to_room(conn, request, now);
-        let counts = &mut self.join_counts;
-        let count = match &outcome {
-            Ok(seat) if seat.resumed => &mut counts.resumed,
-            Ok(_) => &mut counts.new,
-            Err(refusal) => counts.refused.entry(refusal.code).or_default(),
-        };
-        *count += 1;
-        let seat = outcome?;
-        self.send_joined(conn, &seat, now);
+        let outcome = self.identify(request, now).and_then(|comer| match self.is_reached() {
+            true => self.claim_place(conn, comer, now),
+            false => self.come_in(conn, comer, now),
+        });
+        if let Err(refusal) = &outcome {
+            self.count_refused(refusal);
+        }
+        outcome
+    }
+
+    fn count_refused(&mut self, refusal: &Refusal) {
+        *self.join_counts.refused.entry(refusal.code).or_default() += 1;
+    }
+
+    /// Answers a join that was not answered at once.
+    pub(super) fn refuse_join(&mut self, conn: ConnId, refusal: Refusal, now: Instant) {
+        self.count_refused(&refusal);
+        self.answer(conn, refusal, now);
+    }
+
+    /// Lets somebody in by what this server knows.
+    pub(super) fn come_in(&mut self, conn: ConnId, mut comer: Comer, now: Instant) -> Result<(), Refusal> {
+        self.learn_policy(&comer, now);
+        comer.knows_password = self.admit(conn, &comer, now)?;
+        if !self.is_member(&comer.room, &comer.peer_id) {
+            if comer.membership.is_none() {
+                self.take_join(conn, now)?;
+            }
+            self.check_place(&comer.room)?;
+        }
+        self.seat(conn, comer, now);
         Ok(())
     }
 
-    fn admit_to_room(&mut self, conn: ConnId, request: JoinRequest, now: Instant) -> Result<Seat, Refusal> {
-        let mut comer = self.identify(&request, now)?;
-        self.learn_policy(&comer, now);
-        comer.knows_password = self.admit(conn, &comer, request.password.as_deref(), now)?;
-        let seat = match comer.peer_id.clone() {
-            Some(peer_id) if self.is_member(&comer.room, &peer_id) => self.restore(conn, comer, peer_id, now),
-            _ => self.enter(conn, comer, now)?,
+    /// Whether there is a place for one more here.
+    fn check_place(&self, room: &RoomId) -> Result<(), Refusal> {
+        let capacity = self.config.room_capacity;
+        match self.rooms.get(room) {
+            Some(room) if room.len() >= usize::try_from(capacity).unwrap_or(usize::MAX) => {
+                Err(Refusal::room_full(capacity))
+            }
+            None if self.rooms.len() >= self.config.rooms_max => Err(ErrorCode::TooManyRooms.into()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Gives somebody who was let in their place, and tells everyone.
+    pub(super) fn seat(&mut self, conn: ConnId, comer: Comer, now: Instant) {
+        let seat = if self.is_member(&comer.room, &comer.peer_id) {
+            self.restore(conn, comer, now)
+        } else {
+            self.enter(conn, comer, now)
         };
+        self.mark(&seat.room, now);
+        let counts = &mut self.join_counts;
+        *(if seat.resumed { &mut counts.resumed } else { &mut counts.new }) += 1;
         self.set_state(conn, ConnectionState::Joined(seat.clone()), now);
-        Ok(seat)
+        self.send_joined(conn, &seat, now);
+    }
+
+    /// The same room again, before the first answer: that one is on its way.
+    pub(super) fn join_while_joining(&self, joining: &RoomId, room: &str) -> Result<(), Refusal> {
+        if parse_room(room)? == *joining { Ok(()) } else { Err(ErrorCode::AlreadyJoined.into()) }
     }
 
     /// The same room again gives the same answer, with a fresh token.
@@ -75,7 +122,7 @@ impl Hub {
     }
 
     /// Finds out who it is, by a resume token or by an access token.
-    fn identify(&self, request: &JoinRequest, now: Instant) -> Result<Comer, Refusal> {
+    fn identify(&mut self, request: JoinRequest, now: Instant) -> Result<Comer, Refusal> {
         let room = parse_room(&request.room)?;
         let membership = request.resume.as_ref().and_then(|token| self.tokens.open(token, self.unix_secs(now)));
         let mut membership = membership.filter(|membership| membership.room == room);
@@ -89,7 +136,20 @@ impl Hub {
                 Refusal::saying(ErrorCode::InvalidName, format!("Please choose another name: {error}."))
             })?,
         };
-        Ok(Comer { room, name, membership, invitation, peer_id, knows_password: false })
+        let is_proven = peer_id.is_some();
+        let peer_id = peer_id.unwrap_or_else(|| self.new_peer_id(&room));
+        let JoinRequest { password, .. } = request;
+        Ok(Comer {
+            room,
+            name,
+            peer_id,
+            membership,
+            invitation,
+            is_proven,
+            password,
+            knows_password: false,
+            record: None,
+        })
     }
 
     /// Where the server asks for access tokens, the comer's; none is needed by who resumes what began with one.
@@ -112,16 +172,16 @@ impl Hub {
     }
 
     /// Decides whether they may come in; says whether they gave the password.
-    fn admit(&mut self, conn: ConnId, comer: &Comer, password: Option<&str>, now: Instant) -> Result<bool, Refusal> {
+    pub(super) fn admit(&mut self, conn: ConnId, comer: &Comer, now: Instant) -> Result<bool, Refusal> {
         let Some(room) = self.rooms.get(&comer.room) else { return Ok(false) };
-        let peer_id = comer.peer_id.as_ref();
+        let peer_id = comer.is_proven.then_some(&comer.peer_id);
         let is_member = peer_id.is_some_and(|peer_id| room.get(peer_id).is_some());
         let vouched = comer.membership.as_ref().and_then(|membership| room.policy.vouched(membership.policy.as_ref()));
         match room.policy.judge(&Candidate { peer_id, is_member, vouched }) {
             Verdict::Enter => Ok(false),
             Verdict::Refuse(code) => Err(code.into()),
             Verdict::Ask(_) => {
-                let password = password.ok_or(ErrorCode::PasswordRequired)?;
+                let password = comer.password.as_deref().ok_or(ErrorCode::PasswordRequired)?;
                 self.check_password(conn, &comer.room, password, now).map(|()| true)
             }
         }
@@ -142,7 +202,7 @@ impl Hub {
 
     /// Takes over what the comer's token knows of the room and this server does not: after a restart, or after a time in
     /// which nobody could reach it. Whoever is there, and would not have been admitted, is sent away.
-    fn learn_policy(&mut self, comer: &Comer, now: Instant) {
+    pub(super) fn learn_policy(&mut self, comer: &Comer, now: Instant) {
         let Some(membership) = &comer.membership else { return };
         let Some(policy) = &membership.policy else { return };
         self.latest_stamp = self.latest_stamp.max(policy.revision).max(policy.founded);
@@ -153,10 +213,14 @@ impl Hub {
         let earlier = std::mem::replace(&mut room.policy, policy.clone());
         room.origin = match room.origin {
             Origin::Founded(at) | Origin::Restored(at) => Origin::Restored(at),
+            Origin::Shared => Origin::Shared,
         };
         let stands = |member: &Member| policy.stands(&earlier, &member.peer_id, member.vouched, member.knows_password);
-        let strangers: Vec<PeerId> =
-            room.members().filter(|member| !stands(member)).map(|member| member.peer_id.clone()).collect();
+        let strangers: Vec<PeerId> = room
+            .members()
+            .filter(|member| member.is_local() && !stands(member))
+            .map(|member| member.peer_id.clone())
+            .collect();
         for member in room.members_mut() {
             // By invitation, one moderates by what the invitation says; otherwise by what was said last.
             member.moderates &= member.invited_until.is_some();
@@ -171,7 +235,7 @@ impl Hub {
 
     /// Counts somebody new against the address they come from. This machine's own is left alone: whoever is on it can do
     /// worse, and a proxy on it that was not named must not make everybody one.
-    fn take_join(&mut self, conn: ConnId, now: Instant) -> Result<(), Refusal> {
+    pub(super) fn take_join(&mut self, conn: ConnId, now: Instant) -> Result<(), Refusal> {
         let Some(address) = self.connections.get(&conn).map(|connection| connection.address) else { return Ok(()) };
         if address.to_canonical().is_loopback() {
             return Ok(());
@@ -181,26 +245,16 @@ impl Hub {
     }
 
     /// A membership that is not there begins: a new person, or one whose place a restart or time has taken.
-    fn enter(&mut self, conn: ConnId, comer: Comer, now: Instant) -> Result<Seat, Refusal> {
-        if comer.membership.is_none() {
-            self.take_join(conn, now)?;
+    fn enter(&mut self, conn: ConnId, comer: Comer, now: Instant) -> Seat {
+        if !self.rooms.contains_key(&comer.room) {
+            let policy = self.founding_policy(&comer, now);
+            self.open_room(&comer, policy, now);
         }
-        let capacity = self.config.room_capacity;
-        match self.rooms.get(&comer.room) {
-            Some(room) if room.len() >= usize::try_from(capacity).unwrap_or(usize::MAX) => {
-                return Err(Refusal::room_full(capacity));
-            }
-            None if self.rooms.len() >= self.config.rooms_max => return Err(ErrorCode::TooManyRooms.into()),
-            Some(_) => {}
-            None => self.open_room(&comer, now),
-        }
-        let resumed = comer.membership.is_some();
-        let peer_id = match &comer.peer_id {
-            Some(peer_id) => peer_id.clone(),
-            None => self.new_peer_id(&comer.room),
-        };
         let (moderates, invited_until) = self.invited_to(&comer);
-        let Some(room) = self.rooms.get_mut(&comer.room) else { return Err(ErrorCode::Internal.into()) };
+        let (resumed, peer_id) = (comer.membership.is_some(), comer.peer_id);
+        let seat = Seat { room: comer.room, peer_id: peer_id.clone(), resumed };
+        let seated_at_ms = self.unix_ms(now);
+        let Some(room) = self.rooms.get_mut(&seat.room) else { return seat };
         let membership = comer.membership.as_ref();
         let vouched = membership.and_then(|membership| room.policy.vouched(membership.policy.as_ref()));
         let member = Member {
@@ -211,13 +265,25 @@ impl Hub {
             invited_until,
             vouched,
             knows_password: comer.knows_password,
+            order: comer.record.as_ref().map_or(0, |record| record.order),
+            seated_alone: comer.record.is_none(),
+            seated_at_ms,
         };
         let news = ServerMessage::PeerJoined { peer: member.info() };
         room.add(member);
+        if comer.record.is_some() {
+            room.sort();
+        }
         let others = room.reachable_others(&peer_id);
         self.send_all(others, &news);
-        self.claim_moderation(&comer.room, &peer_id, membership);
-        Ok(Seat { room: comer.room, peer_id, resumed })
+        self.claim_moderation(&seat.room, &peer_id, membership);
+        seat
+    }
+
+    /// What holds in a room that the comer finds empty: what their token says of it, or nothing yet.
+    pub(super) fn founding_policy(&mut self, comer: &Comer, now: Instant) -> Policy {
+        let known = comer.membership.as_ref().and_then(|membership| membership.policy.clone());
+        known.unwrap_or_else(|| Policy::founded(self.stamp(now)))
     }
 
     /// Whether they moderate, and until when they may resume, by their invitation.
@@ -228,18 +294,14 @@ impl Hub {
             (None, Some(membership)) if self.config.access.is_some() => {
                 (membership.moderates, membership.invited_until)
             }
-            (None, _) => (false, None),
+            (None, _) => comer.record.as_ref().map_or((false, None), |record| (record.moderates, record.invited_until)),
         }
     }
 
     /// A room begins, or comes back as the comer's token has it.
-    fn open_room(&mut self, comer: &Comer, now: Instant) {
-        let known = comer.membership.as_ref().and_then(|membership| membership.policy.clone());
-        let (policy, origin) = match known {
-            Some(policy) => (policy, Origin::Restored(now)),
-            None => (Policy::founded(self.stamp(now)), Origin::Founded(now)),
-        };
-        let is_restored = matches!(origin, Origin::Restored(_));
+    pub(super) fn open_room(&mut self, comer: &Comer, policy: Policy, now: Instant) {
+        let is_restored = comer.membership.as_ref().is_some_and(|membership| membership.policy.is_some());
+        let origin = if is_restored { Origin::Restored(now) } else { Origin::Founded(now) };
         let guesses = Guesses::of_room(&self.config.guesses, now);
         self.rooms.insert(comer.room.clone(), Room::new(policy, origin, guesses));
         if is_restored && comer.membership.as_ref().is_some_and(|membership| !membership.moderates) {
@@ -247,32 +309,42 @@ impl Hub {
         }
     }
 
-    /// A membership that is still there changes its connection.
+    /// A membership that is still there changes its connection, or its server.
     ///
     /// Who was away comes back under the name of this join. Whose old socket was still open keeps the name the others
     /// know, since they are told nothing.
-    fn restore(&mut self, conn: ConnId, comer: Comer, peer_id: PeerId, now: Instant) -> Seat {
+    fn restore(&mut self, conn: ConnId, comer: Comer, now: Instant) -> Seat {
         let invited_to = comer.invitation.as_ref().map(|_| self.invited_to(&comer));
-        let seat = Seat { room: comer.room, peer_id, resumed: true };
-        let Some(member) = self.rooms.get_mut(&seat.room).and_then(|room| room.get_mut(&seat.peer_id)) else {
-            return seat;
-        };
+        let seat = Seat { room: comer.room, peer_id: comer.peer_id, resumed: true };
+        let seated_at_ms = self.unix_ms(now);
+        let Some(room) = self.rooms.get_mut(&seat.room) else { return seat };
+        let membership = comer.membership.as_ref();
+        let vouched = membership.and_then(|membership| room.policy.vouched(membership.policy.as_ref()));
+        let Some(member) = room.get_mut(&seat.peer_id) else { return seat };
+        (member.seated_at_ms, member.vouched) = (seated_at_ms, vouched.max(member.vouched));
+        member.order = comer.record.as_ref().map_or(member.order, |record| record.order);
+        member.seated_alone = comer.record.is_none();
         if let Some((moderates, invited_until)) = invited_to {
             (member.moderates, member.invited_until) = (moderates, invited_until);
         }
-        match std::mem::replace(&mut member.presence, Presence::Here(conn)) {
+        let was_away = member.is_away();
+        let before = std::mem::replace(&mut member.presence, Presence::Here(conn));
+        if was_away {
+            member.name = comer.name;
+            let news = ServerMessage::PeerBack { peer: member.info() };
+            self.send_others(&seat.room, &seat.peer_id, &news);
+        }
+        match before {
             Presence::Here(old) => {
                 self.set_state(old, ConnectionState::Greeted, now);
                 self.answer(old, ErrorCode::Replaced.into(), now);
             }
             Presence::Away { until } => {
-                member.name = comer.name;
-                let news = ServerMessage::PeerBack { peer: member.info() };
                 self.away.remove(&(until, seat.room.clone(), seat.peer_id.clone()));
-                self.send_others(&seat.room, &seat.peer_id, &news);
             }
+            Presence::Elsewhere { .. } => {}
         }
-        self.claim_moderation(&seat.room, &seat.peer_id, comer.membership.as_ref());
+        self.claim_moderation(&seat.room, &seat.peer_id, membership);
         seat
     }
 }
@@ -283,6 +355,7 @@ fn is_taken_back(room: &Room, policy: &Policy, now: Instant) -> bool {
     let (at, is_truer) = match room.origin {
         Origin::Founded(at) => (at, policy.founded != room.policy.founded),
         Origin::Restored(at) => (at, policy.founded > room.policy.founded),
+        Origin::Shared => return false,
     };
     is_truer && now.saturating_duration_since(at) < TAKEN_BACK_FOR
 }

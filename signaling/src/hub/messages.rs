@@ -11,7 +11,7 @@ use super::joining::JoinRequest;
 use super::length::encoded_bytes_max;
 use super::refusal::Refusal;
 use super::{ConnId, ConnectionState, Hub, HubConfig, Seat};
-use crate::room::Member;
+use crate::room::{Member, Presence};
 
 impl Hub {
     pub(super) fn handle_decoded(
@@ -27,8 +27,16 @@ impl Hub {
             (ConnectionState::Greeted, ClientMessage::Join { room, name, resume, access, password }) => {
                 self.join(conn, JoinRequest { room, name, resume, access, password }, now)
             }
+            (ConnectionState::Joining { room, .. }, ClientMessage::Join { room: other, .. }) => {
+                self.join_while_joining(&room, &other)
+            }
+            (ConnectionState::Joining { number, .. }, ClientMessage::Leave) => {
+                self.forget_claim(number);
+                self.set_state(conn, ConnectionState::Greeted, now);
+                Ok(())
+            }
             (
-                ConnectionState::Greeted,
+                ConnectionState::Greeted | ConnectionState::Joining { .. },
                 ClientMessage::Signal { .. }
                 | ClientMessage::SetLock { .. }
                 | ClientMessage::SetPassword { .. }
@@ -73,15 +81,19 @@ impl Hub {
         if to == seat.peer_id {
             return Err(ErrorCode::SelfSignal.into());
         }
-        let addressee = self.rooms.get(&seat.room).and_then(|room| room.get(&to)).and_then(Member::connection);
-        let Some(conn) = addressee else { return Err(Refusal::unknown_peer(to)) };
+        let addressee = self.rooms.get(&seat.room).and_then(|room| room.get(&to)).filter(|member| !member.is_away());
+        let Some(presence) = addressee.map(|member| member.presence) else { return Err(Refusal::unknown_peer(to)) };
         let is_long = encoded_bytes_max(&signal) > MESSAGE_BYTES_MAX;
         let message = ServerMessage::Signal { from: seat.peer_id.clone(), connection, signal };
         // Written anew, a message can be longer than it came; too long, it would cost the addressee its connection.
         if is_long && message.encode().len() > MESSAGE_BYTES_MAX {
             return Err(ErrorCode::MessageTooLarge.into());
         }
-        self.send(conn, message);
+        match presence {
+            Presence::Here(conn) => self.send(conn, message),
+            Presence::Elsewhere { server, .. } => return self.forward(server, seat, to, message),
+            Presence::Away { .. } => {}
+        }
         Ok(())
     }
 

@@ -72,6 +72,8 @@ impl Hub {
             Some(Presence::Away { until }) => {
                 self.away.remove(&(until, room_id.clone(), peer_id.clone()));
             }
+            // Their server does the same when it hears of it.
+            Some(Presence::Elsewhere { .. }) => {}
             None => return,
         }
         self.remove_member(room_id, peer_id, LeaveReason::Removed, now);
@@ -79,6 +81,7 @@ impl Hub {
 
     /// Tells everyone in a room what holds there now, each with a token that says so too.
     pub(super) fn tell_policy(&mut self, room_id: &RoomId, now: Instant) {
+        self.mark(room_id, now);
         let Some(room) = self.rooms.get(room_id) else { return };
         let news: Vec<_> = room
             .members()
@@ -148,7 +151,10 @@ impl Hub {
     /// Where nobody moderates, whoever is longest in the room does from now on.
     pub(super) fn settle_moderation(&mut self, room_id: &RoomId, now: Instant) {
         let is_settled = |room: &Room| room.has_moderator() || room.moderator_awaited_until.is_some();
-        if self.config.access.is_some() || self.rooms.get(room_id).is_none_or(is_settled) {
+        let Some(room) = self.rooms.get(room_id) else { return };
+        // Every server comes to the same one, and the one that they are at says so.
+        let is_ours = room.members().next().is_some_and(Member::is_local);
+        if self.config.access.is_some() || is_settled(room) || !is_ours {
             return;
         }
         let stamp = self.stamp(now);

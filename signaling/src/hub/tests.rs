@@ -605,6 +605,7 @@ impl Net {
                     assert!(reason.len() <= 123);
                     self.closed.push((conn, code));
                 }
+                Output::Claim { .. } | Output::State(_) | Output::Forward(_) => panic!("a hub alone says {output:?}"),
             }
         }
     }

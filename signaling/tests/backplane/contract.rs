@@ -70,7 +70,7 @@ impl<L: Link> Server<L> {
 
     async fn claim_with(&self, peer: u128, change: impl FnOnce(&mut Claim)) -> Claimed {
         let mut claim = claim(0, peer);
-        claim.member.server = self.id.clone();
+        claim.member.server = self.id;
         claim.judged = Some("1".to_owned());
         change(&mut claim);
         self.link.claim(&claim).await.unwrap()
@@ -83,9 +83,10 @@ impl<L: Link> Server<L> {
     async fn state(&self, members: &[SharedMember], change: impl FnOnce(&mut Statement)) -> Option<RoomState> {
         let mut statement = Statement {
             room: room(),
-            server: self.id.clone(),
+            server: self.id,
             known: 0,
             members: members.to_vec(),
+            claiming: Vec::new(),
             left: Vec::new(),
             policy: None,
             base: None,
@@ -114,7 +115,7 @@ impl<L: Link> Server<L> {
     }
 
     fn member(&self, peer: u128) -> SharedMember {
-        SharedMember { server: self.id.clone(), ..claim(0, peer).member }
+        SharedMember { server: self.id, ..claim(0, peer).member }
     }
 }
 
@@ -213,7 +214,7 @@ async fn who_comes_in_on_another_server_moves_there_with_place_and_name(backplan
     let renamed = |claim: &mut Claim| claim.member.name = "Another".parse().unwrap();
     let state = admitted(b.claim_with(1, renamed).await);
     // Others are told nothing of who was here all the time, not even a name.
-    let moved = SharedMember { server: b.id.clone(), ..chief.clone() };
+    let moved = SharedMember { server: b.id, ..chief.clone() };
     assert_eq!(state.members[0], moved);
     assert_eq!(a.hears().await, state);
     // Out of date, and not taken back for it.
@@ -246,6 +247,8 @@ async fn a_part_replaces_the_earlier_one_and_says_who_left(backplane: impl Backp
     let heard = b.hears().await;
     assert_eq!((peers(&heard), &heard.left), (ids(&[2, 3]).iter().collect(), &ids(&[1])));
     assert!(heard.members[0].away);
+    a.state(&[], |statement| statement.claiming = ids(&[2, 5])).await;
+    b.hears_nothing().await;
     a.state(&[], |_| {}).await;
     let heard = b.hears().await;
     assert_eq!((peers(&heard), &heard.left[..]), (ids(&[3]).iter().collect(), &[][..]));
@@ -365,5 +368,5 @@ async fn a_server_hears_itself(backplane: impl Backplane) {
 
 fn forward(server: &ServerId, number: u128) -> Forward {
     let message = ServerMessage::PeerAway { peer_id: PeerId::from_random(number) };
-    Forward { server: server.clone(), room: room(), to: PeerId::from_random(9), message }
+    Forward { server: *server, room: room(), to: PeerId::from_random(9), message }
 }

@@ -5,12 +5,15 @@
 //! must be the model's; and a line of chat must reach everyone exactly once. On the way there, wrong-state calls of a
 //! transport, unexplained errors and timeouts in the past fail the run.
 //!
+//! The same with two servers that share the room: clients connect to either, and the servers lose each other now and then.
+//!
 //! `PARLOR_SEEDS=1000` runs more seeds than the 200 of every day; `PARLOR_SEED=7` runs one, with its trace.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod peer_connection;
 mod random;
+mod servers;
 mod world;
 
 use std::time::Duration;
@@ -23,18 +26,27 @@ use crate::world::{Coverage, World};
 
 #[test]
 fn every_pair_ends_with_one_live_transport_whatever_went_wrong() {
+    run_all(1, 200);
+}
+
+#[test]
+fn every_pair_does_so_too_where_the_room_spans_two_servers() {
+    run_all(2, 120);
+}
+
+fn run_all(servers: usize, seeds: u64) {
     if let Some(seed) = variable("PARLOR_SEED") {
-        run(seed, true);
+        run(seed, servers, true);
         return;
     }
-    let seeds = variable("PARLOR_SEEDS").unwrap_or(200);
+    let seeds = variable("PARLOR_SEEDS").unwrap_or(seeds);
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
     let workers: Vec<_> = (0..threads)
         .map(|worker| {
             std::thread::spawn(move || {
                 let mut all = Coverage::default();
                 for seed in (worker..seeds).step_by(usize::try_from(threads).unwrap()) {
-                    match std::panic::catch_unwind(|| run(seed, false)) {
+                    match std::panic::catch_unwind(|| run(seed, servers, false)) {
                         Ok(coverage) => add(&mut all, &coverage),
                         Err(_) => return Err(seed),
                     }
@@ -53,11 +65,12 @@ fn every_pair_ends_with_one_live_transport_whatever_went_wrong() {
     }
     if let Some(seed) = failed.iter().min() {
         eprintln!("seeds failed: {failed:?}; the trace of seed {seed}:");
-        run(*seed, true);
+        run(*seed, servers, true);
     }
     assert!(failed.is_empty(), "seeds {failed:?} failed once, and not when run again");
     println!("{seeds} seeds: {all:?}");
-    let Coverage { rollbacks, ice_restarts, transports, resumed, chats, replacements } = all;
+    let Coverage { rollbacks, ice_restarts, transports, resumed, chats, replacements, links_lost } = all;
+    assert_eq!(links_lost > 0, servers > 1, "{links_lost} links were lost");
     for (what, count) in [rollbacks, ice_restarts, transports, resumed, chats, replacements].into_iter().enumerate() {
         assert!(count > 0 || seeds < 50, "nothing of kind {what} happened");
     }
@@ -74,10 +87,11 @@ fn add(all: &mut Coverage, one: &Coverage) {
     all.resumed += one.resumed;
     all.chats += one.chats;
     all.replacements += one.replacements;
+    all.links_lost += one.links_lost;
 }
 
-fn run(seed: u64, trace: bool) -> Coverage {
-    let mut world = World::new(seed, trace);
+fn run(seed: u64, servers: usize, trace: bool) -> Coverage {
+    let mut world = World::new(seed, servers, trace);
     let people = 2 + world.dice.below(4);
     for _ in 0..people {
         let index = world.add_client();
@@ -90,7 +104,11 @@ fn run(seed: u64, trace: bool) -> Coverage {
     // Seed 0 has no faults: it says that the machinery itself works.
     if seed > 0 {
         for fault in 0..world.dice.below(25) {
-            disturb(&mut world, fault);
+            if servers > 1 && world.dice.chance(20) {
+                lose_link(&mut world);
+            } else {
+                disturb(&mut world, fault);
+            }
             let wait = if world.dice.chance(50) { world.dice.millis(0, 400) } else { world.dice.millis(400, 12_000) };
             step(&mut world, wait);
         }
@@ -143,6 +161,14 @@ fn disturb(world: &mut World, fault: usize) {
         13 => set_media(world, one, fault),
         _ => say(world, one, &format!("line {fault}")),
     }
+}
+
+/// For a moment, or longer than the others wait.
+fn lose_link(world: &mut World) {
+    let all = world.dice.chance(40);
+    let longest = if world.dice.chance(50) { 1_500 } else { 30_000 };
+    let lasts = world.dice.millis(10, longest);
+    world.lose_link(all, lasts);
 }
 
 fn force_glare(world: &mut World, one: usize, other: usize) {

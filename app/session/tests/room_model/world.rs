@@ -9,10 +9,11 @@ use parlor_session::{
     Action, Channel, Command, ConnectionEvent, ConnectionState, Credentials, EndReason, Event, OperationId,
     PeerLeftReason, Session, SessionConfig, SignalingEvent,
 };
-use parlor_signaling::{CloseKind, Comeback, ConnId, Hub, HubConfig, Output};
+use parlor_signaling::{CloseKind, Comeback, ConnId, Output};
 
 use crate::peer_connection::{Description, Operation, Outcome, PcId, PeerConnection};
 use crate::random::Dice;
+use crate::servers::{Letter, Servers};
 
 type SocketId = u64;
 
@@ -25,7 +26,9 @@ enum Job {
     ToClient { socket: SocketId, message: ServerMessage },
     ClientNotices { socket: SocketId, retry_after_ms: Option<u64> },
     HubNotices { socket: SocketId, kind: CloseKind },
-    HubStarts,
+    HubStarts { server: usize },
+    LinkUp { server: usize },
+    Arrives(Letter),
     Perform { pc: PcId, operation: OperationId, what: Operation },
     Report { pc: PcId, event: ConnectionEvent },
     Connect { pc: PcId, remote: PcId },
@@ -38,6 +41,7 @@ enum Job {
 
 struct Socket {
     client: usize,
+    server: usize,
     /// In-flight messages of a cut socket never arrive.
     cut: bool,
     client_open: bool,
@@ -66,8 +70,7 @@ pub(crate) struct World {
     jobs: BTreeMap<(Instant, u64), Job>,
     scheduled: u64,
     numbers: u64,
-    hub: Hub,
-    hub_alive: bool,
+    servers: Servers,
     secret: u64,
     sockets: BTreeMap<SocketId, Socket>,
     pub(crate) clients: Vec<Client>,
@@ -93,20 +96,20 @@ pub(crate) struct Coverage {
     pub(crate) resumed: u64,
     pub(crate) chats: u64,
     pub(crate) replacements: u64,
+    pub(crate) links_lost: u64,
 }
 
 impl World {
     #[allow(clippy::disallowed_methods)]
-    pub(crate) fn new(seed: u64, trace: bool) -> Self {
+    pub(crate) fn new(seed: u64, servers: usize, trace: bool) -> Self {
         let start = Instant::now();
-        Self {
+        let mut world = Self {
             now: start,
             dice: Dice::new(seed),
             jobs: BTreeMap::new(),
             scheduled: 0,
             numbers: 0,
-            hub: new_hub(1, 0, start, start),
-            hub_alive: true,
+            servers: Servers::new(servers, 1, start),
             secret: 1,
             sockets: BTreeMap::new(),
             clients: Vec::new(),
@@ -119,7 +122,11 @@ impl World {
             start,
             trace,
             coverage: Coverage::default(),
+        };
+        for server in 0..servers {
+            world.at(start, Job::LinkUp { server });
         }
+        world
     }
 
     fn log(&self, text: impl FnOnce() -> String) {
@@ -148,15 +155,17 @@ impl World {
             let job = self.jobs.keys().next().map(|(at, _)| *at);
             let session =
                 self.clients.iter().filter_map(|client| client.session.poll_timeout()).map(|(at, _)| at).min();
-            let hub = self.hub.poll_timeout();
+            let hub = self.servers.poll_timeout();
             let Some(next) = [job, session, hub].into_iter().flatten().min().filter(|next| *next <= end) else { break };
             self.now = self.now.max(next);
             if job == Some(next) {
                 let ((_, _), job) = self.jobs.pop_first().unwrap();
                 self.happen(job);
             } else if hub == Some(next) {
-                self.hub.handle_timeout(self.now);
-                self.drain_hub();
+                for server in 0..self.servers.all.len() {
+                    self.servers.all[server].hub.handle_timeout(self.now);
+                    self.drain_hub(server);
+                }
             } else {
                 self.time_out();
             }
@@ -187,9 +196,10 @@ impl World {
             Job::SocketOpened { socket } => self.tell_signaling(socket, SignalingEvent::Opened),
             Job::SocketRefused { socket } => self.client_notices(socket, None),
             Job::ToHub { socket, text } => {
-                if self.sockets.get(&socket).is_some_and(|socket| socket.hub_open && !socket.cut) {
-                    self.hub.handle_message(ConnId(socket), &text, self.now);
-                    self.drain_hub();
+                if let Some(state) = self.sockets.get(&socket).filter(|socket| socket.hub_open && !socket.cut) {
+                    let server = state.server;
+                    self.servers.all[server].hub.handle_message(ConnId(socket), &text, self.now);
+                    self.drain_hub(server);
                 }
             }
             Job::ToClient { socket, message } => {
@@ -200,15 +210,25 @@ impl World {
             Job::ClientNotices { socket, retry_after_ms } => self.client_notices(socket, retry_after_ms),
             Job::HubNotices { socket, kind } => {
                 if self.hub_closes(socket) {
-                    self.hub.handle_close(ConnId(socket), kind, self.now);
-                    self.drain_hub();
+                    let server = self.sockets[&socket].server;
+                    self.servers.all[server].hub.handle_close(ConnId(socket), kind, self.now);
+                    self.drain_hub(server);
                 }
             }
-            Job::HubStarts => {
-                self.log(|| "hub starts".into());
+            Job::HubStarts { server } => {
+                self.log(|| format!("hub {server} starts"));
                 let boot = self.number();
-                self.hub = new_hub(self.secret, boot, self.start, self.now);
-                self.hub_alive = true;
+                self.servers.restart(server, self.secret, boot, self.now);
+                self.link_up(server);
+            }
+            Job::LinkUp { server } => self.link_up(server),
+            Job::Arrives(letter) => {
+                let server = letter.server;
+                let wait = self.dice.millis(1, 20);
+                for (at, letter) in self.servers.arrive(letter, wait, self.now) {
+                    self.at(at, Job::Arrives(letter));
+                }
+                self.drain_hub(server);
             }
             Job::Perform { pc, operation, what } => self.perform(pc, operation, &what),
             Job::Report { pc, event } => self.report(pc, event),
@@ -298,31 +318,63 @@ impl World {
     }
 
     pub(crate) fn restart_server(&mut self, graceful: bool, new_secret: bool, down: Duration) {
-        if !self.hub_alive {
+        let server = self.any_server();
+        if !self.servers.all[server].is_alive {
             return;
         }
-        self.log(|| format!("hub stops (graceful {graceful}, new secret {new_secret}) for {down:?}"));
+        // Servers that share rooms have one secret, or none would know another's people.
+        let new_secret = new_secret && !self.servers.are_several();
+        self.log(|| format!("hub {server} stops (graceful {graceful}, new secret {new_secret}) for {down:?}"));
         if graceful {
-            self.hub
-                .shut_down(Some(Comeback { first: Duration::from_millis(100), spread: Duration::from_millis(400) }));
-            self.drain_hub();
+            let comeback = Comeback { first: Duration::from_millis(100), spread: Duration::from_millis(400) };
+            self.servers.all[server].hub.shut_down(Some(comeback));
+            self.drain_hub(server);
         }
-        self.hub_alive = false;
-        self.hub = new_hub(self.secret, 0, self.start, self.now);
+        self.servers.restart(server, self.secret, 0, self.now);
+        self.servers.all[server].is_alive = false;
         if new_secret {
             self.secret += 1;
         }
+        let is_open = |socket: &Socket| socket.hub_open && socket.server == server;
         let open: Vec<SocketId> =
-            self.sockets.iter().filter(|(_, socket)| socket.hub_open).map(|(&id, _)| id).collect();
+            self.sockets.iter().filter(|(_, socket)| is_open(socket)).map(|(&id, _)| id).collect();
         for socket in open {
             self.cut(socket);
             let wait = self.dice.millis(0, 500);
             self.after(wait, Job::ClientNotices { socket, retry_after_ms: None });
         }
-        for socket in self.sockets.values_mut() {
+        for socket in self.sockets.values_mut().filter(|socket| socket.server == server) {
             socket.hub_open = false;
         }
-        self.after(down, Job::HubStarts);
+        self.after(down, Job::HubStarts { server });
+    }
+
+    /// A server loses the others, or all do: for a moment, or for long.
+    pub(crate) fn lose_link(&mut self, all: bool, lasts: Duration) {
+        let one = self.any_server();
+        for server in (0..self.servers.all.len()).filter(|&server| all || server == one) {
+            self.log(|| format!("hub {server} loses the others for {lasts:?}"));
+            if self.servers.link_down(server, self.now) {
+                self.coverage.links_lost += 1;
+                self.after(lasts, Job::LinkUp { server });
+                self.drain_hub(server);
+            }
+        }
+    }
+
+    fn link_up(&mut self, server: usize) {
+        if !self.servers.are_several() {
+            return;
+        }
+        self.log(|| format!("hub {server} reaches the others"));
+        let number = self.number();
+        self.servers.link_up(server, number, self.now);
+        self.drain_hub(server);
+    }
+
+    /// Does not touch the dice where there is one.
+    fn any_server(&mut self) -> usize {
+        if self.servers.are_several() { self.dice.below(self.servers.all.len()) } else { 0 }
     }
 
     /// No media between two for a while.
@@ -394,13 +446,14 @@ impl World {
 
     fn socket_arrives(&mut self, id: SocketId) {
         let Some(socket) = self.sockets.get_mut(&id) else { return };
-        if socket.cut || !self.hub_alive || !self.clients[socket.client].online {
+        if socket.cut || !self.servers.all[socket.server].is_alive || !self.clients[socket.client].online {
             let wait = self.dice.millis(1, 300);
             return self.after(wait, Job::SocketRefused { socket: id });
         }
         socket.hub_open = true;
-        self.hub.handle_open(ConnId(id), Ipv4Addr::LOCALHOST.into(), self.now);
-        self.drain_hub();
+        let server = socket.server;
+        self.servers.all[server].hub.handle_open(ConnId(id), Ipv4Addr::LOCALHOST.into(), self.now);
+        self.drain_hub(server);
         let at = self.down_time(id);
         self.at(at, Job::SocketOpened { socket: id });
     }
@@ -432,8 +485,10 @@ impl World {
     fn open_socket(&mut self, index: usize) {
         self.forget_socket(index, CloseKind::Lost);
         let id = self.number();
+        let server = self.any_server();
         let socket = Socket {
             client: index,
+            server,
             cut: false,
             client_open: true,
             hub_open: false,
@@ -472,8 +527,8 @@ impl World {
         if self.dice.chance(4) { self.dice.millis(200, 2_500) } else { self.dice.millis(1, 120) }
     }
 
-    fn drain_hub(&mut self) {
-        while let Some(output) = self.hub.poll_output() {
+    fn drain_hub(&mut self, server: usize) {
+        while let Some(output) = self.servers.all[server].hub.poll_output() {
             match output {
                 Output::Send { conn: ConnId(socket), message } => {
                     if let Some(state) = self.sockets.get(&socket) {
@@ -488,6 +543,12 @@ impl World {
                     self.hub_closes(socket);
                     let at = self.down_time(socket);
                     self.at(at, Job::ClientNotices { socket, retry_after_ms: None });
+                }
+                Output::Claim { .. } | Output::State(_) | Output::Forward(_) => {
+                    let wait = self.dice.millis(1, 20);
+                    if let Some((at, letter)) = self.servers.send(server, output, wait, self.now) {
+                        self.at(at, Job::Arrives(letter));
+                    }
                 }
             }
         }
@@ -534,7 +595,7 @@ impl World {
                 self.clients[index].present = false;
             }
             Event::PeerLeft { peer_id, reason: PeerLeftReason::Timeout, .. } => {
-                let whom = self.people[&peer_id];
+                let whom = self.people.get(&peer_id).copied().unwrap_or(usize::MAX);
                 let lived = self.closed.contains(&(whom, ConnectionState::Connected));
                 assert!(!lived, "{index} dropped {whom}, whose media lived");
             }
@@ -560,7 +621,8 @@ impl World {
             Action::SendSignaling(message) => self.send_signaling(index, &message),
             Action::CreateConnection { connection, generation, peer, .. } => {
                 let id = self.number();
-                let remote = self.people.get(&peer).copied().expect("peers come from the roster");
+                // Nobody: a place was claimed, and the server that did so died before it could say so.
+                let remote = self.people.get(&peer).copied().unwrap_or(usize::MAX);
                 self.coverage.transports += 1;
                 self.pcs.insert(id, PeerConnection::new(id, (index, remote), (connection, generation)));
                 let slot = (connection.0, generation.0);
@@ -808,11 +870,4 @@ fn local_candidate(ufrag: u64) -> ConnectionEvent {
         sdp_m_line_index: Some(0),
         username_fragment: None,
     })
-}
-
-fn new_hub(secret: u64, boot: u64, start: Instant, now: Instant) -> Hub {
-    let mut seed = [0; 32];
-    seed[..8].copy_from_slice(&boot.to_le_bytes());
-    let unix = 1_700_000_000 + (now - start).as_secs();
-    Hub::new(HubConfig::default(), &secret.to_le_bytes(), seed, now, unix)
 }

@@ -22,6 +22,7 @@ for _, mine in ipairs(said.members) do
     put(mine)
   end
 end
+for _, peer_id in ipairs(said.claiming) do stated[peer_id] = true end
 for peer_id, held in pairs(room.members) do
   if held.server == said.server and not stated[peer_id] then drop(peer_id) end
 end
