@@ -360,6 +360,11 @@ impl Hub {
         self.rooms.keys()
     }
 
+    /// When a room began, and when something last changed in it.
+    pub(crate) fn stamps(&self, room: &RoomId) -> Option<(Stamp, Stamp)> {
+        self.rooms.get(room).map(|room| (room.policy.founded, room.policy.revision))
+    }
+
     /// Who is in a room, in the order they joined.
     pub fn roster(&self, room: &RoomId) -> Vec<PeerInfo> {
         self.rooms.get(room).map(|room| room.members().map(Member::info).collect()).unwrap_or_default()
