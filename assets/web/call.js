@@ -7,6 +7,7 @@
 import { Peer } from './peer.js';
 import { CHAT_CHARACTERS_MAX, characterCount } from './messages.js';
 import { SignalingClient } from './protocol.js';
+import { hasRelay, renewalDelayMs } from './relay.js';
 import { RateMeter, summarise } from './stats.js';
 
 /** @typedef {import('./protocol.js').Joined} Joined */
@@ -28,13 +29,15 @@ import { RateMeter, summarise } from './stats.js';
  * @property {(line: Line) => void} onLine a new line of chat or a note
  * @property {(words: string) => void} onNotice something to say in passing
  */
-/** @typedef {{url: string, room: string, name: string, random?: () => number}} CallConfig */
+/** `relayOnly` hides the address. @typedef {{url: string, room: string, name: string, relayOnly?: boolean, random?: () => number}} CallConfig */
 
 /** Lines kept; the oldest go. */
 const LINES_MAX = 500;
 const TICK_MS = 1_000;
 /** After `rate_limited`: by then the server takes 100 messages more, enough for everybody's candidates. */
 const RESYNC_MIN_MS = 1_000;
+/** Before new TURN credentials are asked for again; half a lifetime is left for it. */
+const RENEWAL_RETRY_MS = 30_000;
 /** The longest wait a server may ask for. */
 const RESYNC_MAX_MS = 60_000;
 
@@ -50,6 +53,8 @@ export class Call {
   /** @type {import('./connection.js').LocalTracks} */ tracks = { microphone: null, camera: null };
 
   /** @type {RTCIceServer[]} */ #iceServers = [];
+  /** Until new TURN credentials are asked for. @type {ReturnType<typeof setTimeout>|undefined} */ #renewalTimer;
+  #toldNoRelay = false;
   /** @type {RTCCertificate|undefined} */ #certificate;
   /** @type {ReturnType<typeof setInterval>|undefined} */ #ticker;
   /** Runs while signals are held back. @type {ReturnType<typeof setTimeout>|undefined} */ #resyncTimer;
@@ -150,12 +155,33 @@ export class Call {
     this.selfId = message.peer_id;
     this.name = message.name;
     this.room = message.room;
-    this.#iceServers = usableIceServers(message.ice_servers);
+    this.#useIceServers(message);
     this.state = 'joined';
     this.joinedAtMs ??= Date.now();
     this.#syncRoster(message.peers, isNewMember);
     for (const peer of this.peers.values()) peer.flush();
     this.#changed();
+  }
+
+  /** For what is gathered from now on. @param {{ice_servers: import('./protocol.js').IceServer[], ice_lifetime_seconds?: number|null}} message */
+  #useIceServers({ ice_servers: servers, ice_lifetime_seconds: lifetime }) {
+    this.#iceServers = usableIceServers(servers);
+    this.#renewAfter(renewalDelayMs(lifetime));
+    if (!this.config.relayOnly || hasRelay(this.#iceServers) || this.#toldNoRelay) return;
+    this.#toldNoRelay = true;
+    const words = 'You hide your address, and this server offers no relay, so nobody can be connected. Show your address in the settings, or use a server with a relay (TURN).';
+    this.handlers.onNotice(words);
+    this.#note(words);
+  }
+
+  /** @param {number|null} delayMs null for never */
+  #renewAfter(delayMs) {
+    clearTimeout(this.#renewalTimer);
+    if (delayMs === null || this.state === 'ended') return;
+    this.#renewalTimer = setTimeout(() => {
+      this.signaling.refreshIceServers();
+      this.#renewAfter(RENEWAL_RETRY_MS);
+    }, delayMs);
   }
 
   /**
@@ -186,6 +212,7 @@ export class Call {
     const peer = new Peer(info, {
       selfId: this.selfId,
       iceServers: () => this.#iceServers,
+      relayOnly: this.config.relayOnly ?? false,
       tracks: () => this.tracks,
       mediaState: () => this.mediaState,
       certificate: this.#certificate,
@@ -218,6 +245,7 @@ export class Call {
       case 'peer_away': this.#handlePeerAway(message.peer_id); break;
       case 'peer_back': this.#handlePeerBack(message.peer); break;
       case 'peer_left': this.#handlePeerLeft(message.peer_id, message.reason); break;
+      case 'ice_servers': this.#useIceServers(message); break;
       case 'signal': this.peers.get(message.from)?.handleSignal(message.connection, message.signal); break;
     }
     this.#changed();
@@ -292,6 +320,7 @@ export class Call {
     this.endedWhy = why;
     clearInterval(this.#ticker);
     clearTimeout(this.#resyncTimer);
+    clearTimeout(this.#renewalTimer);
     for (const peer of this.peers.values()) peer.sendControl({ type: 'bye' });
     this.signaling.leave();
     for (const peer of this.peers.values()) peer.close();

@@ -7,6 +7,7 @@
  * queue, so no step ever sees another one's half-done state.
  */
 
+import { hiddenCandidate, hiddenDescription, restartsIce } from './relay.js';
 import { hasCommonVideoCodec, preferH264, sourcesByMid } from './sdp.js';
 
 /** @typedef {import('./protocol.js').Signal} Signal */
@@ -31,7 +32,8 @@ import { hasCommonVideoCodec, preferH264, sourcesByMid } from './sdp.js';
  * @property {string} selfId
  * @property {string} peerId
  * @property {boolean} offering whether this side makes the first offer
- * @property {RTCIceServer[]} iceServers
+ * @property {() => RTCIceServer[]} iceServers the newest
+ * @property {boolean} relayOnly whether the address is hidden: only relays are used, and no other candidate is told
  * @property {LocalTracks} tracks
  * @property {RTCCertificate|undefined} certificate one for all connections of a call
  */
@@ -59,6 +61,7 @@ export class Connection {
   /** @type {Map<string, string>} */ #remoteSources = new Map();
   /** @type {Map<ChannelLabel, RTCDataChannel>} */ #channels = new Map();
   /** @type {Partial<Record<LocalSource, RTCRtpTransceiver>>} */ #transceivers = {};
+  /** What was gathered with last. @type {RTCIceServer[]} */ #iceServers;
   #queued = 0;
   #descriptionSent = false;
   #ignoringOffer = false;
@@ -75,8 +78,10 @@ export class Connection {
     this.handlers = handlers;
     this.polite = config.selfId < config.peerId;
     this.stream = new MediaStream();
+    this.#iceServers = config.iceServers();
     const pc = new RTCPeerConnection({
-      iceServers: config.iceServers,
+      iceServers: this.#iceServers,
+      iceTransportPolicy: config.relayOnly ? 'relay' : 'all',
       bundlePolicy: 'max-bundle',
       ...(config.certificate ? { certificates: [config.certificate] } : {}),
     });
@@ -107,6 +112,7 @@ export class Connection {
   restartIce() {
     if (this.#closed) return;
     this.counters.ice_restarts += 1;
+    this.#gatherWithNewestIceServers();
     this.pc.restartIce();
     // Mid-negotiation the event comes by itself once stable; a lost offer is made again by its timer.
   }
@@ -235,6 +241,7 @@ export class Connection {
     }
     clearTimeout(this.#offerTimer);
     this.#remoteSources = sourcesByMid(sdp, streams, this.config.peerId);
+    if (this.pc.remoteDescription && restartsIce(this.pc.remoteDescription.sdp, sdp)) this.#gatherWithNewestIceServers();
     await this.pc.setRemoteDescription({ type: 'offer', sdp });
     this.#adoptTransceivers();
     await this.#flushHeldCandidates();
@@ -255,6 +262,21 @@ export class Connection {
     await this.#handleStable();
   }
 
+  /**
+   * Only for an ICE restart, which gathers anew: set at any other time, Chromium would restart ICE with the next offer for the
+   * sake of them. What is allocated on a relay keeps the credentials that made it.
+   */
+  #gatherWithNewestIceServers() {
+    const iceServers = this.config.iceServers();
+    if (iceServers === this.#iceServers) return;
+    try {
+      this.pc.setConfiguration({ ...this.pc.getConfiguration(), iceServers });
+      this.#iceServers = iceServers;
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
   async #handleStable() {
     if (this.#closed) return;
     this.#negotiated = true;
@@ -266,7 +288,8 @@ export class Connection {
 
   /** @param {'offer'|'answer'} kind */
   #sendDescription(kind) {
-    const sdp = this.pc.localDescription?.sdp ?? '';
+    const local = this.pc.localDescription?.sdp ?? '';
+    const sdp = this.config.relayOnly ? hiddenDescription(local) : local;
     /** @type {StreamDescription[]} */
     const streams = [];
     for (const source of /** @type {LocalSource[]} */ (['microphone', 'camera'])) {
@@ -281,8 +304,14 @@ export class Connection {
   /** @param {RTCIceCandidate|null} candidate */
   #handleLocalCandidate(candidate) {
     if (candidate && candidate.candidate === '') return; // the end of one section; the end of all is null
+    const told = candidate?.toJSON();
+    if (told && this.config.relayOnly) {
+      const hidden = hiddenCandidate(told.candidate ?? '');
+      if (hidden === null) return;
+      told.candidate = hidden;
+    }
     /** @type {Signal} */
-    const signal = candidate ? { kind: 'candidate', candidate: candidate.toJSON() } : { kind: 'end_of_candidates' };
+    const signal = told ? { kind: 'candidate', candidate: told } : { kind: 'end_of_candidates' };
     this.#keepCandidate(signal);
     if (this.#descriptionSent) this.handlers.onSignal(signal);
     else if (this.#heldLocal.length < HELD_CANDIDATES_MAX) this.#heldLocal.push(signal);

@@ -57,7 +57,7 @@ class Page {
     this.settings.set('name', name);
     this.settings.addRecent(room, Date.now());
     history.replaceState(null, '', new URL(linkTo(location, room)));
-    const call = new Call({ url: webSocketUrl(location), room, name }, {
+    const call = new Call({ url: webSocketUrl(location), room, name, relayOnly: this.settings.get('relayOnly') }, {
       onChange: () => this.#handleCallChange(call),
       onLine: (line) => { if (this.view instanceof CallView) this.view.addLine(line); },
       onNotice: (words) => { if (this.view instanceof CallView) this.view.say(words); },

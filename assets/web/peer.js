@@ -20,6 +20,7 @@ import { readChat, readControl } from './messages.js';
  * @typedef {object} PeerContext
  * @property {string} selfId
  * @property {() => RTCIceServer[]} iceServers
+ * @property {boolean} relayOnly
  * @property {() => LocalTracks} tracks
  * @property {() => MediaState} mediaState
  * @property {RTCCertificate|undefined} certificate
@@ -225,7 +226,8 @@ export class Peer {
     this.#transportSince = this.context.now();
     const connection = new Connection({
       id, offering, selfId: this.context.selfId, peerId: this.id,
-      iceServers: this.context.iceServers(), tracks: { ...this.context.tracks() }, certificate: this.context.certificate,
+      iceServers: this.context.iceServers,
+      relayOnly: this.context.relayOnly, tracks: { ...this.context.tracks() }, certificate: this.context.certificate,
     }, {
       onSignal: (signal) => this.#signal(id, signal),
       canSignal: () => this.#isSignalingAlive() && !this.context.isHoldingSignals(),

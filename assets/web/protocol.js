@@ -19,7 +19,7 @@
  */
 /**
  * @typedef {{type: 'joined', room: string, peer_id: string, name: string, resume_token: string, resumed: boolean,
- *   peers: PeerInfo[], ice_servers: IceServer[], limits: Limits}} Joined
+ *   peers: PeerInfo[], ice_servers: IceServer[], ice_lifetime_seconds?: number|null, limits: Limits}} Joined
  */
 /** @typedef {{type: 'error', code: string, message: string, to?: string|null, retry_after_ms?: number|null}} ServerError */
 /**
@@ -29,6 +29,7 @@
  *   | {type: 'peer_away', peer_id: string}
  *   | {type: 'peer_back', peer: PeerInfo}
  *   | {type: 'peer_left', peer_id: string, reason: string}
+ *   | {type: 'ice_servers', ice_servers: IceServer[], ice_lifetime_seconds?: number|null}
  *   | {type: 'signal', from: string, connection: string, signal: Signal}
  *   | ServerError} ServerMessage
  */
@@ -119,6 +120,7 @@ const SERVER_MESSAGE_FORMS = {
   peer_away: (message) => typeof message.peer_id === 'string',
   peer_back: (message) => isPeerInfo(message.peer),
   peer_left: (message) => typeof message.peer_id === 'string',
+  ice_servers: (message) => Array.isArray(message.ice_servers),
   signal: (message) => typeof message.from === 'string' && typeof message.connection === 'string' && isSignal(message.signal),
   error: (message) => typeof message.code === 'string' && typeof message.message === 'string',
 };
@@ -188,6 +190,9 @@ export class SignalingClient {
     if (this.#state !== 'joined') return false;
     return this.#send({ type: 'signal', to, connection, signal });
   }
+
+  /** Asks for new TURN credentials; they come as `ice_servers`. False when nobody can be asked now: the next `joined` brings some. */
+  refreshIceServers() { return this.#state === 'joined' && this.#send({ type: 'refresh_ice_servers' }); }
 
   /** Leaves the room and closes the socket with 1000. Safe in `pagehide`. */
   leave() {

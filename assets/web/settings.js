@@ -10,12 +10,13 @@
  * @property {string} microphoneId empty for the default
  * @property {string} speakerId empty for the default
  * @property {boolean} audioProcessing echo cancellation, noise suppression and gain
+ * @property {boolean} relayOnly whether the address is hidden: calls go through relays only
  * @property {{room: string, atMs: number}[]} recent the newest first
  */
 
 /** @type {Settings} */
 const DEFAULTS = {
-  name: '', cameraOn: true, microphoneOn: true, cameraId: '', microphoneId: '', speakerId: '', audioProcessing: true, recent: [],
+  name: '', cameraOn: true, microphoneOn: true, cameraId: '', microphoneId: '', speakerId: '', audioProcessing: true, relayOnly: false, recent: [],
 };
 const RECENT_MAX = 5;
 const PREFIX = 'parlor.';

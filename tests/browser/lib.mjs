@@ -72,10 +72,10 @@ const CHROMIUM_FLAGS = [
 ];
 const FAKE_DEVICE_FLAGS = ['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream=fps=30'];
 
-/** @param {{fakeDevices?: boolean, args?: string[]}} options */
-function launchOptions({ fakeDevices = true, args = [] }) {
+/** @param {{fakeDevices?: boolean, args?: string[], executablePath?: string}} options */
+function launchOptions({ fakeDevices = true, args = [], executablePath }) {
   return {
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    executablePath: executablePath ?? process.env.CHROMIUM ?? '/usr/bin/chromium',
     headless: true,
     args: [...CHROMIUM_FLAGS, ...(fakeDevices ? FAKE_DEVICE_FLAGS : []), ...args],
   };
@@ -83,7 +83,7 @@ function launchOptions({ fakeDevices = true, args = [] }) {
 
 /**
  * Chromium, with a moving picture and a beeping sound for devices.
- * @param {{fakeDevices?: boolean, args?: string[]}} [options] `args` go after the others, e.g. --use-file-for-fake-video-capture=F
+ * @param {{fakeDevices?: boolean, args?: string[], executablePath?: string}} [options] `args` go after the others, e.g. --use-file-for-fake-video-capture=F
  */
 export async function launchBrowser(options = {}) {
   return chromium.launch(launchOptions(options));

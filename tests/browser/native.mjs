@@ -14,10 +14,10 @@ export const synthetic = (hertz) => ['--video', 'test-pattern', '--audio', `tone
 
 /**
  * Starts `parlor join --headless`. It has neither the tester's settings nor variables; PARLOR_SERVER means another thing to it.
- * @param {{url: string}} server @param {{room: string, name: string, flags?: string[]}} options
+ * @param {{url: string}} server @param {{room: string, name: string, flags?: string[], launcher?: string}} options `launcher` starts the program somewhere else
  */
-export function startNative(server, { room, name, flags = synthetic(880) }) {
-  const binary = process.env.PARLOR;
+export function startNative(server, { room, name, flags = synthetic(880), launcher }) {
+  const binary = launcher ?? process.env.PARLOR;
   if (!binary) throw new Error('PARLOR must name the parlor binary');
   const settings = temporaryFolder();
   const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith('PARLOR')));

@@ -1,6 +1,8 @@
 /** protocol.js against the real server, without a user interface. */
 
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { launchBrowser, newPage, startServer, temporaryFolder, until } from './lib.mjs';
 
@@ -127,4 +129,34 @@ test('a killed server is waited for, and known again with the same id', async ()
   assert.equal(again.peer_id, ana.peer_id);
   await until(page, () => globalThis.people.Bo.last('joined').resumed, null, 'Bo resumed');
   await page.evaluate(() => { for (const { client } of Object.values(globalThis.people)) client.leave(); });
+});
+
+test('TURN credentials come with the join and anew when asked for', async () => {
+  const secret = path.join(state.folder, 'turn-secret');
+  writeFileSync(secret, 'known to both\n');
+  const other = await startServer({ args: ['--turn-url', 'turn:203.0.113.1:3478', '--turn-secret-file', secret, '--turn-lifetime-secs', '600'] });
+  const visitor = await newPage(browser);
+  try {
+    await visitor.goto(`${other.url}/healthz`);
+    await visitor.evaluate(async () => {
+      const { SignalingClient } = await import('/protocol.js');
+      const { webSocketUrl } = await import('/rooms.js');
+      globalThis.told = [];
+      const ignore = () => {};
+      const tell = (message) => globalThis.told.push(message);
+      const client = new SignalingClient(webSocketUrl(location), { onState: ignore, onJoined: (message) => { tell(message); client.refreshIceServers(); }, onMessage: tell, onError: tell, onFailed: tell });
+      client.join('tea', 'Ana');
+    });
+    const [joined, fresh] = await until(visitor, () => globalThis.told.length >= 2 && globalThis.told, null, 'two answers');
+    assert.deepEqual([joined.type, fresh.type], ['joined', 'ice_servers']);
+    for (const { ice_servers: [turn], ice_lifetime_seconds: lifetime } of [joined, fresh]) {
+      assert.equal(lifetime, 600);
+      assert.deepEqual(turn.urls, ['turn:203.0.113.1:3478']);
+      assert.match(turn.username, new RegExp(`^\\d+:${joined.peer_id}$`));
+      assert.match(turn.credential, /^[A-Za-z0-9+/]{27}=$/);
+    }
+  } finally {
+    await visitor.context().close();
+    await other.stop();
+  }
 });

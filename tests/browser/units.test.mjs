@@ -37,6 +37,25 @@ test('room names, links and wrong ones are told apart', async () => {
   for (const refused of [empty, wrong, long, noRoom, script]) assert.ok('problem' in refused, JSON.stringify(refused));
 });
 
+test('who hides their address tells relay candidates only, without where they come from', async () => {
+  const relay = 'candidate:1 1 udp 1677 203.0.113.1 50000 typ relay raddr 192.168.1.7 rport 4711 generation 0 ufrag ab';
+  const hidden = 'candidate:1 1 udp 1677 203.0.113.1 50000 typ relay raddr 0.0.0.0 rport 0 generation 0 ufrag ab';
+  const host = 'candidate:1 1 udp 2122 192.168.1.7 4711 typ host';
+  const srflx = 'candidate:1 1 udp 1686 198.51.100.2 4711 typ srflx raddr 192.168.1.7 rport 4711';
+  assert.deepEqual(await results('/relay.js', 'hiddenCandidate', [[relay], [hidden], [host], [srflx], ['']]), [hidden, hidden, null, null, null]);
+  const described = (address, candidates) => ['v=0', `o=- 7 2 IN IP4 ${address}`, 's=-', 'm=audio 9 UDP/TLS/RTP/SAVPF 111', `c=IN IP4 ${address}`, `a=rtcp:9 IN IP4 ${address}`, ...candidates, 'a=mid:0', ''].join('\r\n');
+  const sdp = described('192.168.1.7', [host, srflx, relay].map((line) => `a=${line}`));
+  assert.deepEqual(await results('/relay.js', 'hiddenDescription', [[sdp], ['']]), [described('0.0.0.0', [`a=${hidden}`]), '']);
+});
+
+test('credentials are renewed at half of their life, and used by ICE restarts alone', async () => {
+  assert.deepEqual(await results('/relay.js', 'renewalDelayMs', [[43_200], [null], [undefined], [-1], ['x'], [1e300], [0]]), [21_600_000, null, null, null, null, 1_296_000_000, 0]);
+  const sdp = (ufrag, pwd) => `v=0\r\nm=audio 9 X 111\r\na=ice-ufrag:${ufrag}\r\na=ice-pwd:${pwd}\r\n`;
+  const restarts = await results('/relay.js', 'restartsIce', [[sdp('a', 'b'), sdp('a', 'b')], [sdp('a', 'b'), sdp('c', 'd')], [sdp('a', 'b'), 'v=0']]);
+  assert.deepEqual(restarts, [false, true, false]);
+  assert.deepEqual(await results('/relay.js', 'hasRelay', [[[{ urls: ['stun:a', 'turns:b'] }]], [[{ urls: 'stun:a' }]], [[]]]), [true, false, false]);
+});
+
 test('names are refused as the server would refuse them', async () => {
   const read = await results('/rooms.js', 'readName', [[' Ana '], ['😀'.repeat(64)], ['😀'.repeat(65)], [''], ['a\u0007b'], ['  ']]);
   assert.deepEqual(read.map((result) => 'name' in result), [true, true, false, false, false, false]);

@@ -37,6 +37,14 @@ impl Peer {
         Self::start(link, name, flags, |command| sound.apply(command))
     }
 
+    /// Starts one in a network of its own: `place` says how its command is run there.
+    pub fn join_from(link: &str, name: &str, flags: &[&str], place: impl FnOnce(Command) -> Command) -> Self {
+        let (mut command, settings) = parlor();
+        command.args(["join", link, "--name", name, "--headless", "--json", "--commands"]).args(flags);
+        let process = Process::start(name, &mut place(command));
+        Self { process, name: name.to_owned(), seen: Vec::new(), _settings: settings }
+    }
+
     fn start(link: &str, name: &str, flags: &[&str], adapt: impl Fn(&mut Command)) -> Self {
         let (mut command, settings) = parlor();
         adapt(&mut command);
@@ -169,7 +177,7 @@ pub fn parlor() -> (Command, TempDir) {
     let settings = tempfile::tempdir().expect("a temporary folder can be made");
     let mut command = Command::new(programs::parlor());
     command.env("XDG_CONFIG_HOME", settings.path());
-    for variable in ["SERVER", "NAME", "VIDEO", "AUDIO", "SPEAKER", "AUDIO_PROCESSING"] {
+    for variable in ["SERVER", "NAME", "VIDEO", "AUDIO", "SPEAKER", "AUDIO_PROCESSING", "RELAY_ONLY"] {
         command.env_remove(format!("PARLOR_{variable}"));
     }
     (command, settings)

@@ -70,6 +70,11 @@ impl Process {
         }
     }
 
+    /// The lines of standard output that are there and were not read yet.
+    pub fn lines_so_far(&self) -> Vec<String> {
+        self.lines.try_iter().map(|(_, line)| line).collect()
+    }
+
     /// Writes a line to its standard input.
     ///
     /// # Panics

@@ -24,7 +24,7 @@ pub(crate) const WINDOW: Group = Group {
 
 /// A display, a sound server and a browser for the tests.
 pub(crate) const TEST: Group = Group {
-    purpose: "run the tests: a display, a sound server, speech, a browser, a Redis, a web server, units for systemd",
+    purpose: "run the tests: a display, a sound server, speech, a browser, a Redis, a web server, units for systemd, NATs, TURN",
     packages: &[
         "xvfb",
         "xdotool",
@@ -40,6 +40,10 @@ pub(crate) const TEST: Group = Group {
         "redis-sentinel",
         "nginx-light",
         "systemd",
+        "coturn",
+        "iproute2",
+        "nftables",
+        "socat",
     ],
 };
 

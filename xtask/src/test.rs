@@ -14,6 +14,8 @@ struct Tally {
     passed: u64,
     failed: u64,
     failures: Vec<String>,
+    /// What could not be run here, and why.
+    skipped: Vec<String>,
 }
 
 impl Tally {
@@ -36,7 +38,14 @@ impl Tally {
         for failure in &self.failures {
             eprintln!("failed: {failure}");
         }
-        println!("{} passed, {} failed", self.passed, self.failed);
+        for skipped in &self.skipped {
+            eprintln!("skipped: {skipped}");
+        }
+        let skipped = match self.skipped.len() {
+            0 => String::new(),
+            count => format!(", {count} skipped"),
+        };
+        println!("{} passed, {} failed{skipped}", self.passed, self.failed);
         if self.failed > 0 {
             bail!("{} checks failed", self.failed);
         }
@@ -68,7 +77,8 @@ pub(crate) fn part(name: &str) -> anyhow::Result<()> {
             tally.check("build", run(&mut command("cargo", &["build", "--workspace", "--bins"])));
             browser(&mut tally);
         }
-        other => bail!("there is no part {other:?}: the parts are lint, rust, browser and camera"),
+        "turn" => turn(&mut tally),
+        other => bail!("there is no part {other:?}: the parts are lint, rust, browser, camera and turn"),
     }
     tally.close()
 }
@@ -102,6 +112,13 @@ fn rust(tally: &mut Tally) {
         let mut tests = command("cargo", &["test", "--workspace", "--no-fail-fast"]);
         counted(tally, "cargo test", &mut tests, cargo_counts);
     }
+}
+
+/// The calls behind NATs, with those that take minutes.
+fn turn(tally: &mut Tally) {
+    tally.check("build", run(&mut command("cargo", &["build", "--workspace", "--bins"])));
+    let arguments = ["test", "-p", "parlor-tests", "--test", "behind_nats", "--", "--include-ignored"];
+    counted(tally, "calls behind NATs", &mut command("cargo", &arguments), cargo_counts);
 }
 
 fn browser(tally: &mut Tally) {
@@ -144,12 +161,14 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
 fn counted(tally: &mut Tally, name: &str, command: &mut Command, counts: fn(&str) -> Option<(u64, u64)>) {
     let result = count(command, counts);
     match result {
-        Ok((passed, failed, success)) => {
+        Ok(Counted { passed, failed, skipped, success }) => {
+            let is_empty = passed == 0 && skipped.is_empty();
             tally.passed += passed;
             tally.failed += failed;
+            tally.skipped.extend(skipped);
             if failed > 0 {
                 tally.failures.push(format!("{name}: {failed} failed"));
-            } else if !success || passed == 0 {
+            } else if !success || is_empty {
                 tally.check(name, Err(anyhow::anyhow!("the run failed or ran no test")));
             }
         }
@@ -157,13 +176,22 @@ fn counted(tally: &mut Tally, name: &str, command: &mut Command, counts: fn(&str
     }
 }
 
-fn count(command: &mut Command, counts: fn(&str) -> Option<(u64, u64)>) -> anyhow::Result<(u64, u64, bool)> {
+/// What one test runner said.
+struct Counted {
+    passed: u64,
+    failed: u64,
+    skipped: Vec<String>,
+    success: bool,
+}
+
+fn count(command: &mut Command, counts: fn(&str) -> Option<(u64, u64)>) -> anyhow::Result<Counted> {
     let shown = shown(command);
     eprintln!("$ {shown}");
     let mut child =
         command.stdout(Stdio::piped()).spawn().with_context(|| format!("`{shown}` could not be started"))?;
     let output = child.stdout.take().context("no output")?;
     let (mut passed, mut failed) = (0, 0);
+    let (mut skipped, mut said_only) = (Vec::new(), 0);
     for line in BufReader::new(output).split(b'\n') {
         let line = String::from_utf8_lossy(&line?).into_owned();
         println!("{line}");
@@ -171,8 +199,26 @@ fn count(command: &mut Command, counts: fn(&str) -> Option<(u64, u64)>) -> anyho
             passed += more_passed;
             failed += more_failed;
         }
+        if let Some(test) = cargo_skip(&line) {
+            // To cargo a test that only says so has passed.
+            said_only += 1;
+            skipped.push(test);
+        }
+        skipped.extend(tap_skip(&line));
     }
-    Ok((passed, failed, child.wait()?.success()))
+    let success = child.wait()?.success();
+    Ok(Counted { passed: passed.saturating_sub(said_only), failed, skipped, success })
+}
+
+/// `skipped: TEST: why`, as `parlor_tests::skip` writes it.
+fn cargo_skip(line: &str) -> Option<String> {
+    line.strip_prefix("skipped: ").map(str::to_owned)
+}
+
+/// `ok 7 - TEST # SKIP why`
+fn tap_skip(line: &str) -> Option<String> {
+    let (test, why) = line.trim().strip_prefix("ok ")?.split_once(" # SKIP")?;
+    Some(format!("{}:{why}", test.split_once(" - ").map_or(test, |(_, name)| name)))
 }
 
 /// `test result: ok. 12 passed; 0 failed; …`
@@ -238,5 +284,8 @@ mod tests {
         assert_eq!(tap_counts("# pass 7"), Some((7, 0)));
         assert_eq!(tap_counts("# fail 1"), Some((0, 1)));
         assert_eq!(tap_counts("ok 1 - a test"), None);
+        assert_eq!(cargo_skip("skipped: a_test: no root").as_deref(), Some("a_test: no root"));
+        assert_eq!(tap_skip("ok 1 - a test # SKIP no root").as_deref(), Some("a test: no root"));
+        assert_eq!(tap_skip("ok 1 - a test"), None);
     }
 }

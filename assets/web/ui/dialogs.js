@@ -32,6 +32,7 @@ export function openSettings(media, onSpeaker) {
   const microphone = new DevicePicker('microphone', media, (id) => media.choose('microphone', id));
   const speaker = new DevicePicker('speaker', media, (id) => { media.settings.set('speakerId', id); onSpeaker(id); });
   const processing = h('input', { type: 'checkbox', id: 'processing', checked: media.settings.get('audioProcessing'), onchange: () => media.setAudioProcessing(processing.checked) });
+  const hidden = h('input', { type: 'checkbox', id: 'relay-only', checked: media.settings.get('relayOnly'), onchange: () => media.settings.set('relayOnly', hidden.checked) });
   const problem = h('p', { class: 'problem', role: 'status' });
   const test = h('button', { class: 'button', type: 'button', onclick: () => playTestSound(media.settings.get('speakerId')).catch(() => setText(problem, 'This speaker could not be used. Choose another.')) },
     icon('volume-2'), 'Test sound');
@@ -42,6 +43,8 @@ export function openSettings(media, onSpeaker) {
     speaker.element.hidden ? h('span') : field('Speaker', speaker.element), test, problem,
     h('div', { class: 'check' }, processing, h('label', { for: 'processing' }, h('span', {}, 'Sound processing'),
       h('span', { class: 'hint' }, 'Takes echo and noise out of your microphone and evens its loudness. Turn it off for music.'))),
+    h('div', { class: 'check' }, hidden, h('label', { for: 'relay-only' }, h('span', {}, 'Hide my address'),
+      h('span', { class: 'hint' }, 'The others don’t see your IP address: calls go through the server’s relay, from the next one on.'))),
   ], stop);
 }
 

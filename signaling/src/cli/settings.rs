@@ -102,7 +102,7 @@ struct Rooms {
     turn_secret_file: Option<PathBuf>,
 
     /// How long such credentials are good for; clients renew them after half of it
-    #[arg(long, value_name = "SECONDS", default_value_t = TurnConfig::LIFETIME.as_secs(), value_parser = value_parser!(u64).range(60..=2_592_000))]
+    #[arg(long, value_name = "SECONDS", default_value_t = TurnConfig::LIFETIME.as_secs(), value_parser = value_parser!(u64).range(10..=2_592_000))]
     turn_lifetime_secs: u64,
 
     /// People in one room. Each sends its picture to all others, so that more than 8 need a fast line

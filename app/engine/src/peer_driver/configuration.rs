@@ -181,6 +181,8 @@ pub(crate) fn setting_engine(policy: &EnginePolicy, loopback: bool) -> SettingEn
         // Measured: waiting for better candidates costs 1.5 s of each connect.
         .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
         .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
+        // Otherwise 2 s, in which a direct path may be found: there is none to wait for while only relays are used.
+        .with_relay_acceptance_min_wait(is_hidden.then_some(Duration::ZERO))
         // An ICE restart looks at the interfaces anew: the machine may have moved to another network.
         .with_discard_local_candidates_during_ice_restart(true)
         .with_include_loopback_candidate(loopback)

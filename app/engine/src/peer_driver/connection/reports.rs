@@ -89,13 +89,16 @@ pub(super) fn path_stats(report: &RTCStatsReport) -> PathStats {
     };
     if let Some(pair) = pair {
         path.rtt = (pair.current_round_trip_time > 0.0).then(|| Duration::from_secs_f64(pair.current_round_trip_time));
-        let is_relay = |id: &str| match report.get(id) {
+        // The pair names its candidates without the prefixes under which they stand in the report.
+        let is_relay = |id: String| match report.get(&id) {
             Some(RTCStatsReportEntry::LocalCandidate(candidate) | RTCStatsReportEntry::RemoteCandidate(candidate)) => {
                 candidate.candidate_type == RTCIceCandidateType::Relay
             }
             Some(_) | None => false,
         };
-        path.relayed = Some(is_relay(&pair.local_candidate_id) || is_relay(&pair.remote_candidate_id));
+        let local = format!("RTCLocalIceCandidate_{}", pair.local_candidate_id);
+        let remote = format!("RTCRemoteIceCandidate_{}", pair.remote_candidate_id);
+        path.relayed = Some(is_relay(local) || is_relay(remote));
     }
     path
 }
