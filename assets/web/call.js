@@ -9,6 +9,7 @@ import { CHAT_CHARACTERS_MAX, characterCount } from './messages.js';
 import { SignalingClient } from './protocol.js';
 import { hasRelay, renewalDelayMs } from './relay.js';
 import { RateMeter, summarise } from './stats.js';
+import { policyNews } from './words.js';
 
 /** @typedef {import('./protocol.js').Joined} Joined */
 /** @typedef {import('./protocol.js').PeerInfo} PeerInfo */
@@ -29,7 +30,7 @@ import { RateMeter, summarise } from './stats.js';
  * @property {(line: Line) => void} onLine a new line of chat or a note
  * @property {(words: string) => void} onNotice something to say in passing
  */
-/** `relayOnly` hides the address. @typedef {{url: string, room: string, name: string, relayOnly?: boolean, random?: () => number}} CallConfig */
+/** `relayOnly` hides the address. @typedef {{url: string, room: string, name: string, secrets?: import('./secrets.js').Secrets, relayOnly?: boolean, random?: () => number}} CallConfig */
 
 /** Lines kept; the oldest go. */
 const LINES_MAX = 500;
@@ -48,6 +49,7 @@ export class Call {
   /** @type {string|null} why it ended, in words; null when by the user's wish */ endedWhy = null;
   /** @type {string|null} the code of that error */ endedCode = null;
   /** @type {string} */ selfId = '';
+  /** What holds in the room. @type {import('./protocol.js').RoomPolicy} */ policy = readPolicy({});
   /** @type {number|null} when the room was entered */ joinedAtMs = null;
   /** @type {MediaState} */ mediaState = { microphone: 'off', camera: 'off', microphone_reason: null, camera_reason: null };
   /** @type {import('./connection.js').LocalTracks} */ tracks = { microphone: null, camera: null };
@@ -85,7 +87,7 @@ export class Call {
       // One certificate a call: one fingerprint for everybody.
       this.#certificate = await RTCPeerConnection.generateCertificate(/** @type {AlgorithmIdentifier} */ ({ name: 'ECDSA', namedCurve: 'P-256' }));
     } catch { /* each connection then makes its own */ }
-    if (this.state === 'connecting') this.signaling.join(this.config.room, this.config.name);
+    if (this.state === 'connecting') this.signaling.join(this.config.room, this.config.name, this.config.secrets);
   }
 
   /** Says goodbye to everybody and leaves. Safe in `pagehide`: nothing here waits. */
@@ -119,6 +121,24 @@ export class Call {
     const heard = undelivered.length < this.peers.size;
     this.#addLine({ kind: 'chat', id: this.#lineCount++, mine: true, name: this.name, text: trimmed, atMs, undelivered, heard });
     return true;
+  }
+
+  /** The room's password, where it has one and it is known here. */
+  get knownPassword() { return this.policy.has_password ? this.signaling.password : null; }
+
+  /** Lets nobody new in, or lets them in again; for who may moderate. @param {boolean} locked */
+  setLock(locked) { return this.#asked(this.signaling.setLock(locked)); }
+
+  /** Sets, changes or takes away the room's password; for who may moderate. @param {string|null} password */
+  setPassword(password) { return this.#asked(this.signaling.setPassword(password)); }
+
+  /** Ends someone's part in the call; for who may moderate. @param {string} peerId */
+  remove(peerId) { return this.#asked(this.signaling.remove(peerId)); }
+
+  /** Only the server can do that, and not while it is away. @param {boolean} wasAsked */
+  #asked(wasAsked) {
+    if (!wasAsked) this.handlers.onNotice('The server is out of reach; try again when it is back.');
+    return wasAsked;
   }
 
   /** The network came back or changed: look whether the server is still there. */
@@ -157,6 +177,7 @@ export class Call {
     this.room = message.room;
     this.#useIceServers(message);
     this.state = 'joined';
+    this.#handlePolicy(message.policy ?? {}, isFirst);
     this.joinedAtMs ??= Date.now();
     this.#syncRoster(message.peers, isNewMember);
     for (const peer of this.peers.values()) peer.flush();
@@ -182,6 +203,13 @@ export class Call {
       this.signaling.refreshIceServers();
       this.#renewAfter(RENEWAL_RETRY_MS);
     }, delayMs);
+  }
+
+  /** @param {Partial<import('./protocol.js').RoomPolicy>} policy @param {boolean} isFirst what holds when we come in is no news */
+  #handlePolicy(policy, isFirst = false) {
+    const before = this.policy;
+    this.policy = readPolicy(policy);
+    if (!isFirst) for (const words of policyNews(this.policy, before)) { this.#note(words); this.handlers.onNotice(`${words}.`); }
   }
 
   /**
@@ -246,6 +274,8 @@ export class Call {
       case 'peer_back': this.#handlePeerBack(message.peer); break;
       case 'peer_left': this.#handlePeerLeft(message.peer_id, message.reason); break;
       case 'ice_servers': this.#useIceServers(message); break;
+      case 'policy': this.#handlePolicy(message.policy); break;
+      case 'roster': this.#syncRoster(message.peers, false); break;
       case 'signal': this.peers.get(message.from)?.handleSignal(message.connection, message.signal); break;
     }
     this.#changed();
@@ -284,6 +314,7 @@ export class Call {
   #handlePeerLeft(peerId, reason) {
     const peer = this.peers.get(peerId);
     if (!peer) return;
+    if (reason === 'removed') { this.#drop(peer, `${peer.name} was removed`); return; }
     if (reason !== 'left' && peer.isMediaAlive) { peer.setPresence('absent'); return; }
     this.#drop(peer, reason === 'left' ? `${peer.name} left` : `${peer.name} lost the connection`);
   }
@@ -302,6 +333,8 @@ export class Call {
     if (error.code === 'rate_limited') { this.#resyncAfter(error.retry_after_ms ?? 0); return; }
     // `unknown_peer` is answered by the roster: away or left is on its way, and the offer is made again.
     if (error.code !== 'unknown_peer' && error.code !== 'going_away') this.handlers.onNotice(error.message);
+    // What was refused is shown as it is.
+    this.#changed();
   }
 
   /** What was sent too fast is lost: signals are held until the server takes them, then the lost ones come first. @param {number} waitMs */
@@ -343,6 +376,11 @@ export class Call {
     this.#changeQueued = true;
     queueMicrotask(() => { this.#changeQueued = false; this.handlers.onChange(); });
   }
+}
+
+/** What is missing in it does not hold. @param {Partial<import('./protocol.js').RoomPolicy>} policy */
+function readPolicy({ locked, has_password, may_moderate }) {
+  return { locked: locked === true, has_password: has_password === true, may_moderate: may_moderate === true };
 }
 
 /**

@@ -5,13 +5,15 @@ import { Call } from './call.js';
 import { keepIcons } from './icons.js';
 import { LocalMedia } from './media.js';
 import { linkTo, roomOfPath, webSocketUrl } from './rooms.js';
+import { readFragment, RoomSecrets, withoutSecrets } from './secrets.js';
 import { SettingsStore } from './settings.js';
 import { CallView } from './ui/call_view.js';
+import { Door } from './ui/door.js';
 import { Ended } from './ui/ended.js';
 import { Lobby } from './ui/lobby.js';
-import { endedTitle, problemOnWire } from './words.js';
+import { endedTitle, problemOnWire, REFUSALS } from './words.js';
 
-/** @typedef {Lobby|CallView|Ended} View */
+/** @typedef {Lobby|CallView|Door|Ended} View */
 
 class Page {
   /** @type {Call|null} */ call = null;
@@ -19,11 +21,15 @@ class Page {
   /** @type {string|null} */ fingerprint = null;
   settings = new SettingsStore();
   media = new LocalMedia(this.settings);
+  secrets = new RoomSecrets();
 
   constructor() {
     const query = new URLSearchParams(location.search);
     this.name = query.get('name')?.trim().slice(0, 64) || this.settings.get('name');
     this.room = roomOfPath(location.pathname) ?? '';
+    this.#takeSecrets();
+    // Another link to the same room, opened in this tab.
+    addEventListener('hashchange', () => this.#takeSecrets());
     this.media.changes.subscribe(() => this.#shareMedia());
     addEventListener('pagehide', () => this.#handlePageHide());
     addEventListener('pageshow', (event) => { if (event.persisted && this.call === null) this.showLobby(); });
@@ -33,6 +39,14 @@ class Page {
     this.#askFingerprint();
     void keepIcons();
     this.showLobby();
+  }
+
+  /** Out of the address, which others see over one's shoulder and in the history, into the tab's memory. */
+  #takeSecrets() {
+    const room = roomOfPath(location.pathname);
+    const hash = withoutSecrets(location.hash);
+    if (room) this.secrets.keepFound(room, readFragment(location.hash));
+    if (hash !== location.hash) history.replaceState(null, '', `${location.pathname}${location.search}${hash}`);
   }
 
   /** A server with a certificate of its own: the native client knows it by its fingerprint, so links carry it. */
@@ -45,7 +59,10 @@ class Page {
 
   showLobby() {
     document.title = 'Parlor';
-    const lobby = new Lobby({ media: this.media, room: this.room, name: this.name, onJoin: (room, name) => this.join(room, name) });
+    const lobby = new Lobby({ media: this.media, room: this.room, name: this.name, onJoin: (room, name, hash) => {
+      this.secrets.keepFound(room, readFragment(hash));
+      this.join(room, name);
+    } });
     this.#show(lobby, lobby.element);
     lobby.focus();
   }
@@ -57,14 +74,17 @@ class Page {
     this.settings.set('name', name);
     this.settings.addRecent(room, Date.now());
     history.replaceState(null, '', new URL(linkTo(location, room)));
-    const call = new Call({ url: webSocketUrl(location), room, name, relayOnly: this.settings.get('relayOnly') }, {
+    const call = new Call({ url: webSocketUrl(location), room, name, secrets: this.secrets.get(room), relayOnly: this.settings.get('relayOnly') }, {
       onChange: () => this.#handleCallChange(call),
       onLine: (line) => { if (this.view instanceof CallView) this.view.addLine(line); },
       onNotice: (words) => { if (this.view instanceof CallView) this.view.say(words); },
     });
     this.call = call;
     Object.assign(globalThis, { parlor: call });
-    const view = new CallView({ call, media: this.media, link: linkTo(location, room, this.fingerprint), onLeave: () => this.leave() });
+    const view = new CallView({
+      call, media: this.media, link: (password) => linkTo(location, room, this.fingerprint, password), onLeave: () => this.leave(),
+      onPassword: (password) => this.secrets.keep(room, { password }),
+    });
     this.#show(view, view.element);
     this.#shareMedia();
     call.join();
@@ -94,14 +114,28 @@ class Page {
   #handleCallChange(call) {
     if (call !== this.call) return;
     if (call.state !== 'ended') { if (this.view instanceof CallView) this.view.update(); return; }
-    const ended = new Ended({
-      why: call.endedWhy ?? '', title: endedTitle(call.endedCode, call.joinedAtMs !== null),
-      onRejoin: () => this.join(this.room, this.name), onLobby: () => this.showLobby(),
-    });
+    const ended = this.#afterCall(call);
     this.#endCall();
     document.title = 'Parlor';
     this.#show(ended, ended.element);
     ended.focus();
+  }
+
+  /** What is shown when a call is over or was never entered. @param {Call} call */
+  #afterCall(call) {
+    const { endedCode: code, room } = call;
+    const onLobby = () => this.showLobby();
+    const refusal = Object.hasOwn(REFUSALS, code ?? '') ? REFUSALS[code ?? ''] : null;
+    // A refused password is not tried again: each try counts as a guess.
+    if (code === 'password_wrong' || code === 'too_many_guesses') this.secrets.keep(room, { password: null });
+    if (refusal && (code === 'password_required' || code === 'password_wrong')) {
+      const onPassword = (/** @type {string} */ password) => { this.secrets.keep(room, { password }); this.join(room, this.name); };
+      return new Door({ room, title: refusal.title, text: refusal.text, onPassword, onLobby });
+    }
+    return new Ended({
+      title: refusal?.title ?? endedTitle(code, call.joinedAtMs !== null), why: refusal?.text ?? call.endedWhy ?? '', again: refusal?.again ?? true,
+      onRejoin: () => this.join(this.room, this.name), onLobby,
+    });
   }
 
   /** Hands the call what is to be sent, and why not. */

@@ -8,6 +8,8 @@
  */
 
 /** @typedef {{peer_id: string, name: string, away: boolean}} PeerInfo */
+/** What holds in a room, as it is for the reader. @typedef {{locked: boolean, has_password: boolean, may_moderate: boolean}} RoomPolicy */
+/** @typedef {import('./secrets.js').Secrets} Secrets */
 /** @typedef {{urls: string[], username?: string|null, credential?: string|null}} IceServer */
 /** @typedef {{room_capacity: number, message_bytes: number, resume_seconds: number, chat_characters: number}} Limits */
 /** @typedef {{mid: string, owner: string, source: string}} StreamDescription */
@@ -19,7 +21,7 @@
  */
 /**
  * @typedef {{type: 'joined', room: string, peer_id: string, name: string, resume_token: string, resumed: boolean,
- *   peers: PeerInfo[], ice_servers: IceServer[], ice_lifetime_seconds?: number|null, limits: Limits}} Joined
+ *   peers: PeerInfo[], policy?: Partial<RoomPolicy>, ice_servers: IceServer[], ice_lifetime_seconds?: number|null, limits: Limits}} Joined
  */
 /** @typedef {{type: 'error', code: string, message: string, to?: string|null, retry_after_ms?: number|null}} ServerError */
 /**
@@ -31,6 +33,8 @@
  *   | {type: 'peer_left', peer_id: string, reason: string}
  *   | {type: 'ice_servers', ice_servers: IceServer[], ice_lifetime_seconds?: number|null}
  *   | {type: 'signal', from: string, connection: string, signal: Signal}
+ *   | {type: 'policy', policy: Partial<RoomPolicy>, resume_token: string}
+ *   | {type: 'roster', peers: PeerInfo[]}
  *   | ServerError} ServerMessage
  */
 /**
@@ -67,7 +71,12 @@ export const FIRST_JOIN_TIMEOUT_MS = 15_000;
 /** Errors of a `join` that another try would not mend. */
 const FATAL_JOIN_ERRORS = new Set(['invalid_room', 'invalid_name', 'unsupported_version']);
 /** These end a first `join` only. A member's call lives without the server, and there may be room again later. */
-const FATAL_FIRST_JOIN_ERRORS = new Set(['room_full', 'too_many_rooms', 'server_full', 'already_joined']);
+const FATAL_FIRST_JOIN_ERRORS = new Set([
+  'room_full', 'too_many_rooms', 'server_full', 'already_joined', 'access_required', 'access_invalid', 'access_expired', 'access_wrong_room',
+  'password_required', 'password_wrong', 'too_many_guesses', 'room_locked', 'too_many_connections', 'origin_refused',
+]);
+/** These end a membership for good, whenever they come. */
+const FATAL_ERRORS = new Set(['replaced', 'removed']);
 /** The join was put off, not refused. */
 const PUT_OFF_ERRORS = new Set(['rate_limited', 'internal']);
 /** What stands in the way when no socket opens, or none stays open. @type {ServerError} */
@@ -121,6 +130,8 @@ const SERVER_MESSAGE_FORMS = {
   peer_back: (message) => isPeerInfo(message.peer),
   peer_left: (message) => typeof message.peer_id === 'string',
   ice_servers: (message) => Array.isArray(message.ice_servers),
+  policy: (message) => isObject(message.policy) && typeof message.resume_token === 'string',
+  roster: (message) => Array.isArray(message.peers) && message.peers.every(isPeerInfo),
   signal: (message) => typeof message.from === 'string' && typeof message.connection === 'string' && isSignal(message.signal),
   error: (message) => typeof message.code === 'string' && typeof message.message === 'string',
 };
@@ -152,6 +163,8 @@ export class SignalingClient {
   /** @type {ServerError|null} */ #problem = null;
   /** The server's words to the current attempt. @type {ServerError|null} */ #refusal = null;
   #attempt = 0;
+  /** Shown again with the token: a room that was closed meanwhile takes us for newcomers. @type {Secrets} */
+  #secrets = { password: null, access: null };
   #room = '';
   #name = '';
 
@@ -172,8 +185,12 @@ export class SignalingClient {
   /** Why the last attempt came to nothing; null before the first one has failed, and while all is well. */
   get problem() { return this.#problem; }
 
-  /** Enters the room; the answer is `onJoined` or `onFailed`. @param {string} room @param {string} name */
-  join(room, name) {
+  /**
+   * Enters the room; the answer is `onJoined` or `onFailed`.
+   * @param {string} room @param {string} name @param {Secrets} [secrets] what the room may ask for
+   */
+  join(room, name, secrets = { password: null, access: null }) {
+    this.#secrets = secrets;
     this.#room = room;
     this.#name = name;
     this.#attempt = 0;
@@ -193,6 +210,22 @@ export class SignalingClient {
 
   /** Asks for new TURN credentials; they come as `ice_servers`. False when nobody can be asked now: the next `joined` brings some. */
   refreshIceServers() { return this.#state === 'joined' && this.#send({ type: 'refresh_ice_servers' }); }
+
+  /** The password as it is known here; null for none. */
+  get password() { return this.#secrets.password; }
+
+  /** Lets nobody new in, or lets them in again; for who may moderate. @param {boolean} locked */
+  setLock(locked) { return this.#state === 'joined' && this.#send({ type: 'set_lock', locked }); }
+
+  /** Sets, changes or takes away the password; for who may moderate. @param {string|null} password */
+  setPassword(password) {
+    if (this.#state !== 'joined' || !this.#send({ type: 'set_password', password })) return false;
+    this.#secrets = { ...this.#secrets, password };
+    return true;
+  }
+
+  /** Ends someone's membership; for who may moderate. @param {string} peerId */
+  remove(peerId) { return this.#state === 'joined' && this.#send({ type: 'remove', peer_id: peerId }); }
 
   /** Leaves the room and closes the socket with 1000. Safe in `pagehide`. */
   leave() {
@@ -236,7 +269,8 @@ export class SignalingClient {
   }
 
   #sendJoin() {
-    this.#send({ type: 'join', room: this.#room, name: this.#name, resume: this.#resumeToken });
+    const { password, access } = this.#secrets;
+    this.#send({ type: 'join', room: this.#room, name: this.#name, resume: this.#resumeToken, access, password });
   }
 
   /** @param {object} message */
@@ -256,6 +290,7 @@ export class SignalingClient {
       case 'welcome': return;
       case 'joined': this.#handleJoined(message); return;
       case 'error': this.#handleError(message); return;
+      case 'policy': this.#handlePolicy(message.policy, message.resume_token); this.handlers.onMessage(message); return;
       default: this.handlers.onMessage(message);
     }
   }
@@ -273,11 +308,19 @@ export class SignalingClient {
     this.handlers.onJoined(message);
   }
 
+  /** @param {Partial<RoomPolicy>} policy @param {string} token takes the place of the earlier one */
+  #handlePolicy(policy, token) {
+    if (this.#resumeToken !== null) this.#resumeToken = token;
+    if (!policy.has_password) this.#secrets = { ...this.#secrets, password: null };
+  }
+
   /** @param {ServerError} error */
   #handleError(error) {
     if (typeof error.retry_after_ms === 'number') this.#retryAfterMs = error.retry_after_ms;
-    if (error.code === 'replaced') { this.#fail(error); return; }
+    if (FATAL_ERRORS.has(error.code)) { this.#fail(error); return; }
     if (this.#state === 'joined') { this.handlers.onError(error); return; }
+    // A wrong password is not tried again by itself: each try counts as a guess.
+    if (error.code === 'password_wrong') this.#secrets = { ...this.#secrets, password: null };
     const isMember = this.#resumeToken !== null;
     const mayComeBack = FATAL_FIRST_JOIN_ERRORS.has(error.code);
     if (FATAL_JOIN_ERRORS.has(error.code) || (mayComeBack && !isMember)) { this.#fail(error); return; }
@@ -292,6 +335,7 @@ export class SignalingClient {
     this.#clearTimers();
     if (code === 4000) { this.#fail({ type: 'error', code: 'unsupported_version', message: 'This page and the server are of different versions. Reload the page.' }); return; }
     if (code === 4002) { this.#fail({ type: 'error', code: 'replaced', message: 'The call was taken over by another connection.' }); return; }
+    if (code === 4003) { this.#fail({ type: 'error', code: 'removed', message: 'You were removed from this room.' }); return; }
     this.#setState(this.#resumeToken === null ? 'connecting' : 'reconnecting', this.#refusal ?? UNREACHABLE);
     this.#refusal = null;
     const delay = reconnectDelayMs(this.#attempt++, this.random(), this.#retryAfterMs);

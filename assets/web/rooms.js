@@ -41,7 +41,7 @@ export function makeRoomId(bytes = crypto.getRandomValues(new Uint8Array(10))) {
  * Reads what was typed or pasted for a room: a name, or a link to a room on this server.
  * @param {string} text
  * @param {string} host `HOST[:PORT]` of this page
- * @returns {{room: string} | {elsewhere: string} | {problem: string}} `elsewhere` is a link to another server
+ * @returns {{room: string, hash?: string} | {elsewhere: string} | {problem: string}} `hash` is the link's fragment, `elsewhere` a link to another server
  */
 export function readRoom(text, host) {
   const trimmed = text.trim();
@@ -59,7 +59,7 @@ function readLink(text, host) {
   try { url = new URL(text); } catch { return { problem: 'This link is damaged. Copy it again.' }; }
   const room = roomOfPath(url.pathname);
   if (!room) return { problem: 'This link names no room (…/r/room-name).' };
-  return url.host === host ? { room } : { elsewhere: url.href };
+  return url.host === host ? { room, hash: url.hash } : { elsewhere: url.href };
 }
 
 /** The room of `/r/ROOM`, or null. @param {string} path */
@@ -92,10 +92,12 @@ export function initialOf(name) {
 /**
  * The page's link to a room. The fingerprint for native clients is the server's, or the one of the link that led here.
  * @param {{origin: string, hash: string}} location @param {string} room @param {string|null} [fingerprint] 64 hexadecimal digits
+ * @param {string|null} [password] for those who shall not be asked
  */
-export function linkTo(location, room, fingerprint = null) {
+export function linkTo(location, room, fingerprint = null, password = null) {
   const known = fingerprint ?? /(?:^#|&)fp=([0-9a-fA-F:]{64,95})(?:&|$)/.exec(location.hash)?.[1];
-  return `${location.origin}/r/${room}${known ? `#fp=${known}` : ''}`;
+  const parts = [known && `fp=${known}`, password !== null && `password=${encodeURIComponent(password)}`].filter((part) => part);
+  return `${location.origin}/r/${room}${parts.length > 0 ? `#${parts.join('&')}` : ''}`;
 }
 
 /** The address of the WebSocket beside a page. @param {{protocol: string, host: string}} location */

@@ -134,6 +134,46 @@ export function aloneInWords(isJoined, hasProblem) {
   return hasProblem ? 'Nobody else is here, and nobody can join for now' : 'Waiting for others…';
 }
 
+/** What it means when a room does not let someone in; the desktop's words too. @type {Record<string, {title: string, text: string, again: boolean}>} */
+export const REFUSALS = {
+  access_required: { title: 'You need an invitation', text: 'This server lets in only whoever was invited. Open the link that you were sent, or ask for one.', again: false },
+  access_invalid: { title: 'This invitation can’t be used', text: 'It is damaged, or was made for another server. Ask for a new link.', again: false },
+  access_expired: { title: 'This invitation is not valid now', text: 'Its time is over, or has not come yet. Ask for a new link.', again: true },
+  access_wrong_room: { title: 'This invitation is for another room', text: 'Open the link just as it was sent to you, or ask for a new one.', again: false },
+  password_required: { title: 'This room has a password', text: 'Ask whoever invited you for it.', again: true },
+  password_wrong: { title: 'This is not the password', text: 'Check it and try again. Small and capital letters matter.', again: true },
+  too_many_guesses: { title: 'Too many wrong passwords', text: 'For a few minutes no other is taken, not even the right one. Then try again.', again: true },
+  room_locked: { title: 'This room is locked', text: 'Nobody new can come in. Ask someone inside to unlock it, then try again.', again: true },
+  removed: { title: 'You were removed from the call', text: 'Whoever moderates it ended your part in it.', again: false },
+};
+
+/** @typedef {import('./protocol.js').RoomPolicy} RoomPolicy */
+
+/** What changed in a room, each a sentence without its end. @param {RoomPolicy} policy @param {RoomPolicy} before */
+export function policyNews(policy, before) {
+  /** @type {[keyof RoomPolicy, string, string][]} */
+  const changes = [
+    ['locked', 'The room is locked: nobody new can come in', 'The room is unlocked: new people can come in'],
+    ['has_password', 'The room has a password now: newcomers are asked for it', 'The room has no password any more'],
+    ['may_moderate', 'You moderate: you can lock the room, set a password and remove people', 'You no longer moderate the room'],
+  ];
+  return changes.filter(([what]) => policy[what] !== before[what]).map(([what, begun, over]) => (policy[what] ? begun : over));
+}
+
+/** What holds in the room, for those who can't change it. @param {RoomPolicy} policy */
+export function standingWords({ locked, has_password: hasPassword }) {
+  const open = hasPassword ? 'Newcomers are asked for the room’s password.' : 'Whoever has the link can come in.';
+  return [locked ? 'The room is locked: nobody new can come in.' : open, 'Whoever moderates the room can change this, and remove people.'];
+}
+
+/** What removing someone does. @param {RoomPolicy} policy */
+export function removalWords({ locked, has_password: hasPassword }) {
+  const what = 'They are out of the call at once.';
+  if (locked) return `${what} The room is locked, so they can’t come back.`;
+  if (hasPassword) return `${what} If they know the password they can come back as someone new: change it, or lock the room.`;
+  return `${what} If they have the link they can come back as someone new: lock the room to keep them out.`;
+}
+
 /** What is above the reason a call ended for. @param {string|null} code @param {boolean} wasJoined */
 export function endedTitle(code, wasJoined) {
   if (code === 'unreachable') return 'The server can’t be reached';
@@ -147,8 +187,8 @@ export function durationInWords(seconds) {
   return hours > 0 ? `${hours}:${pad(minutes)}:${pad(rest)}` : `${minutes}:${pad(rest)}`;
 }
 
-/** Who is here. @param {number} count with oneself */
-export function peopleInWords(count) { return count === 1 ? 'Only you' : `${count} people`; }
+/** Who is here, and whether anybody else may come. @param {number} count with oneself @param {boolean} isLocked */
+export function roomInWords(count, isLocked) { return `${count === 1 ? '1 person' : `${count} people`}${isLocked ? ', room locked' : ''}`; }
 
 /** @param {number} bps */
 export function bitrateInWords(bps) {

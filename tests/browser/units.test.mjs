@@ -32,7 +32,7 @@ test('room names, links and wrong ones are told apart', async () => {
     [`https://${host}/`, host], ['javascript:alert(1)', host],
   ]);
   assert.deepEqual(name, { room: 'quiet-otter' });
-  assert.deepEqual(link, { room: 'abc' });
+  assert.deepEqual(link, { room: 'abc', hash: '#fp=00' });
   assert.deepEqual(elsewhere, { elsewhere: 'https://other.example/r/abc' });
   for (const refused of [empty, wrong, long, noRoom, script]) assert.ok('problem' in refused, JSON.stringify(refused));
 });
@@ -94,8 +94,52 @@ test('a link carries the fingerprint it came with, or the server’s', async () 
   const fingerprint = 'ab'.repeat(32);
   assert.deepEqual(await results('/rooms.js', 'linkTo', [
     [{ origin: 'https://h', hash: '' }, 'r'], [{ origin: 'https://h', hash: `#fp=${fingerprint}` }, 'r'], [{ origin: 'https://h', hash: '#fp=zz' }, 'r'],
-    [{ origin: 'https://h', hash: '' }, 'r', fingerprint],
-  ]), ['https://h/r/r', `https://h/r/r#fp=${fingerprint}`, 'https://h/r/r', `https://h/r/r#fp=${fingerprint}`]);
+    [{ origin: 'https://h', hash: '' }, 'r', fingerprint], [{ origin: 'https://h', hash: '' }, 'r', fingerprint, 'a&b ü'], [{ origin: 'https://h', hash: '' }, 'r', null, 'x'],
+  ]), ['https://h/r/r', `https://h/r/r#fp=${fingerprint}`, 'https://h/r/r', `https://h/r/r#fp=${fingerprint}`,
+    `https://h/r/r#fp=${fingerprint}&password=a%26b%20%C3%BC`, 'https://h/r/r#password=x']);
+});
+
+test('secrets are read out of a link, and what is left of it holds none', async () => {
+  const none = { password: null, access: null };
+  assert.deepEqual(await results('/secrets.js', 'readFragment', [['#fp=00&password=gr%C3%BCn%20%26&access=a.b.c'], [''], ['#password='], ['#password=%ff&access='], ['#xpassword=a']]),
+    [{ password: 'grün &', access: 'a.b.c' }, none, none, none, none]);
+  assert.deepEqual(await results('/secrets.js', 'withoutSecrets', [['#fp=00&password=a&access=b'], ['#password=a'], ['#fp=00'], ['']]), ['#fp=00', '', '#fp=00', '']);
+});
+
+test('secrets are kept for the tab, each room its own, and distrusted when read', async () => {
+  const read = await page.evaluate(async () => {
+    const { RoomSecrets } = await import('/secrets.js');
+    const stored = { 'parlor.room.odd': '{"password":7,"access":""}', 'parlor.room.broken': '{' };
+    const storage = { getItem: (key) => stored[key] ?? null, setItem: (key, value) => { stored[key] = value; } };
+    const secrets = new RoomSecrets(storage);
+    secrets.keepFound('tea', { password: 'apples', access: null });
+    secrets.keepFound('tea', { password: null, access: 'jwt' });
+    const again = new RoomSecrets(storage);
+    const forbidden = new RoomSecrets({ getItem: () => { throw new Error('forbidden'); }, setItem: () => { throw new Error('forbidden'); } });
+    forbidden.keep('tea', { password: 'apples' });
+    return [again.get('tea'), again.get('coffee'), again.get('odd'), again.get('broken'), forbidden.get('tea').password];
+  });
+  const none = { password: null, access: null };
+  assert.deepEqual(read, [{ password: 'apples', access: 'jwt' }, none, none, none, 'apples']);
+});
+
+test('refusals and what changes in a room have the desktop’s words', async () => {
+  const read = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+  const rust = read('app/src/refusals.rs');
+  const snake = (name) => name.replace(/(?<!^)[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
+  const table = [...rust.matchAll(/\(ErrorCode::(\w+), "([^"]+)", "([^"]+)", (true|false)\)/g)]
+    .map(([, code, title, text, again]) => [snake(code), { title, text, again: again === 'true' }]);
+  const here = await page.evaluate(async () => (await import('/words.js')).REFUSALS);
+  assert.ok(table.length >= 9);
+  assert.deepEqual(here, Object.fromEntries(table));
+  const policies = [false, true].flatMap((locked) => [false, true].flatMap((has_password) => [false, true].map((may_moderate) => ({ locked, has_password, may_moderate }))));
+  const news = await results('/words.js', 'policyNews', policies.flatMap((policy) => policies.map((before) => [policy, before])));
+  for (const words of new Set(news.flat())) assert.ok(rust.includes(`news.push("${words}")`), words);
+  assert.equal(new Set(news.flat()).size, rust.match(/news\.push\(/g).length);
+  const sheet = read('app/src/ui/room.rs').replace(/\\\n\s*/g, '');
+  for (const name of ['standingWords', 'removalWords']) {
+    for (const words of (await results('/words.js', name, policies.map((policy) => [policy]))).flat()) assert.ok(sheet.includes(`"${words}"`), words);
+  }
 });
 
 test('rooms are remembered by day', async () => {
@@ -193,9 +237,9 @@ test('waiting before a reconnect is random, capped, and obeys the server', async
 
 test('server messages that are malformed or unknown are ignored', async () => {
   const peer = { peer_id: 'a', name: 'A', away: false };
-  const good = [{ type: 'peer_joined', peer }, { type: 'peer_left', peer_id: 'a', reason: 'left' }, { type: 'signal', from: 'a', connection: 'c', signal: { kind: 'end_of_candidates' } }, { type: 'error', code: 'x', message: 'y' }];
+  const good = [{ type: 'policy', policy: { locked: true }, resume_token: 't' }, { type: 'roster', peers: [peer] }, { type: 'peer_joined', peer }, { type: 'peer_left', peer_id: 'a', reason: 'left' }, { type: 'signal', from: 'a', connection: 'c', signal: { kind: 'end_of_candidates' } }, { type: 'error', code: 'x', message: 'y' }];
   const bad = [
-    { type: 'peer_joined' }, { type: 'peer_joined', peer: { peer_id: 1, name: 'A' } }, { type: 'signal', from: 'a', connection: 'c', signal: { kind: 'offer' } },
+    { type: 'policy', policy: { locked: true } }, { type: 'policy', resume_token: 't' }, { type: 'roster', peers: [{}] }, { type: 'peer_joined' }, { type: 'peer_joined', peer: { peer_id: 1, name: 'A' } }, { type: 'signal', from: 'a', connection: 'c', signal: { kind: 'offer' } },
     { type: 'signal', from: 'a', connection: 'c', signal: { kind: 'candidate', candidate: null } }, { type: '__proto__' }, { type: 'constructor' }, { type: 'joined' }, [], null, 7, { type: 7 },
   ];
   const read = await results('/protocol.js', 'parseServerMessage', [...good, ...bad].map((message) => [JSON.stringify(message)]).concat([['{'], [null]]));

@@ -177,7 +177,19 @@ pub fn parlor() -> (Command, TempDir) {
     let settings = tempfile::tempdir().expect("a temporary folder can be made");
     let mut command = Command::new(programs::parlor());
     command.env("XDG_CONFIG_HOME", settings.path());
-    for variable in ["SERVER", "NAME", "VIDEO", "AUDIO", "SPEAKER", "AUDIO_PROCESSING", "RELAY_ONLY"] {
+    for variable in [
+        "SERVER",
+        "NAME",
+        "VIDEO",
+        "AUDIO",
+        "SPEAKER",
+        "AUDIO_PROCESSING",
+        "PASSWORD",
+        "PASSWORD_FILE",
+        "ACCESS",
+        "ACCESS_FILE",
+        "RELAY_ONLY",
+    ] {
         command.env_remove(format!("PARLOR_{variable}"));
     }
     (command, settings)

@@ -36,14 +36,14 @@ pub fn door_ui(ui: &mut Ui, view: &DoorView, state: &mut DoorState, commands: &m
             state.shown = !state.shown;
         }
         ui.add_space(8.0);
-        let ready = !state.password.is_empty() && !view.busy;
         let entered = password.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
         let size = vec2(ui.available_width(), theme::FIELD_HEIGHT);
-        let join = ui.add_enabled_ui(ready, |ui| text_button(ui, size, None, "Join", Look::Primary).clicked()).inner;
-        if ready && (join || entered) {
-            commands.push(UiCommand::JoinWithPassword(std::mem::take(&mut state.password)));
-        } else if entered {
-            password.request_focus();
+        let pressed =
+            ui.add_enabled_ui(!view.busy, |ui| text_button(ui, size, None, "Join", Look::Primary).clicked()).inner;
+        match pressed || entered {
+            true if state.password.is_empty() || view.busy => password.request_focus(),
+            true => commands.push(UiCommand::JoinWithPassword(std::mem::take(&mut state.password))),
+            false => {}
         }
         if text_button(ui, size, None, "Back to the lobby", Look::Plain).clicked() {
             commands.push(UiCommand::BackToLobby);

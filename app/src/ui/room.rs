@@ -49,7 +49,7 @@ pub fn remove_ui(ui: &mut Ui, view: &CallView, peer: &PeerId, state: &mut CallSt
     let mut answered = false;
     let title = format!("Remove {}?", tile.name);
     let close = sheet_ui(ui, "remove", &title, 420.0, |ui| {
-        quiet(ui, removal_words(&view.access));
+        ui.add(egui::Label::new(RichText::new(removal_words(&view.access)).color(theme::MUTED)).wrap());
         ui.add_space(12.0);
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = theme::GAP;

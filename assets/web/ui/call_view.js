@@ -2,11 +2,12 @@
 /** The call: tiles, the row of controls below, the chat beside. Shows what the call's state is; decides nothing. */
 
 import { LevelMeter, SPEAKING_DBFS } from '../levels.js';
-import { aloneInWords, cameraMark, connectionInWords, durationInWords, microphoneMark, peopleInWords, problemsInWords, signalingInWords } from '../words.js';
+import { aloneInWords, cameraMark, connectionInWords, durationInWords, microphoneMark, problemsInWords, roomInWords, signalingInWords } from '../words.js';
 import { ChatPanel } from './chat.js';
 import { openDetails, openSettings } from './dialogs.js';
 import { h, icon, IconButton, setShown, setText } from './dom.js';
 import { layoutGrid } from './grid.js';
+import { RoomSheet } from './room.js';
 import { Tile, toggleFullscreen } from './tile.js';
 
 /** @typedef {import('../call.js').Call} Call */
@@ -32,9 +33,14 @@ export class CallView {
   #mutedSpeechMs = 0;
   #hintUntil = 0;
   #shownProblems = '';
+  /** @type {RoomSheet|null} */ #room = null;
+  /** Whether copied links carry the password; off by itself. */ #link = { withPassword: false };
   /** @type {(() => void)[]} */ #stops = [];
 
-  /** @param {{call: Call, media: LocalMedia, link: string, onLeave: () => void}} config `link` is what others open */
+  /**
+   * @param {{call: Call, media: LocalMedia, link: (password: string|null) => string, onLeave: () => void, onPassword: (password: string|null) => void}} config
+   *   `link` is what others open, `onPassword` hears of the one that was set
+   */
   constructor(config) {
     this.config = config;
     const { call, media } = config;
@@ -43,7 +49,8 @@ export class CallView {
     this.chat = new ChatPanel({ onSend: (text) => call.sendChat(text), onClose: () => this.setChatOpen(false) });
     this.timer = h('span', { class: 'call-timer', role: 'timer', 'aria-label': 'Length of the call' }, '0:00');
     this.count = h('span');
-    this.people = h('span', { class: 'call-people', title: 'People in the call' }, icon('users'), this.count);
+    this.lock = h('span', { class: 'call-lock', hidden: true }, icon('lock'));
+    this.people = h('button', { class: 'button call-people', type: 'button', onclick: () => this.openRoom() }, icon('users'), this.count, this.lock);
     this.roomName = h('h1', { class: 'call-room' }, call.room);
     this.banner = h('p', { class: 'banner', role: 'status', hidden: true });
     this.unblock = h('button', { class: 'banner button', type: 'button', hidden: true, onclick: () => this.#unblockSound() }, icon('volume-2'), 'Hear the others');
@@ -86,7 +93,7 @@ export class CallView {
 
   #linkCard() {
     return h('div', { class: 'alone-link' }, h('p', { class: 'muted' }, 'Send them this link:'),
-      h('div', { class: 'alone-row' }, h('code', {}, this.config.link),
+      h('div', { class: 'alone-row' }, h('code', {}, this.config.link(null)),
         h('button', { class: 'button is-main', type: 'button', onclick: () => this.copyLink() }, icon('copy'), 'Copy')));
   }
 
@@ -108,6 +115,8 @@ export class CallView {
 
   close() {
     for (const stop of this.#stops) stop();
+    // With the call go the sheets over it.
+    for (const dialog of document.querySelectorAll('dialog')) dialog.close();
     clearTimeout(this.#noticeTimer);
     for (const tile of [...this.#tiles.values(), this.self]) tile.close();
     this.#ownMeter?.close();
@@ -158,11 +167,26 @@ export class CallView {
     this.#updateToolbar();
   }
 
+  /** Who may come in, and who is here. */
+  openRoom() {
+    if (this.config.call.state !== 'joined') return;
+    const { call } = this.config;
+    this.#room = new RoomSheet({
+      call, link: this.#link, onCopy: () => this.copyLink(), onClose: () => { this.#room = null; },
+      onPassword: (password) => {
+        const asked = call.setPassword(password);
+        if (asked) this.config.onPassword(password);
+        return asked;
+      },
+    });
+  }
+
   async copyLink() {
-    const { link } = this.config;
+    const password = this.#link.withPassword ? this.config.call.knownPassword : null;
+    const link = this.config.link(password);
     try {
       await navigator.clipboard.writeText(link);
-      this.say('Link copied. Whoever opens it can join.');
+      this.say(password === null ? 'Link copied' : 'Link with the password copied');
     } catch {
       this.say(`Copy this link: ${link}`);
     }
@@ -231,7 +255,11 @@ export class CallView {
     document.title = `${this.#unread > 0 ? `(${this.#unread}) ` : ''}${call.room} · Parlor`;
     const count = call.peers.size + 1;
     setText(this.count, String(count));
-    this.people.setAttribute('aria-label', peopleInWords(count));
+    const words = roomInWords(count, call.policy.locked);
+    this.people.setAttribute('aria-label', words);
+    this.people.title = words;
+    setShown(this.lock, call.policy.locked);
+    this.#room?.update();
     const isJoined = call.state === 'joined';
     const problem = signalingInWords(call.signaling.problem, call.peers.size);
     setShown(this.banner, problem !== null);

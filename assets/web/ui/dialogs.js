@@ -1,5 +1,5 @@
 // @ts-check
-/** The two sheets over the page: settings, and the details of a connection. */
+/** Sheets over the page: settings, and the details of a connection. */
 
 import { playTestSound } from '../levels.js';
 import { bitrateInWords } from '../words.js';
@@ -12,7 +12,7 @@ import { h, icon, setText } from './dom.js';
 /** @typedef {import('../stats.js').AudioStats} AudioStats */
 
 /** A dialog with a title and a close button; Escape closes it. @param {string} title @param {Node[]} children @param {() => void} [onClose] */
-function sheet(title, children, onClose) {
+export function sheet(title, children, onClose) {
   const dialog = h('dialog', { class: 'sheet', 'aria-label': title, onclose: () => { dialog.remove(); onClose?.(); } },
     h('header', { class: 'sheet-header' }, h('h2', {}, title),
       h('button', { class: 'plain', type: 'button', 'aria-label': 'Close', title: 'Close', onclick: () => dialog.close() }, icon('x'))),

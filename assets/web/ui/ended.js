@@ -4,14 +4,14 @@
 import { h } from './dom.js';
 
 export class Ended {
-  /** @param {{why: string, title: string, onRejoin: () => void, onLobby: () => void}} config */
+  /** @param {{why: string, title: string, again: boolean, onRejoin: () => void, onLobby: () => void}} config `again`: trying it again makes sense */
   constructor(config) {
-    this.main = h('button', { class: 'button is-main', type: 'button', onclick: config.onRejoin }, 'Rejoin');
+    const lobby = h('button', { class: config.again ? 'button' : 'button is-main', type: 'button', onclick: config.onLobby }, 'Back to the lobby');
+    this.main = config.again ? h('button', { class: 'button is-main', type: 'button', onclick: config.onRejoin }, 'Rejoin') : lobby;
     this.element = h('main', { class: 'ended' }, h('section', { class: 'ended-card', role: 'alert' },
       h('h1', {}, config.title),
       h('p', {}, config.why),
-      h('div', { class: 'ended-buttons' }, this.main,
-        h('button', { class: 'button', type: 'button', onclick: config.onLobby }, 'Back to the lobby'))));
+      h('div', { class: 'ended-buttons' }, this.main, this.main !== lobby && lobby)));
   }
 
   focus() { this.main.focus(); }

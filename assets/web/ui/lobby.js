@@ -18,7 +18,7 @@ export class Lobby {
   #loudest = 0;
 
   /**
-   * @param {{media: LocalMedia, room: string, name: string, onJoin: (room: string, name: string) => void}} config
+   * @param {{media: LocalMedia, room: string, name: string, onJoin: (room: string, name: string, hash: string) => void}} config `hash` is the fragment of a pasted link
    */
   constructor(config) {
     this.config = config;
@@ -96,7 +96,7 @@ export class Lobby {
     this.#mark(this.name, this.nameProblem, 'problem' in name ? name.problem : null);
     if ('problem' in name || 'problem' in room) return;
     if ('elsewhere' in room) { location.assign(room.elsewhere); return; }
-    this.config.onJoin(room.room, name.name);
+    this.config.onJoin(room.room, name.name, room.hash ?? '');
   }
 
   /** @param {HTMLInputElement} input @param {HTMLElement} words @param {string|null} problem */
