@@ -3,10 +3,11 @@
 // Helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
 
-use std::process::{Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
 use parlor_tests::peer::parlor;
-use parlor_tests::{Peer, Server};
+use parlor_tests::{Peer, Server, programs};
 
 const PASSWORD: &str = "drei grüne Äpfel";
 
@@ -90,6 +91,46 @@ fn who_is_removed_is_told_and_fails_and_the_others_see_it() {
 }
 
 #[test]
+fn a_server_that_asks_for_invitations_takes_them_by_link_by_file_and_by_variable() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, "a secret of at least thirty-two bytes\n").unwrap();
+    let server = Server::start_asking_for_tokens(&key);
+    let link = server.link("tea");
+    let token = invitation(&key, &["--room", "tea", "--name", "Bo"]);
+
+    let (code, told) = refused(&link, |_| {});
+    assert_eq!(code, "access_required");
+    assert!(told.contains("--access-file") && told.contains("PARLOR_ACCESS"), "{told}");
+    assert_eq!(refused(&format!("{link}#access={token}x"), |_| {}).0, "access_invalid");
+    assert_eq!(refused(&format!("{}#access={token}", server.link("coffee")), |_| {}).0, "access_wrong_room");
+
+    let file = folder.path().join("token");
+    std::fs::write(&file, &token).unwrap();
+    let by_link = join(&format!("{link}#access={token}"), |_| {});
+    let by_file = join(&link, |command| {
+        command.arg("--access-file").arg(&file);
+    });
+    let by_variable = join(&link, |command| {
+        command.env("PARLOR_ACCESS", &token);
+    });
+    for output in [by_link, by_file, by_variable] {
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        assert!(told.contains("\"name\":\"Bo\""), "the token names its bearer: {told}");
+    }
+
+    // One token is one person: who comes with it again takes their place.
+    let may_moderate = invitation(&key, &["--room", "tea", "--moderate"]);
+    let mut ana = moderator(&format!("{link}#access={may_moderate}"));
+    let again = moderator(&format!("{link}#access={may_moderate}"));
+    let (status, _) = ana.end();
+    assert_eq!(status, Some(1), "{}", ana.told());
+    assert_eq!(ana.events("error").last().unwrap()["code"], "replaced");
+    again.leave();
+}
+
+#[test]
 fn a_file_without_a_password_is_wrong_usage() {
     let output = join("http://127.0.0.1:9/r/tea", |command| {
         command.args(["--password-file", "/nowhere/password"]);
@@ -107,8 +148,16 @@ fn moderator(link: &str) -> Peer {
     ana
 }
 
+/// What `parlor-server token` prints.
+fn invitation(key: &Path, flags: &[&str]) -> String {
+    let output =
+        Command::new(programs::parlor_server()).args(["token", "--key-file"]).arg(key).args(flags).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
 /// A join for a moment.
-fn join(link: &str, adapt: impl Fn(&mut std::process::Command)) -> Output {
+fn join(link: &str, adapt: impl Fn(&mut Command)) -> Output {
     let (mut command, _settings) = parlor();
     command.args(["join", link, "--name", "Guest", "--headless", "--json", "--duration", "100ms"]);
     adapt(&mut command);
@@ -116,7 +165,7 @@ fn join(link: &str, adapt: impl Fn(&mut std::process::Command)) -> Output {
 }
 
 /// A join that is refused; the code and the sentence.
-fn refused(link: &str, adapt: impl Fn(&mut std::process::Command)) -> (String, String) {
+fn refused(link: &str, adapt: impl Fn(&mut Command)) -> (String, String) {
     let output = join(link, adapt);
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1), "{told}");

@@ -4,7 +4,7 @@
 #![cfg(all(feature = "gui", target_os = "linux"))]
 #![allow(clippy::unwrap_used)]
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const SIZE: (u32, u32) = (1280, 800);
 /// On the edge of the field of an open chat; bare background where there is no chat.
 const CHAT_FIELD_EDGE: egui::Pos2 = pos2(941.0, 758.0);
+/// On the edge of the field of the door, which has the keyboard.
+const DOOR_FIELD_EDGE: egui::Pos2 = pos2(640.0, 352.0);
 /// The button of the question before leaving what one hosts.
 const LEAVE_ANYWAY: egui::Pos2 = pos2(740.0, 470.0);
 
@@ -121,6 +123,34 @@ fn a_call_hosted_by_the_window_is_joined_by_its_link_and_closing_it_is_asked_abo
     assert!(kept.contains("name = \"Kept\""), "the name was given for this run only: {kept}");
 }
 
+#[test]
+fn a_room_with_a_password_is_entered_through_its_door_after_a_wrong_one() {
+    let server = Server::start();
+    let display = Display::open();
+    let mut ana = Peer::join(&server.link(), "Ana", &[]);
+    ana.wait("joined", |_| true);
+    ana.command("password pears");
+    ana.wait("policy", |policy| policy["has_password"] == true);
+    let folder = tempfile::tempdir().unwrap();
+    let mut window = display.parlor(&["join", &server.link()], &folder);
+    window.wait_until_shown();
+    window.key("Return");
+    window.wait_for_color(DOOR_FIELD_EDGE, "F0B357");
+    window.screenshot("window-door", 100);
+    window.type_text("apples");
+    window.key("Return");
+    // The door again, with an empty field.
+    window.wait_for_log("not the password");
+    window.wait_for_color(DOOR_FIELD_EDGE, "F0B357");
+    window.type_text("pears");
+    window.key("Return");
+    ana.wait("peer_connected", |event| event["name"] == "Mira");
+    ana.command("remove Mira");
+    ana.wait("peer_left", |event| event["reason"] == "removed");
+    window.screenshot("window-removed", 100);
+    window.close();
+}
+
 struct Server {
     runtime: tokio::runtime::Runtime,
     server: Option<RunningServer>,
@@ -167,7 +197,7 @@ impl Drop for Process {
 
 /// A headless peer and what it says.
 struct Peer {
-    _process: Process,
+    process: Process,
     events: Receiver<Value>,
     name: String,
 }
@@ -175,9 +205,9 @@ struct Peer {
 impl Peer {
     fn join(link: &str, name: &str, more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
-        command.args(["join", link, "--name", name, "--headless", "--json"]);
+        command.args(["join", link, "--name", name, "--headless", "--json", "--commands"]);
         command.args(["--video", "test-pattern", "--audio", "tone", "--duration", "300s"]).args(more);
-        let mut process = Process(command.stdout(Stdio::piped()).spawn().unwrap());
+        let mut process = Process(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
         let lines = BufReader::new(process.0.stdout.take().unwrap()).lines();
         let (sender, events) = channel();
         std::thread::spawn(move || {
@@ -185,7 +215,12 @@ impl Peer {
                 let _ = sender.send(serde_json::from_str(&line).unwrap());
             }
         });
-        Self { _process: process, events, name: name.to_owned() }
+        Self { process, events, name: name.to_owned() }
+    }
+
+    fn command(&mut self, line: &str) {
+        let input = self.process.0.stdin.as_mut().unwrap();
+        writeln!(input, "{line}").and_then(|()| input.flush()).unwrap();
     }
 
     fn wait(&self, event: &str, matches: impl Fn(&Value) -> bool) {
@@ -317,12 +352,19 @@ impl Window<'_> {
 
     /// The link to the call it hosts.
     fn wait_for_link(&self) -> String {
+        let line = self.wait_for_log("link=");
+        let (_, link) = line.split_once("link=").unwrap();
+        link.split_whitespace().next().unwrap().to_owned()
+    }
+
+    /// The first line it logs, of those not looked at yet, that has these words.
+    fn wait_for_log(&self, words: &str) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let Ok(line) = self.log.recv_timeout(left) else { panic!("no link was logged") };
-            if let Some((_, link)) = line.split_once("link=") {
-                return link.split_whitespace().next().unwrap().to_owned();
+            let Ok(line) = self.log.recv_timeout(left) else { panic!("it never logged {words:?}") };
+            if line.contains(words) {
+                return line;
             }
         }
     }

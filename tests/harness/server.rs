@@ -1,5 +1,6 @@
 //! The real signaling server.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -14,7 +15,7 @@ pub struct Server {
     /// Of its own certificate, where it has one.
     fingerprint: Option<String>,
     state: TempDir,
-    flags: &'static [&'static str],
+    flags: Vec<String>,
 }
 
 impl Server {
@@ -31,9 +32,15 @@ impl Server {
         Self::start_with(&["--tls-self-signed"])
     }
 
-    fn start_with(flags: &'static [&'static str]) -> Self {
+    /// One that lets in only who brings an access token, verified with this file.
+    pub fn start_asking_for_tokens(key_file: &Path) -> Self {
+        Self::start_with(&["--access", "token", "--access-key-file", &key_file.display().to_string()])
+    }
+
+    fn start_with(flags: &[&str]) -> Self {
+        let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
         let state = tempfile::tempdir().expect("a temporary folder can be made");
-        let (process, address, fingerprint) = listen("127.0.0.1:0", flags, &state);
+        let (process, address, fingerprint) = listen("127.0.0.1:0", &flags, &state);
         Self { process, address, fingerprint, state, flags }
     }
 
@@ -66,7 +73,7 @@ impl Server {
     /// When it does not listen.
     pub fn start_again(&mut self) -> Instant {
         let (_, bind) = self.address.split_once("://").expect("an address has a scheme");
-        let (process, address, fingerprint) = listen(bind, self.flags, &self.state);
+        let (process, address, fingerprint) = listen(bind, &self.flags, &self.state);
         assert_eq!(address, self.address);
         (self.process, self.fingerprint) = (process, fingerprint);
         Instant::now()
@@ -83,7 +90,7 @@ impl Server {
 }
 
 /// The process, its address and its certificate's fingerprint.
-fn listen(bind: &str, flags: &[&str], state: &TempDir) -> (Process, String, Option<String>) {
+fn listen(bind: &str, flags: &[String], state: &TempDir) -> (Process, String, Option<String>) {
     let mut command = Command::new(programs::parlor_server());
     command.args(["--bind", bind, "--ice-server", "none", "--state-dir"]).arg(state.path()).args(flags);
     let process = Process::start("the server", &mut command);

@@ -117,7 +117,8 @@ async fn run(
         Ok(socket) => socket,
         Err(error) => {
             debug!(%error, "no connection to the server");
-            let event = SignalingEvent::OpenFailed { failure: error.failure(), reason: error.to_string() };
+            let (failure, retry_after_ms) = (error.failure(), error.retry_after_ms());
+            let event = SignalingEvent::OpenFailed { failure, reason: error.to_string(), retry_after_ms };
             let _gone = events.send((id, event)).await;
             return;
         }
@@ -266,6 +267,8 @@ fn close_reason(frame: Option<&CloseFrame>) -> String {
         4000 => "This program and the server speak different versions".to_owned(),
         4001 => "The server closed the connection, which was too slow".to_owned(),
         4002 => "You joined this room from somewhere else".to_owned(),
+        4003 => "You were removed from this room".to_owned(),
+        4004 => "The server closed a connection that had joined no room".to_owned(),
         code => format!("The server closed the connection (code {code})"),
     }
 }

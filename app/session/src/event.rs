@@ -23,6 +23,8 @@ pub enum SignalingEvent {
         failure: OpenFailure,
         /// Why, as a sentence for the user.
         reason: String,
+        /// When the server wants to see us again, in milliseconds.
+        retry_after_ms: Option<u64>,
     },
     /// The socket has ended.
     Closed {

@@ -93,7 +93,9 @@ impl Session {
                 self.out
                     .complain(None, format!("The server said something that this program does not understand: {why}."));
             }
-            SignalingEvent::OpenFailed { failure, reason } => self.open_failed(failure, reason, now),
+            SignalingEvent::OpenFailed { failure, reason, retry_after_ms } => {
+                self.open_failed(failure, reason, retry_after_ms, now);
+            }
             SignalingEvent::Closed { reason, retry_after_ms } => {
                 self.link.ask_to_wait(retry_after_ms, &self.config);
                 self.signaling_closed(reason, now);
@@ -257,7 +259,7 @@ impl Session {
     }
 
     /// What no second attempt mends ends a first join; in a running call it is told, and media goes on.
-    fn open_failed(&mut self, failure: OpenFailure, reason: String, now: Instant) {
+    fn open_failed(&mut self, failure: OpenFailure, reason: String, retry_after_ms: Option<u64>, now: Instant) {
         if !self.link.is_opening() {
             return;
         }
@@ -268,6 +270,7 @@ impl Session {
             OpenFailure::WrongAddress if joining => return self.end(EndReason::WrongAddress { message }, now),
             OpenFailure::Passing | OpenFailure::Certificate | OpenFailure::WrongAddress => {}
         }
+        self.link.ask_to_wait(retry_after_ms, &self.config);
         self.link.closed(&self.config, &mut self.random, now);
         self.note_problem(ServerProblem { failure, message });
     }

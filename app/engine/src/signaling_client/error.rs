@@ -6,7 +6,7 @@ use parlor_session::OpenFailure;
 use tokio_rustls::rustls::{self, CertificateError};
 use tokio_tungstenite::tungstenite::Error as SocketError;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::http::{Response, StatusCode, header};
+use tokio_tungstenite::tungstenite::http::{HeaderMap, Response, StatusCode, header};
 
 /// Why connecting failed.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +40,14 @@ pub(crate) enum ConnectError {
     Tls { server: String, why: String },
     /// No room for another connection (HTTP 503).
     #[error("The server at {server} takes no more people at the moment")]
-    Full { server: String },
-    /// It, or what stands before it, is not well (HTTP 429 and 5xx).
+    Full { server: String, retry_after_ms: Option<u64> },
+    /// Too many connections from one address (HTTP 429).
+    #[error("The server at {server} takes no more connections from your network at the moment")]
+    TooMany { server: String, retry_after_ms: Option<u64> },
+    /// It, or what stands before it, lets nobody in from here (HTTP 403).
+    #[error("The server at {server} lets nobody in from here (HTTP 403)")]
+    Forbidden { server: String },
+    /// It, or what stands before it, is not well (HTTP 5xx).
     #[error("The server at {server} is in trouble (HTTP {status})")]
     InTrouble { server: String, status: u16 },
     /// Something that speaks no Parlor.
@@ -53,15 +59,26 @@ impl ConnectError {
     /// Whether another attempt may go better.
     pub(crate) fn failure(&self) -> OpenFailure {
         match self {
-            Self::Unreachable { .. } | Self::Timeout { .. } | Self::Full { .. } | Self::InTrouble { .. } => {
-                OpenFailure::Passing
-            }
+            Self::Unreachable { .. }
+            | Self::Timeout { .. }
+            | Self::Full { .. }
+            | Self::TooMany { .. }
+            | Self::InTrouble { .. } => OpenFailure::Passing,
             Self::OtherCertificate { .. } | Self::Certificate { .. } => OpenFailure::Certificate,
             Self::InvalidAddress { .. }
             | Self::WantsTls { .. }
             | Self::WantsPlain { .. }
             | Self::Tls { .. }
+            | Self::Forbidden { .. }
             | Self::NotParlor { .. } => OpenFailure::WrongAddress,
+        }
+    }
+
+    /// When the server wants to see us again.
+    pub(crate) fn retry_after_ms(&self) -> Option<u64> {
+        match self {
+            Self::Full { retry_after_ms, .. } | Self::TooMany { retry_after_ms, .. } => *retry_after_ms,
+            _ => None,
         }
     }
 
@@ -128,15 +145,22 @@ impl ConnectError {
 
     fn refused<T>(server: String, response: &Response<T>) -> Self {
         let location = response.headers().get(header::LOCATION).map_or(&b""[..], |location| location.as_bytes());
+        let retry_after_ms = retry_after_ms(response.headers());
         match response.status() {
-            StatusCode::SERVICE_UNAVAILABLE => Self::Full { server },
-            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-                Self::InTrouble { server, status: status.as_u16() }
-            }
+            StatusCode::SERVICE_UNAVAILABLE => Self::Full { server, retry_after_ms },
+            StatusCode::TOO_MANY_REQUESTS => Self::TooMany { server, retry_after_ms },
+            StatusCode::FORBIDDEN => Self::Forbidden { server },
+            status if status.is_server_error() => Self::InTrouble { server, status: status.as_u16() },
             status if status.is_redirection() && location.starts_with(b"https:") => Self::WantsTls { server },
             _ => Self::NotParlor { server },
         }
     }
+}
+
+/// RFC 9110 §10.2.3, in seconds; a date is as good as nothing.
+fn retry_after_ms(headers: &HeaderMap) -> Option<u64> {
+    let seconds: u64 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(seconds.saturating_mul(1_000))
 }
 
 #[cfg(test)]
@@ -148,7 +172,8 @@ mod tests {
         for (status, location, failure, words) in [
             (503, "", OpenFailure::Passing, "takes no more people"),
             (502, "", OpenFailure::Passing, "HTTP 502"),
-            (429, "", OpenFailure::Passing, "HTTP 429"),
+            (429, "", OpenFailure::Passing, "no more connections from your network"),
+            (403, "", OpenFailure::WrongAddress, "lets nobody in from here"),
             (200, "", OpenFailure::WrongAddress, "no Parlor server at tea:1"),
             (404, "", OpenFailure::WrongAddress, "no Parlor server at tea:1"),
             (301, "http://elsewhere/ws", OpenFailure::WrongAddress, "no Parlor server at tea:1"),
@@ -158,6 +183,21 @@ mod tests {
             let error = ConnectError::upgrade("tea:1", &SocketError::Http(Box::new(response)));
             assert_eq!(error.failure(), failure, "{status}");
             assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_server_says_when_to_come_back() {
+        for (status, header, wait) in [
+            (503, "5", Some(5_000)),
+            (429, " 60 ", Some(60_000)),
+            (429, "99999999999999999999", None),
+            (429, "Wed, 21 Oct 2026 07:28:00 GMT", None),
+            (502, "5", None),
+        ] {
+            let response = Response::builder().status(status).header("retry-after", header).body(None).unwrap();
+            let error = ConnectError::upgrade("tea:1", &SocketError::Http(Box::new(response)));
+            assert_eq!(error.retry_after_ms(), wait, "{status} {header}");
         }
     }
 

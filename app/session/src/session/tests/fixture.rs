@@ -116,7 +116,7 @@ impl Fixture {
     }
 
     pub(super) fn fail_to_open(&mut self, failure: OpenFailure, reason: &str) {
-        self.signaling(SignalingEvent::OpenFailed { failure, reason: reason.into() });
+        self.signaling(SignalingEvent::OpenFailed { failure, reason: reason.into(), retry_after_ms: None });
     }
 
     pub(super) fn message(&mut self, message: ServerMessage) {

@@ -4,7 +4,8 @@ use parlor_proto::{ErrorCode, LeaveReason, RoomPolicy, ServerMessage};
 
 use super::fixture::{ANN, Fixture, ME, ZOE, id, person, secs};
 use crate::{
-    Command, ConnectionState, Credentials, EndReason, Event, PeerLeftReason, PeerState, Phase, Presence, Secret,
+    Command, ConnectionState, Credentials, EndReason, Event, OpenFailure, PeerLeftReason, PeerState, Phase, Presence,
+    Secret, SignalingEvent,
 };
 
 const OPEN: RoomPolicy = RoomPolicy { locked: false, has_password: false, may_moderate: false };
@@ -157,6 +158,17 @@ fn a_password_that_we_set_is_known_when_we_have_to_come_in_anew() {
     fixture.wait(secs(2));
     fixture.open();
     assert!(fixture.has("join room Me Some(\"token\")") && !fixture.has("join room Me Some(\"token\") password"));
+}
+
+#[test]
+fn a_server_with_no_place_for_us_says_when_to_come_back() {
+    let mut fixture = Fixture::connected_with(ANN);
+    fixture.close();
+    fixture.wait(secs(2));
+    let reason = "no more connections from your network".to_owned();
+    let failure = OpenFailure::Passing;
+    fixture.signaling(SignalingEvent::OpenFailed { failure, reason, retry_after_ms: Some(5_000) });
+    assert_eq!(fixture.session.poll_timeout(), Some((fixture.now + secs(5), "signaling")));
 }
 
 #[test]

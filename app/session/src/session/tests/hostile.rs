@@ -158,7 +158,11 @@ fn input(fixture: &mut Fixture, dice: &mut Dice) {
             let retry_after_ms = dice.pick(&[None, Some(1), Some(u64::MAX)]);
             fixture.signaling(SignalingEvent::Closed { reason: "r".into(), retry_after_ms });
             let failure = dice.pick(&[OpenFailure::Passing, OpenFailure::Certificate, OpenFailure::WrongAddress]);
-            fixture.signaling(SignalingEvent::OpenFailed { failure, reason: "r".into() });
+            fixture.signaling(SignalingEvent::OpenFailed {
+                failure,
+                reason: "r".into(),
+                retry_after_ms: Some(dice.below(100_000)),
+            });
         }
         5 => fixture.signaling(SignalingEvent::Undecodable("x".into())),
         6 => {
