@@ -273,6 +273,35 @@ async fn what_is_wrong_with_access_is_said_in_words() {
     }
 }
 
+#[tokio::test]
+async fn nothing_personal_and_no_secret_is_in_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Program::start(dir.path(), "127.0.0.1:0").await;
+    let (mut ana, first) = Client::joined(server.addr, "room-of-ana", "Ana Name").await;
+    let (mut bo, second) = Client::joined(server.addr, "room-of-ana", "Bo Name").await;
+    bo.offer(&first.peer_id, "v=0 an address").await;
+    ana.say(&ClientMessage::SetPassword { password: Some("three green apples".into()) }).await;
+    bo.hear().await;
+    let mut eve = Client::greeted(server.addr).await;
+    let (room, name) = ("room-of-ana".to_owned(), "Eve Name".to_owned());
+    let password = Some("three red apples".to_owned());
+    eve.say(&ClientMessage::Join { room, name, resume: None, access: Some("a.b.c".into()), password }).await;
+    assert_eq!(eve.error().await, ErrorCode::PasswordWrong);
+    eve.say_text("no message of Eve's").await;
+    assert_eq!(eve.error().await, ErrorCode::Malformed);
+    ana.say(&ClientMessage::Remove { peer_id: second.peer_id.clone() }).await;
+    assert_eq!(bo.closed().await.1, 4003);
+    server.signal("-TERM").await;
+    ana.closed().await;
+    drop((ana, bo, eve));
+    let log = server.log().await;
+    assert!(log.contains("stopped"), "{log}");
+    let ids = [first.peer_id.as_str(), second.peer_id.as_str(), first.token.as_str()];
+    for personal in ["room-of-ana", "Name", "apples", "v=0", "a.b.c", "Eve", "127.0.0.1"].iter().chain(&ids) {
+        assert!(!log.contains(personal), "{personal} in\n{log}");
+    }
+}
+
 async fn run(args: &[&str]) -> Output {
     let output = Command::new(env!("CARGO_BIN_EXE_parlor-server")).args(args).kill_on_drop(true).output();
     timeout(PATIENCE, output).await.unwrap().unwrap()
@@ -308,6 +337,13 @@ impl Program {
     async fn signal(&self, signal: &str) {
         let pid = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().await.unwrap().success());
+    }
+
+    /// All that it said on standard error, once it has ended.
+    async fn log(mut self) -> String {
+        let mut log = String::new();
+        timeout(PATIENCE, self.child.stderr.take().unwrap().read_to_string(&mut log)).await.unwrap().unwrap();
+        log
     }
 
     async fn ended(&mut self) -> ExitStatus {

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use parlor_proto::{ErrorCode, PeerId, ServerMessage, Signal};
-use parlor_signaling::{HubConfig, ServerConfig};
+use parlor_proto::{ClientMessage, ErrorCode, PeerId, ServerMessage, Signal};
+use parlor_signaling::{HubConfig, Secret, ServerConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -128,6 +128,146 @@ async fn wrong_messages_are_answered_with_their_codes_and_disturb_nobody() {
     eve.websocket.send(Message::binary(vec![0; 100])).await.unwrap();
     assert_eq!(eve.error().await, Malformed);
     pair.goes_on().await;
+}
+
+#[tokio::test]
+async fn who_says_to_be_somebody_else_is_passed_on_as_who_they_are() {
+    let server = start(config()).await;
+    let (mut ana, _) = Client::joined(server.local_addr(), "pair", "Ana").await;
+    let (mut bo, bo_joined) = Client::joined(server.local_addr(), "pair", "Bo").await;
+    let (mut eve, eve_joined) = Client::joined(server.local_addr(), "pair", "Eve").await;
+    bo.hear().await;
+    ana.hear().await;
+    let (to, spoofed) = (&bo_joined.peer_id, &bo_joined.peers[0].peer_id);
+    let text = format!(
+        r#"{{"type":"signal","to":"{to}","from":"{spoofed}","peer_id":"{spoofed}","connection":"c",
+        "signal":{{"kind":"offer","sdp":"v=0","streams":[],"from":"{spoofed}"}}}}"#
+    );
+    eve.say_text(&text).await;
+    let heard = bo.hear().await;
+    let ServerMessage::Signal { from, .. } = &heard else { panic!("{heard:?}") };
+    assert_eq!(*from, eve_joined.peer_id);
+    assert!(!heard.encode().contains(spoofed.as_str()));
+}
+
+#[tokio::test]
+async fn a_guessed_resume_token_makes_nobody_somebody_else() {
+    let server = start(config()).await;
+    let addr = server.local_addr();
+    let mut pair = Pair::meet(addr).await;
+    let mut bo_token = None;
+    pair.bo.say(&join_again("pair")).await;
+    if let ServerMessage::Joined { resume_token, .. } = pair.bo.hear().await {
+        bo_token = Some(resume_token);
+    }
+    let real = bo_token.unwrap();
+    let elsewhere = start(ServerConfig { secret: Secret::Given(b"another secret than this one".to_vec()), ..config() });
+    let elsewhere = elsewhere.await;
+    let (_other, of_another_server) = Client::joined(elsewhere.local_addr(), "pair", "Bo").await;
+    let (_far, of_another_room) = Client::joined(addr, "far", "Bo").await;
+    let altered = |place: usize| {
+        let mut text = real.as_str().to_owned();
+        let other = if &text[place..=place] == "A" { "B" } else { "A" };
+        text.replace_range(place..=place, other);
+        text
+    };
+    let guesses = [
+        String::new(),
+        "A".repeat(100),
+        "A".repeat(60_000),
+        pair.bo_id.to_string(),
+        real.as_str()[1..].to_owned(),
+        real.as_str()[..real.as_str().len() - 1].to_owned(),
+        altered(0),
+        altered(20),
+        altered(60),
+        altered(real.as_str().len() - 2),
+        of_another_server.token.as_str().to_owned(),
+        of_another_room.token.as_str().to_owned(),
+    ];
+    for guess in guesses {
+        let mut eve = Client::greeted(addr).await;
+        eve.say(&join_with("pair", Some(guess), None)).await;
+        let ServerMessage::Joined { peer_id, resumed, policy, .. } = eve.hear().await else { panic!("not joined") };
+        assert!(!resumed && peer_id != pair.bo_id && !policy.may_moderate);
+        for member in [&mut pair.ana, &mut pair.bo] {
+            let heard = member.hear().await;
+            assert!(matches!(&heard, ServerMessage::PeerJoined { peer } if peer.peer_id == peer_id), "{heard:?}");
+        }
+        eve.say_text(r#"{"type":"leave"}"#).await;
+        for member in [&mut pair.ana, &mut pair.bo] {
+            let heard = member.hear().await;
+            assert!(matches!(heard, ServerMessage::PeerLeft { .. }), "{heard:?}");
+        }
+        pair.goes_on().await;
+    }
+}
+
+#[tokio::test]
+async fn from_another_room_nothing_reaches_a_pair() {
+    let server = start(config()).await;
+    let mut pair = Pair::meet(server.local_addr()).await;
+    // She moderates a room, but not theirs.
+    let (mut eve, joined) = Client::joined(server.local_addr(), "elsewhere", "Eve").await;
+    let (mut mallory, _) = Client::joined(server.local_addr(), "elsewhere", "Mallory").await;
+    eve.hear().await;
+    let bo = &pair.bo_id;
+    let cases = [
+        (
+            format!(
+                r#"{{"type":"signal","room":"pair","to":"{bo}","connection":"c","signal":{{"kind":"end_of_candidates"}}}}"#
+            ),
+            ErrorCode::UnknownPeer,
+        ),
+        (format!(r#"{{"type":"remove","room":"pair","peer_id":"{bo}"}}"#), ErrorCode::UnknownPeer),
+        (format!(r#"{{"type":"remove","peer_id":"{}"}}"#, joined.peer_id), ErrorCode::SelfSignal),
+    ];
+    for (text, code) in &cases {
+        expect(&mut eve, text, *code).await;
+        pair.goes_on().await;
+    }
+    for text in [r#"{"type":"set_lock","room":"pair","locked":true}"#, r#"{"type":"set_password","password":"mine"}"#] {
+        expect(&mut mallory, text, ErrorCode::NotModerator).await;
+        eve.say_text(text).await;
+        for client in [&mut eve, &mut mallory] {
+            let heard = client.hear().await;
+            assert!(matches!(heard, ServerMessage::Policy { .. }), "{heard:?}");
+        }
+        pair.goes_on().await;
+    }
+    // It is as open as it was.
+    Client::joined(server.local_addr(), "pair", "Cleo").await;
+}
+
+#[tokio::test]
+async fn passwords_cannot_be_tried_for_long_and_those_inside_notice_nothing() {
+    let server = start(config()).await;
+    let mut pair = Pair::meet(server.local_addr()).await;
+    pair.ana.say_text(r#"{"type":"set_password","password":"three green apples"}"#).await;
+    for member in [&mut pair.ana, &mut pair.bo] {
+        assert!(matches!(member.hear().await, ServerMessage::Policy { .. }));
+    }
+    let mut eve = Client::greeted(server.local_addr()).await;
+    expect(&mut eve, r#"{"type":"join","room":"pair","name":"Eve"}"#, ErrorCode::PasswordRequired).await;
+    for guess in 0..12 {
+        let code = if guess < 10 { ErrorCode::PasswordWrong } else { ErrorCode::TooManyGuesses };
+        eve.say(&join_with("pair", None, Some(format!("guess {guess}")))).await;
+        assert_eq!(eve.error().await, code);
+        pair.goes_on().await;
+    }
+    // From another connection, and with the right one: there is nothing to be learnt.
+    let mut eve = Client::greeted(server.local_addr()).await;
+    eve.say(&join_with("pair", None, Some("three green apples".into()))).await;
+    assert_eq!(eve.error().await, ErrorCode::TooManyGuesses);
+    pair.goes_on().await;
+}
+
+fn join_again(room: &str) -> ClientMessage {
+    join_with(room, None, None)
+}
+
+fn join_with(room: &str, resume: Option<String>, password: Option<String>) -> ClientMessage {
+    ClientMessage::Join { room: room.into(), name: "Eve".into(), resume, access: None, password }
 }
 
 async fn expect(client: &mut Client, text: &str, code: ErrorCode) {
