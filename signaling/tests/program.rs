@@ -250,6 +250,18 @@ async fn a_token_of_the_program_opens_its_room_on_the_server_with_the_key_and_no
     assert_eq!(refusal(joined("tea", Some(&token[..token.len() - 2])).await), ErrorCode::AccessInvalid);
     let ServerMessage::Joined { name, policy, .. } = joined("tea", Some(token)).await else { panic!("not joined") };
     assert_eq!((name.as_str(), policy.may_moderate), ("Ana", true));
+    let from_the_manual = Command::new("python3").args(["-c", &manual_example(), key]).output().await.unwrap();
+    let said = String::from_utf8(from_the_manual.stderr).unwrap();
+    let token = String::from_utf8(from_the_manual.stdout).unwrap();
+    let heard = joined("tea", Some(token.trim())).await;
+    assert!(matches!(&heard, ServerMessage::Joined { peers, .. } if peers.len() == 1), "{heard:?}\n{said}");
+}
+
+/// The program in `OPERATING.md` with which somebody's backend invites people.
+fn manual_example() -> String {
+    let manual = include_str!("../OPERATING.md");
+    let (_, rest) = manual.split_once("```python\n").unwrap();
+    rest.split_once("```").unwrap().0.to_owned()
 }
 
 #[tokio::test]

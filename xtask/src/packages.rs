@@ -44,6 +44,7 @@ pub(crate) const TEST: Group = Group {
         "iproute2",
         "nftables",
         "socat",
+        "python3",
     ],
 };
 
