@@ -185,7 +185,7 @@ async fn carry(
                     state(link, &mut statements, switchboard, status).await?;
                     forward(link, &mut forwards, switchboard, status).await?;
                     let claimed = link.claim(&claim).await?;
-                    status.claims.add(1);
+                    status.metrics.claims.inc();
                     switchboard.input(|hub, now| hub.handle_claimed(number, claimed, now));
                 }
                 Request::State(statement) => {
@@ -214,7 +214,7 @@ async fn state(
         return Ok(());
     }
     let rooms = link.state(statements).await?;
-    status.statements.add(statements.len());
+    status.metrics.statements.inc_by(to_u64(statements.len()));
     statements.clear();
     for room in rooms.into_iter().flatten() {
         switchboard.input(|hub: &mut Hub, now| hub.handle_room(room, now));
@@ -232,12 +232,16 @@ async fn forward(
         return Ok(());
     }
     let heard = link.forward(forwards).await?;
-    status.forwarded.add(forwards.len());
+    status.metrics.forwarded.inc_by(to_u64(forwards.len()));
     for (message, heard) in forwards.drain(..).zip(heard) {
         if !heard {
-            status.undelivered.add(1);
+            status.metrics.undelivered.inc();
             switchboard.input(|hub, now| hub.handle_undelivered(message, now));
         }
     }
     Ok(())
+}
+
+fn to_u64(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }

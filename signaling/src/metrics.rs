@@ -9,6 +9,7 @@ use prometheus_client::encoding::prometheus_text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -40,6 +41,18 @@ pub(crate) struct Metrics {
     outbox_high_water: Gauge,
     /// Of the fullest outbox since the last time somebody asked.
     fullest_outbox: AtomicU64,
+}
+
+/// What is counted of the link to the other servers, where there are any.
+#[derive(Debug)]
+pub(crate) struct BackplaneMetrics {
+    pub(crate) up: Gauge,
+    pub(crate) losses: Counter,
+    pub(crate) claims: Counter,
+    pub(crate) statements: Counter,
+    pub(crate) forwarded: Counter,
+    pub(crate) undelivered: Counter,
+    pub(crate) round_trip: Histogram,
 }
 
 /// Where the opening of a connection failed.
@@ -81,6 +94,24 @@ impl Metrics {
                 .counter("tls_certificate_reload_failures", "Changed certificate files that could not be used"),
             fullest_outbox: AtomicU64::new(0),
             registry,
+        }
+    }
+
+    /// From now on the link to the other servers is told of too.
+    pub(crate) fn backplane(&mut self) -> BackplaneMetrics {
+        // From Redis on this machine to one on another continent, and to what counts as out of reach.
+        let round_trip = Histogram::new([0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1.0]);
+        let help = "From saying something through Redis to hearing it";
+        self.registry.register_with_unit("backplane_round_trip", help, Unit::Seconds, round_trip.clone());
+        let mut new = Maker(&mut self.registry);
+        BackplaneMetrics {
+            up: new.gauge("backplane_up", "Whether the other servers can be reached through Redis"),
+            losses: new.counter("backplane_losses", "How often they could not be reached any more"),
+            claims: new.counter("backplane_claims", "Places claimed in rooms that servers share"),
+            statements: new.counter("backplane_statements", "Parts of rooms stated"),
+            forwarded: new.counter("backplane_forwarded", "Messages sent on to other servers"),
+            undelivered: new.counter("backplane_undelivered", "Those among them that no server heard"),
+            round_trip,
         }
     }
 

@@ -9,6 +9,7 @@ use prometheus_client::encoding::prometheus_text;
 use ring::hmac;
 
 use crate::connection::{Phase, Shared};
+use crate::courier::BackplaneStatus;
 
 /// Who may read `/metrics`.
 pub(crate) enum MetricsAccess {
@@ -67,8 +68,16 @@ pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
 /// `/readyz`: whether new people should be sent here, or why not.
 pub(crate) fn readiness(shared: &Shared) -> Response<Body> {
     match why_not_ready(shared) {
-        None => "ready\n".into_response(),
+        None => ready(shared).into_response(),
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}
+
+/// Without the others a server is as ready as ever: it must not be left by everyone because all of them lost their Redis.
+fn ready(shared: &Shared) -> String {
+    match shared.backplane.as_ref().and_then(BackplaneStatus::unavailable) {
+        None => "ready\n".to_owned(),
+        Some(why) => format!("ready, but alone: {why}\n"),
     }
 }
 

@@ -156,7 +156,9 @@ impl Server {
         let tls = tls::load(&config)?;
         let fingerprint = tls.as_ref().and_then(|tls| tls.fingerprint);
         let (acceptor, certificates) = tls.map(|tls| (tls.acceptor, tls.certificates)).unzip();
-        let metrics = Arc::new(Metrics::new(&config.hub.server));
+        let mut metrics = Metrics::new(&config.hub.server);
+        let backplane = config.redis.is_some().then(|| BackplaneStatus::new(metrics.backplane()));
+        let metrics = Arc::new(metrics);
         let pages = web::router(&config.hub.server, fingerprint);
         let unix_secs = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let (turn, access) =
@@ -183,7 +185,7 @@ impl Server {
             proxies: config.proxies,
             origins,
             sockets: config.sockets,
-            backplane: span.is_some().then(BackplaneStatus::default),
+            backplane,
             metrics,
             metrics_access: MetricsAccess::new(metrics_token.as_deref(), &state::random_seed()?),
             phase: current_phase,

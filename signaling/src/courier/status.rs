@@ -1,36 +1,20 @@
 //! How the link to the other servers is: for the log, for whoever asks whether the server is ready, and for figures.
 
-// `/readyz` and `/metrics` are yet to read it.
-#![allow(dead_code)]
-
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::backplane::Unavailable;
+use crate::metrics::BackplaneMetrics;
 
 /// The state of the link, and what went over it since the start.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct BackplaneStatus {
     state: Mutex<State>,
     said: AtomicU64,
-    /// How often the link was lost.
-    pub(crate) losses: Count,
-    /// Claims answered.
-    pub(crate) claims: Count,
-    /// Parts of rooms stated.
-    pub(crate) statements: Count,
-    /// Messages sent on to other servers.
-    pub(crate) forwarded: Count,
-    /// Those among them that nobody heard.
-    pub(crate) undelivered: Count,
+    pub(super) metrics: BackplaneMetrics,
 }
-
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
 
 #[derive(Debug, Default)]
 struct State {
@@ -39,34 +23,25 @@ struct State {
     why: Option<String>,
     said_at: Option<(u64, Instant)>,
     heard_at: Option<Instant>,
-    round_trip: Option<Duration>,
-}
-
-impl Count {
-    pub(crate) fn add(&self, number: usize) {
-        self.0.fetch_add(u64::try_from(number).unwrap_or(0), Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 impl BackplaneStatus {
-    /// Why the other servers cannot be reached, as a sentence; none where they can.
-    pub(crate) fn unavailable(&self) -> Option<String> {
-        let state = self.state();
-        (!state.is_reached).then(|| state.why.clone().unwrap_or_else(|| "Redis was not reached yet".to_owned()))
+    /// Not reached yet.
+    pub(crate) fn new(metrics: BackplaneMetrics) -> Self {
+        Self { state: Mutex::default(), said: AtomicU64::new(0), metrics }
     }
 
-    /// The latest time from saying something to hearing it.
-    pub(crate) fn round_trip(&self) -> Option<Duration> {
-        self.state().round_trip
+    /// Why the other servers cannot be reached; none where they can.
+    pub(crate) fn unavailable(&self) -> Option<String> {
+        let state = self.state();
+        let why = || state.why.clone().unwrap_or_else(|| "Redis was not reached yet".to_owned());
+        (!state.is_reached).then(why)
     }
 
     pub(super) fn reached(&self) {
         let mut state = self.state();
         state.is_reached = true;
+        self.metrics.up.set(1);
         state.said_at = None;
         if state.why.take().is_some() {
             tracing::info!("the other servers are in reach again");
@@ -76,7 +51,8 @@ impl BackplaneStatus {
     pub(super) fn lost(&self, why: &Unavailable) {
         let mut state = self.state();
         if std::mem::take(&mut state.is_reached) {
-            self.losses.add(1);
+            self.metrics.losses.inc();
+            self.metrics.up.set(0);
         }
         let why = why.to_string();
         if state.why.as_ref() != Some(&why) {
@@ -99,7 +75,7 @@ impl BackplaneStatus {
         if let Some((said, at)) = state.said_at
             && said == number
         {
-            state.round_trip = Some(now - at);
+            self.metrics.round_trip.observe((now - at).as_secs_f64());
         }
     }
 

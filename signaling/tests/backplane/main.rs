@@ -4,3 +4,7 @@
 
 mod contract;
 mod redis_server;
+mod servers;
+#[path = "../server/support.rs"]
+#[allow(dead_code, reason = "the other tests use more of it")]
+mod support;
