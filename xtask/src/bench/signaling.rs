@@ -7,7 +7,7 @@ mod table;
 use anyhow::bail;
 use serde_json::{Map, Value, json};
 
-use self::contender::Contender;
+use self::contender::{Contender, Redis};
 use self::load::Load;
 use super::{Options, keep, machine};
 use crate::command::{command, is_on_path, root, run as run_command};
@@ -116,6 +116,12 @@ fn measure(sizes: &Sizes, round: usize) -> anyhow::Result<Value> {
     let mut server = Contender::Parlor.start()?;
     add(Contender::Parlor, "reconnect", load::reconnect(&mut server, sizes.reconnect)?);
     add(Contender::Parlor, "abuse", beside_an_abuser(sizes)?);
+    if let Some(redis) = Redis::start()? {
+        let (one, other) = (Contender::Parlor.start_with(&redis)?, Contender::Parlor.start_with(&redis)?);
+        let (members, rate) = HONEST;
+        let load = Load::Rate { members, seconds: sizes.abuse_seconds, rate };
+        add(Contender::Parlor, "two_servers", load::run_across(&one, &other, &load)?);
+    }
     Ok(Value::Object(results))
 }
 

@@ -208,17 +208,14 @@ impl Abuser {
 
     async fn slow_request(&self, ends: &mut Ends) -> anyhow::Result<()> {
         let socket = raw(&self.target, self.number).await?;
-        let request = format!("GET /ws HTTP/1.1\r\nHost: {}\r\nX: {}", self.target.addr, "x".repeat(1_000));
+        let request = format!("GET /ws HTTP/1.1\r\nHost: localhost\r\nX: {}", "x".repeat(1_000));
         self.drip(socket, request.as_bytes(), ends).await
     }
 
     async fn slow_message(&self, ends: &mut Ends) -> anyhow::Result<()> {
         let mut socket = raw(&self.target, self.number).await?;
-        let request = format!(
-            "GET /ws HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
-            self.target.addr
-        );
+        let request = "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
         socket.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n\r\n") {

@@ -41,14 +41,22 @@ impl FromStr for Wire {
 /// A server under load.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// Where it listens.
-    pub addr: SocketAddr,
+    /// Where it listens; several servers that share their rooms get the clients in turn.
+    pub addrs: Vec<SocketAddr>,
     /// What it speaks.
     pub wire: Wire,
     /// Whether to speak TLS. Any certificate will do: this is a test load.
     pub tls: bool,
     /// How many addresses of 127.0.0.2 and following the clients come from in turn. 0: the system chooses.
     pub sources: u8,
+}
+
+impl Target {
+    /// Where the client of this number connects to.
+    fn addr(&self, number: usize) -> anyhow::Result<SocketAddr> {
+        let turn = number.checked_rem(self.addrs.len()).context("there is no server to connect to")?;
+        Ok(self.addrs[turn])
+    }
 }
 
 /// A client that is connected.

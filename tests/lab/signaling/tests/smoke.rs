@@ -34,7 +34,7 @@ async fn start_with(bind: SocketAddr, hub: HubConfig) -> RunningServer {
 
 fn target(addr: SocketAddr) -> Target {
     let sources = if cfg!(target_os = "linux") { 16 } else { 0 };
-    Target { addr, wire: Wire::Parlor, tls: false, sources }
+    Target { addrs: vec![addr], wire: Wire::Parlor, tls: false, sources }
 }
 
 /// On Linux an address whose ports nobody else takes.

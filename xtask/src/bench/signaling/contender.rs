@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::command::{root, target_dir};
+use crate::command::{is_on_path, root, target_dir};
 
 /// Where the ones for Node.js are.
 pub(super) const FOLDER: &str = "tests/lab/signaling/contenders";
@@ -56,11 +59,18 @@ impl Contender {
 
     /// Starts it on a free port.
     pub(super) fn start(self) -> anyhow::Result<Server> {
-        self.start_at("127.0.0.1:0")
+        self.listen(self.command("127.0.0.1:0")?)
     }
 
-    fn start_at(self, address: &str) -> anyhow::Result<Server> {
-        let mut process = Running(self.command(address)?.stdout(Stdio::piped()).spawn()?);
+    /// Starts it on a free port, meeting others in this Redis.
+    pub(super) fn start_with(self, redis: &Redis) -> anyhow::Result<Server> {
+        let mut command = self.command("127.0.0.1:0")?;
+        command.arg("--redis").arg(format!("redis://127.0.0.1:{}", redis.port));
+        self.listen(command)
+    }
+
+    fn listen(self, mut command: Command) -> anyhow::Result<Server> {
+        let mut process = Running(command.stdout(Stdio::piped()).spawn()?);
         let output = process.0.stdout.take().context("the server has no output")?;
         for line in BufReader::new(output).lines() {
             if let Some((_, address)) = line?.rsplit_once("://").filter(|(start, _)| start.starts_with("listening on "))
@@ -119,8 +129,37 @@ impl Server {
     pub(super) fn restart(&mut self) -> anyhow::Result<()> {
         self.process.0.kill()?;
         self.process.0.wait()?;
-        *self = self.contender.start_at(&self.address)?;
+        *self = self.contender.listen(self.contender.command(&self.address)?)?;
         Ok(())
+    }
+}
+
+/// A Redis of our own; ends when this is dropped.
+pub(super) struct Redis {
+    port: u16,
+    _process: Running,
+}
+
+impl Redis {
+    /// Starts it, and waits until it answers; none where this machine has no `redis-server`.
+    pub(super) fn start() -> anyhow::Result<Option<Self>> {
+        if !is_on_path("redis-server") {
+            eprintln!("There is no redis-server here: what a second server costs is not measured.");
+            return Ok(None);
+        }
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let process = Command::new("redis-server")
+            .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"])
+            .stdout(Stdio::null())
+            .spawn()?;
+        let redis = Self { port, _process: Running(process) };
+        for _ in 0..100 {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Ok(Some(redis));
+            }
+            sleep(Duration::from_millis(50));
+        }
+        anyhow::bail!("redis-server does not listen")
     }
 }
 

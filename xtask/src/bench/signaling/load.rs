@@ -38,6 +38,13 @@ pub(super) fn run(server: &Server, load: &Load) -> anyhow::Result<Value> {
     start(server, load)?.report()
 }
 
+/// The same on two servers that share their rooms: each signal goes from one to the other.
+pub(super) fn run_across(server: &Server, other: &Server, load: &Load) -> anyhow::Result<Value> {
+    let mut command = command(server, load);
+    command.args(["--address", &other.address]);
+    begin(command, "both", load)?.report()
+}
+
 /// Members enter, the server is killed and started anew, all come back at once.
 pub(super) fn reconnect(server: &mut Server, members: usize) -> anyhow::Result<Value> {
     let mut load = start(server, &Load::Reconnect { members })?;
@@ -49,8 +56,10 @@ pub(super) fn reconnect(server: &mut Server, members: usize) -> anyhow::Result<V
 
 /// Begins to put a load on a server.
 pub(super) fn start(server: &Server, load: &Load) -> anyhow::Result<Started> {
-    let name = server.contender.name();
-    let mut command = command(server, load);
+    begin(command(server, load), server.contender.name(), load)
+}
+
+fn begin(mut command: Command, name: &str, load: &Load) -> anyhow::Result<Started> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child: Child = command.spawn().context("parlor-lab-load could not be started")?;
     let pipes = child.stdin.take().zip(child.stdout.take());
@@ -67,13 +76,13 @@ fn command(server: &Server, load: &Load) -> Command {
         command.args(["nice", "-n", "19"]);
     }
     command.arg(target_dir().join("release/parlor-lab-load"));
-    command.args(["--address", &server.address, "--pid", &server.pid().to_string()]);
-    command.args(["--wire", server.contender.wire()]);
-    command.args(server.contender.is_encrypted().then_some("--tls"));
     command.args(load.arguments());
     if let (Load::Idle { .. }, true) = (load, server.contender.collects_garbage()) {
         command.arg("--collects-garbage");
     }
+    command.args(["--pid", &server.pid().to_string(), "--wire", server.contender.wire()]);
+    command.args(server.contender.is_encrypted().then_some("--tls"));
+    command.args(["--address", &server.address]);
     command
 }
 

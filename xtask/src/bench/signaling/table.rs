@@ -51,7 +51,7 @@ fn ratio(round: &Value, path: &str, other: &str) -> f64 {
     number(round, path) / number(round, other)
 }
 
-const ROWS: [Row; 12] = [
+const ROWS: [Row; 13] = [
     Row {
         key: "memory_to_echo",
         name: "memory per idle member, ÷ TCP echo's",
@@ -130,6 +130,16 @@ const ROWS: [Row; 12] = [
         value: |round| {
             let of = |name: &str| number(round, &format!("/parlor/abuse/abused/{name}"));
             of("lost") + of("out_of_order") + of("refused")
+        },
+    },
+    Row {
+        key: "second_server_ms",
+        name: "from a second server over Redis: more at p50, ms",
+        goal: Goal::AtMost(1.0),
+        digits: 2,
+        value: |round| {
+            let p50 = |of: &str| number(round, &format!("/parlor/{of}/delay/p50_us"));
+            (p50("two_servers") - p50("abuse/quiet")) / 1_000.0
         },
     },
     Row {

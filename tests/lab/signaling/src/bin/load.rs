@@ -13,9 +13,9 @@ use serde::Serialize;
 /// Load for signaling servers on this machine.
 #[derive(Debug, Parser)]
 struct Cli {
-    /// Where the server listens; loopback only
-    #[arg(long)]
-    address: SocketAddr,
+    /// Where the server listens, loopback only; repeated for servers that share their rooms, which get the clients in turn
+    #[arg(long = "address", required = true)]
+    addresses: Vec<SocketAddr>,
     /// The server's process
     #[arg(long)]
     pid: u32,
@@ -76,8 +76,11 @@ enum Load {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    anyhow::ensure!(cli.address.ip().is_loopback(), "load goes to servers on this machine only");
-    let target = Target { addr: cli.address, wire: cli.wire, tls: cli.tls, sources: cli.sources };
+    anyhow::ensure!(
+        cli.addresses.iter().all(|address| address.ip().is_loopback()),
+        "load goes to servers on this machine only"
+    );
+    let target = Target { addrs: cli.addresses, wire: cli.wire, tls: cli.tls, sources: cli.sources };
     match cli.load {
         Load::Idle { counts, settle, collects_garbage } => {
             let settle = Duration::try_from_secs_f64(settle)?;

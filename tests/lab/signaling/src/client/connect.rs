@@ -34,7 +34,7 @@ pub(super) async fn tcp(target: &Target, number: usize) -> anyhow::Result<TcpStr
         let source = Ipv4Addr::new(127, 0, 0, u8::try_from(turn)?.saturating_add(2));
         socket.bind(SocketAddr::new(IpAddr::V4(source), 0))?;
     }
-    let tcp = socket.connect(target.addr).await.context("cannot connect")?;
+    let tcp = socket.connect(target.addr(number)?).await.context("cannot connect")?;
     tcp.set_nodelay(true)?;
     Ok(tcp)
 }
@@ -49,13 +49,13 @@ pub async fn raw(target: &Target, number: usize) -> anyhow::Result<Socket> {
         return Ok(Box::new(tcp));
     }
     static CONNECTOR: LazyLock<TlsConnector> = LazyLock::new(connector);
-    let name = ServerName::IpAddress(target.addr.ip().into());
+    let name = ServerName::IpAddress(target.addr(number)?.ip().into());
     Ok(Box::new(CONNECTOR.connect(name, tcp).await?))
 }
 
 pub(super) async fn websocket(target: &Target, number: usize, path: &str) -> anyhow::Result<WebSocketStream<Socket>> {
     let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(0);
-    let url = format!("ws://{}{path}", target.addr);
+    let url = format!("ws://{}{path}", target.addr(number)?);
     let (websocket, _) = client_async_with_config(url, raw(target, number).await?, Some(config)).await?;
     Ok(websocket)
 }
