@@ -31,7 +31,7 @@ pub struct ServerConfig {
     pub turn: Option<TurnFile>,
     /// Where the secret and the self-signed certificate are kept; none where the system names no such folder.
     pub state_dir: Option<PathBuf>,
-    /// WebSockets at one time; one more is answered with 503. 4,000: about 4 KiB each when idle, and well below the
+    /// WebSockets at one time; one more is answered with 503. 4,000: about 2.5 KiB each when idle (10 KiB over TLS), and well below the
     /// usual limit of 20,000 descriptors.
     pub connections_max: usize,
     /// WebSockets of one address at one time. 200: an office or a school behind one address.

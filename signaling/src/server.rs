@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parlor_proto::{Fingerprint, RoomId, RoomLink};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -33,6 +33,9 @@ const PAGE_CONNECTIONS_MAX: usize = 64;
 const PAGE_CONNECTIONS_PER_ADDRESS: usize = 16;
 /// More than any system has descriptors for.
 const CONNECTIONS_MAX: usize = 1 << 28;
+/// Connections that may wait to be accepted; the system may allow fewer (on Linux `net.core.somaxconn`). After a restart
+/// everyone comes back at once, and who finds no place here tries again only a second later, or two, or four.
+const BACKLOG: u32 = 4_096;
 /// Accepting fails for want of file descriptors, as a rule: some come free in a while.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// For what the other servers still have to hear.
@@ -69,8 +72,17 @@ pub fn check(config: &ServerConfig) -> Result<(), StartError> {
 /// # Errors
 /// [`StartError`], in the words of the person who started it.
 pub async fn bind(config: ServerConfig) -> Result<Server, StartError> {
-    let listener = TcpListener::bind(config.bind).await.map_err(|error| StartError::listen(config.bind, error))?;
+    let listener = listen(config.bind).map_err(|error| StartError::listen(config.bind, error))?;
     Server::new(listener, config).await
+}
+
+fn listen(addr: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As a rule of the system, an address is not free for a while after a server's end. On Windows this means another thing.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
 }
 
 /// Runs a server on a socket that listens already, until `shutdown` is ready and everyone has been told.

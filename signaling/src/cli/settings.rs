@@ -166,7 +166,8 @@ enum ForwardedHeaderArg {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 struct Limits {
-    /// Clients at one time; one more is answered with 503. One costs about 4 KiB when idle, and one file descriptor
+    /// Clients at one time; one more is answered with 503. One costs about 2.5 KiB when idle (10 KiB
+    /// over TLS), and one file descriptor
     #[arg(long, value_name = "N", default_value_t = ServerConfig::default().connections_max, value_parser = at_least_one)]
     max_connections: usize,
 

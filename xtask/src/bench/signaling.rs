@@ -48,7 +48,7 @@ pub(super) fn run(options: Options) -> anyhow::Result<()> {
     }
     set_up()?;
     let sizes = if options.quick { QUICK } else { FULL };
-    let before = machine::load();
+    let (machine, before) = (machine::describe(), machine::load());
     let mut rounds = Vec::new();
     for round in 0..options.rounds {
         eprintln!("round {} of {}", round + 1, options.rounds);
@@ -57,7 +57,7 @@ pub(super) fn run(options: Options) -> anyhow::Result<()> {
     let figures = json!({
         "suite": "signaling",
         "quick": options.quick,
-        "machine": machine::describe(),
+        "machine": machine,
         "versions": contender::versions()?,
         "load_average": {"before": before, "after": machine::load()},
         "seed": "none: the load is the same at every run",

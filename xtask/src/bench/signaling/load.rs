@@ -40,9 +40,7 @@ pub(super) fn run(server: &Server, load: &Load) -> anyhow::Result<Value> {
 
 /// The same on two servers that share their rooms: each signal goes from one to the other.
 pub(super) fn run_across(server: &Server, other: &Server, load: &Load) -> anyhow::Result<Value> {
-    let mut command = command(server, load);
-    command.args(["--address", &other.address]);
-    begin(command, "both", load)?.report()
+    begin(command(server, &[&server.address, &other.address], load), "both", load)?.report()
 }
 
 /// Members enter, the server is killed and started anew, all come back at once.
@@ -56,7 +54,7 @@ pub(super) fn reconnect(server: &mut Server, members: usize) -> anyhow::Result<V
 
 /// Begins to put a load on a server.
 pub(super) fn start(server: &Server, load: &Load) -> anyhow::Result<Started> {
-    begin(command(server, load), server.contender.name(), load)
+    begin(command(server, &[&server.address], load), server.contender.name(), load)
 }
 
 fn begin(mut command: Command, name: &str, load: &Load) -> anyhow::Result<Started> {
@@ -69,20 +67,20 @@ fn begin(mut command: Command, name: &str, load: &Load) -> anyhow::Result<Starte
     Ok(Started { process, input, output: BufReader::new(output) })
 }
 
-fn command(server: &Server, load: &Load) -> Command {
+fn command(server: &Server, addresses: &[&str], load: &Load) -> Command {
     let mut command = with_all_descriptors();
     if let Load::Abuse { .. } = load {
         // An abuser has a machine of its own: here it takes only the processor time that is left.
         command.args(["nice", "-n", "19"]);
     }
     command.arg(target_dir().join("release/parlor-lab-load"));
+    command.args(["--pid", &server.pid().to_string(), "--wire", server.contender.wire()]);
+    command.args(server.contender.is_encrypted().then_some("--tls"));
+    command.args(addresses.iter().flat_map(|address| ["--address", *address]));
     command.args(load.arguments());
     if let (Load::Idle { .. }, true) = (load, server.contender.collects_garbage()) {
         command.arg("--collects-garbage");
     }
-    command.args(["--pid", &server.pid().to_string(), "--wire", server.contender.wire()]);
-    command.args(server.contender.is_encrypted().then_some("--tls"));
-    command.args(["--address", &server.address]);
     command
 }
 
