@@ -11,6 +11,7 @@
 /**
  * @typedef {{type: 'hello', versions: number[], client: string, boot_id: string|null}
  *   | ({type: 'media_state'} & MediaState)
+ *   | {type: 'video_reduced'}
  *   | {type: 'video_suspended', reason: string}
  *   | {type: 'video_resumed'}
  *   | {type: 'bye'}} ControlMessage
@@ -50,6 +51,7 @@ export function readControl(data) {
     case 'hello': return readHello(value);
     case 'media_state': return readMediaState(value);
     case 'video_suspended': return { type: 'video_suspended', reason: value.reason === 'no_common_codec' ? 'no_common_codec' : 'bandwidth' };
+    case 'video_reduced': return { type: 'video_reduced' };
     case 'video_resumed': return { type: 'video_resumed' };
     case 'bye': return { type: 'bye' };
     default: return null;

@@ -73,6 +73,7 @@ export class Peer {
   /** @type {Presence} */ presence = 'present';
   /** @type {MediaState|null} */ mediaState = null;
   /** @type {string|null} why this peer sends no picture for now */ videoSuspended = null;
+  /** Whether this peer sends only some of its pictures for now. */ videoReduced = false;
   /** @type {string} what it calls itself */ client = '';
   /** Each source's own stream, made here: other ends need not name streams. @type {Map<string, MediaStream>} */ streams = new Map();
   /** False when no video codec is in common. */ hasCommonVideoCodec = true;
@@ -223,6 +224,7 @@ export class Peer {
     this.#held = [];
     this.streams = new Map();
     this.videoSuspended = null;
+    this.videoReduced = false;
     this.#transportSince = this.context.now();
     const connection = new Connection({
       id, offering, selfId: this.context.selfId, peerId: this.id,
@@ -296,8 +298,9 @@ export class Peer {
     switch (message?.type) {
       case 'hello': this.client = message.client; break;
       case 'media_state': this.mediaState = message; break;
-      case 'video_suspended': this.videoSuspended = message.reason; break;
-      case 'video_resumed': this.videoSuspended = null; break;
+      case 'video_suspended': this.videoSuspended = message.reason; this.videoReduced = false; break;
+      case 'video_reduced': this.videoSuspended = null; this.videoReduced = true; break;
+      case 'video_resumed': this.videoSuspended = null; this.videoReduced = false; break;
       case 'bye': this.context.onBye(this); return;
       default: this.dropped += 1;
     }

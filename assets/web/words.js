@@ -93,6 +93,11 @@ export function microphoneMark(media) {
   return media.microphone_reason ? MICROPHONE_MARKS[media.microphone_reason] : 'microphone off';
 }
 
+/** What a tile says of a picture that is there but thinned out, or null. @param {boolean} videoReduced */
+export function pictureInWords(videoReduced) {
+  return videoReduced ? 'Slow connection; fewer pictures' : null;
+}
+
 /**
  * The state of a connection in words, or null when all is well.
  * @param {{name: string, state: RTCPeerConnectionState|'none', everConnected: boolean, restarts: number, presence: string}} peer

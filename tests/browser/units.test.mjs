@@ -205,8 +205,8 @@ test('control messages are read with distrust', async () => {
   const media = { type: 'media_state', microphone: 'on', camera: 'off', microphone_reason: null, camera_reason: 'from_the_future' };
   assert.deepEqual(await results('/messages.js', 'readControl', [
     [JSON.stringify(media)], [JSON.stringify({ ...media, camera: 'maybe' })], ['{"type":"bye"}'], ['{"type":"toString"}'], ['null'], ['[]'], ['{'], [5],
-    [JSON.stringify({ type: 'bye', padding: 'é'.repeat(2_100) })], ['{"type":"video_suspended","reason":7}'], ['{"type":"hello","versions":"1"}'],
-  ]), [{ ...media, camera_reason: 'failed' }, null, { type: 'bye' }, null, null, null, null, null, null, { type: 'video_suspended', reason: 'bandwidth' }, null]);
+    [JSON.stringify({ type: 'bye', padding: 'é'.repeat(2_100) })], ['{"type":"video_suspended","reason":7}'], ['{"type":"video_reduced","reason":"bandwidth"}'], ['{"type":"hello","versions":"1"}'],
+  ]), [{ ...media, camera_reason: 'failed' }, null, { type: 'bye' }, null, null, null, null, null, null, { type: 'video_suspended', reason: 'bandwidth' }, { type: 'video_reduced' }, null]);
 });
 
 test('descriptions are read for codecs and sources', async () => {

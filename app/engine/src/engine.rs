@@ -385,8 +385,8 @@ impl Engine {
         let now = Instant::now();
         self.tell_media_state();
         self.peers.measure(now);
-        for (connection, generation, suspended) in self.adaptation.apply(&self.peers, &self.media, now) {
-            let event = ConnectionEvent::VideoSuspended(suspended);
+        for (connection, generation, flow) in self.adaptation.apply(&self.peers, &self.media, now) {
+            let event = ConnectionEvent::VideoFlow(flow);
             self.handle(|session, now| session.handle_connection(connection, generation, event, now));
         }
         self.viewer.look(now, &self.media, &self.peers);

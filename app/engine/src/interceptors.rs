@@ -6,8 +6,6 @@
 
 pub(crate) mod estimator;
 pub(crate) mod key_frame;
-pub(crate) mod loss;
-pub(crate) mod narrow;
 pub(crate) mod pacer;
 pub(crate) mod reports;
 pub(crate) mod rtx;
@@ -43,10 +41,6 @@ const RTX_SLOT: usize = 6_500;
 const REDUNDANT_SLOT: usize = 9_500;
 /// Hears key-frame requests; nothing pins it.
 const KEY_FRAME_SLOT: usize = 20_000;
-/// The network of a test, closer to the wire than everything else.
-const LOSS_SLOT: usize = 500;
-/// See [`LOSS_SLOT`].
-const NARROW_SLOT: usize = 400;
 
 /// What one connection's chain is built from.
 pub(crate) struct ChainParts {
@@ -62,7 +56,7 @@ pub(crate) struct ChainParts {
 /// Builds the chain of one connection.
 pub(crate) fn chain(parts: ChainParts, policy: &EnginePolicy) -> Registry {
     let estimator = estimator::Estimator::new(policy.estimator, parts.quality.clone());
-    let mut registry = Registry::new()
+    Registry::new()
         .with(Slot::CongestionControl, CongestionControlBuilder::new(estimator).build())
         .with(Slot::TwccSender, TwccSenderBuilder::new().build())
         .with(Slot::Pacer, Staged::new(pacer::Pacer::new(policy.pacer, policy.estimator.start_bps, parts.gauge)))
@@ -82,13 +76,5 @@ pub(crate) fn chain(parts: ChainParts, policy: &EnginePolicy) -> Registry {
         .with(
             Slot::from(KEY_FRAME_SLOT),
             Staged::new(key_frame::KeyFrameRequests::new(parts.video_ssrc, parts.key_frame_requested)),
-        );
-    if policy.simulated_loss > 0.0 {
-        let seed = u64::from(parts.video_ssrc);
-        registry = registry.with(Slot::from(LOSS_SLOT), Staged::new(loss::Loss::new(policy.simulated_loss, seed)));
-    }
-    if let Some(bits_per_second) = policy.simulated_link_bps {
-        registry = registry.with(Slot::from(NARROW_SLOT), Staged::new(narrow::Narrow::new(bits_per_second)));
-    }
-    registry
+        )
 }

@@ -27,6 +27,8 @@ mod peer_driver;
 mod policy;
 mod publisher;
 mod signaling_client;
+#[cfg(test)]
+mod simulation;
 mod snapshot;
 
 pub use call::{Busy, Call, CallCommand, CallConfig, LocalMedia};

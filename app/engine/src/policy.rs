@@ -19,12 +19,6 @@ pub struct EnginePolicy {
     ///
     /// Measured: the stack's defaults notice a dead peer after 5 s and 30 s, these after 2.5 s and 11.5 s.
     pub ice_timeouts: [Duration; 3],
-    /// Share of incoming media packets to lose, 0 to 1: a bad network for tests.
-    #[doc(hidden)]
-    pub simulated_loss: f64,
-    /// Bits per second of media that come in on each connection: a narrow network for tests.
-    #[doc(hidden)]
-    pub simulated_link_bps: Option<u32>,
 }
 
 impl Default for EnginePolicy {
@@ -35,8 +29,6 @@ impl Default for EnginePolicy {
             pacer: PacerPolicy::default(),
             signaling: SignalingPolicy::default(),
             ice_timeouts: [Duration::from_secs(3), Duration::from_secs(9), Duration::from_secs(1)],
-            simulated_loss: 0.0,
-            simulated_link_bps: None,
         }
     }
 }
@@ -64,7 +56,9 @@ pub struct EstimatorPolicy {
     pub decrease_factor: f64,
     /// Growth a second while far from the last known limit.
     pub growth_per_second: f64,
-    /// Growth near the last known limit, in bits a second each second.
+    /// Growth near the last known limit, as a share of the rate each second.
+    pub approach_per_second: f64,
+    /// The most of it, in bits a second each second.
     pub approach_bps_per_second: f64,
     /// Loss alone does not press the estimate below this while it stays under [`Self::loss_severe`]: a link that loses
     /// packets at random loses the same share of fewer packets.
@@ -85,11 +79,12 @@ impl Default for EstimatorPolicy {
             max_bps: 2_500_000.0,
             decrease_factor: 0.85,
             growth_per_second: 1.5,
+            approach_per_second: 0.05,
             approach_bps_per_second: 50_000.0,
             loss_floor_bps: 250_000.0,
             loss_high: 0.10,
             loss_severe: 0.30,
-            limit_memory: Duration::from_secs(20),
+            limit_memory: Duration::from_secs(10),
         }
     }
 }

@@ -2,11 +2,9 @@
 
 use std::fmt;
 
-use parlor_proto::{
-    DisplayName, ErrorCode, IceCandidate, PeerId, RoomId, RoomPolicy, ServerMessage, Source, SuspendReason,
-};
+use parlor_proto::{DisplayName, ErrorCode, IceCandidate, PeerId, RoomId, RoomPolicy, ServerMessage, Source};
 
-use crate::{MediaState, OperationId};
+use crate::{MediaState, OperationId, VideoFlow};
 
 /// What the shell reports of the socket to the server.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,8 +85,8 @@ pub enum ConnectionEvent {
         /// Whether there is one.
         common: bool,
     },
-    /// Our own picture is held back from this peer, or no longer, as adaptation decided.
-    VideoSuspended(Option<SuspendReason>),
+    /// How much of our own picture this peer gets, as adaptation decided.
+    VideoFlow(VideoFlow),
 }
 
 /// The state of a transport (W3C `RTCPeerConnectionState`).

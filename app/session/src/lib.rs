@@ -42,4 +42,4 @@ pub use event::{
 pub use ice_servers::{RelayNote, TurnTransport, turn_transport};
 pub use id::{ConnectionId, Generation, OperationId, StreamId};
 pub use session::Session;
-pub use view::{Author, ChatLine, PeerState, PeerView, Phase, Presence, RoomView, ServerProblem};
+pub use view::{Author, ChatLine, PeerState, PeerView, Phase, Presence, RoomView, ServerProblem, VideoFlow};

@@ -6,7 +6,7 @@ mod signals;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use parlor_proto::{DisplayName, PeerId, PeerInfo, SuspendReason, TransportId};
+use parlor_proto::{DisplayName, PeerId, PeerInfo, TransportId};
 
 use crate::candidates::EarlyCandidates;
 use crate::chat::ReceivedIds;
@@ -14,7 +14,7 @@ use crate::env::Env;
 use crate::negotiation::{LocalDescription, NegotiationError};
 use crate::recovery::{Due, Recovery};
 use crate::transport::{NamedBy, Transport, Trouble, trickle};
-use crate::view::{PeerState, PeerView, Presence};
+use crate::view::{PeerState, PeerView, Presence, VideoFlow};
 use crate::{ConnectionEvent, ConnectionId, ConnectionState, Event, Generation, MediaState, RelayNote};
 
 /// One other person.
@@ -42,8 +42,9 @@ pub(crate) struct Peer {
     replaced_at: VecDeque<Instant>,
     media: Option<MediaState>,
     same_boot: bool,
-    their_video_suspended: Option<SuspendReason>,
-    bandwidth_suspended: Option<SuspendReason>,
+    their_video: VideoFlow,
+    /// What adaptation lets them have.
+    allowed_video: VideoFlow,
     common_video_codec: Option<bool>,
     received_ids: ReceivedIds,
     messages_dropped: u64,
@@ -80,8 +81,8 @@ impl Peer {
             replaced_at: VecDeque::new(),
             media: None,
             same_boot: false,
-            their_video_suspended: None,
-            bandwidth_suspended: None,
+            their_video: VideoFlow::All,
+            allowed_video: VideoFlow::All,
             common_video_codec: None,
             received_ids: ReceivedIds::default(),
             messages_dropped: 0,
@@ -157,7 +158,7 @@ impl Peer {
             ConnectionEvent::ControlReceived(text) => return self.receive_control(&text, env),
             ConnectionEvent::ChatReceived(text) => self.receive_chat(&text, env),
             ConnectionEvent::VideoCodec { common } => self.set_common_codec(common, env),
-            ConnectionEvent::VideoSuspended(reason) => self.set_bandwidth_suspended(reason, env),
+            ConnectionEvent::VideoFlow(flow) => self.set_allowed_video(flow, env),
         }
         Fate::Stays
     }
@@ -230,8 +231,8 @@ impl Peer {
             env.out.tell(Event::PeerReconnecting { peer_id: self.id.clone() });
         }
         transport.close(env);
-        self.their_video_suspended = None;
-        self.bandwidth_suspended = None;
+        self.their_video = VideoFlow::All;
+        self.allowed_video = VideoFlow::All;
         self.common_video_codec = None;
     }
 
@@ -251,8 +252,8 @@ impl Peer {
             media: self.media,
             connection: self.transport.as_ref().map(|transport| (transport.connection, transport.generation)),
             same_boot: self.same_boot,
-            their_video_suspended: self.their_video_suspended,
-            our_video_suspended: self.our_video_suspended(),
+            their_video: self.their_video,
+            our_video: self.our_video(),
             common_video_codec: self.common_video_codec,
             slow_to_connect: self.slow_to_connect,
             relay_note: self.relay_note,

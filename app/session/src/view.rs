@@ -74,10 +74,10 @@ pub struct PeerView {
     pub connection: Option<(ConnectionId, Generation)>,
     /// Whether both ends run on one machine since its start, so that their clocks are the same.
     pub same_boot: bool,
-    /// Why they send no picture for now.
-    pub their_video_suspended: Option<SuspendReason>,
-    /// Why we send them no picture for now.
-    pub our_video_suspended: Option<SuspendReason>,
+    /// How much of their picture they send us.
+    pub their_video: VideoFlow,
+    /// How much of our picture we send them.
+    pub our_video: VideoFlow,
     /// Whether there is a video codec in common, once known.
     pub common_video_codec: Option<bool>,
     /// Whether connecting takes unusually long.
@@ -86,6 +86,25 @@ pub struct PeerView {
     pub relay_note: Option<RelayNote>,
     /// Messages of theirs on the data channels that were malformed, too large or repeated, and dropped.
     pub messages_dropped: u64,
+}
+
+/// How much of a picture goes one way; what the camera does is another matter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VideoFlow {
+    /// Every frame.
+    #[default]
+    All,
+    /// Only some frames: the connection carries too little for all.
+    Reduced,
+    /// None.
+    Suspended(SuspendReason),
+}
+
+impl VideoFlow {
+    /// Whether nothing of it goes.
+    pub fn is_suspended(self) -> bool {
+        matches!(self, Self::Suspended(_))
+    }
 }
 
 /// What to say about the connection with a peer.

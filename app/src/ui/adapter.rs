@@ -5,6 +5,7 @@ use parlor_media::{AudioDeviceError, CameraError, DeviceReason, SourceStatus};
 use parlor_proto::{CameraState, ErrorCode, MicrophoneState, PeerId, Reason, RoomPolicy, SuspendReason};
 use parlor_session::{
     Author, MediaState, OpenFailure, PeerLeftReason, PeerState, PeerView, Phase, RelayNote, RoomView, ServerProblem,
+    VideoFlow,
 };
 
 use super::chat_log::{ChatLog, Entry, Said};
@@ -119,7 +120,7 @@ fn peer_tile(peer: &PeerView, snapshot: &Snapshot, picture: &dyn Fn(&TileId) -> 
 }
 
 fn video_held_back(peer: &PeerView) -> bool {
-    peer.their_video_suspended.is_some() || peer.common_video_codec == Some(false)
+    peer.their_video.is_suspended() || peer.common_video_codec == Some(false)
 }
 
 /// Why they are not seen, when that is their wish or their trouble.
@@ -174,13 +175,23 @@ fn video_state(peer: &PeerView) -> Option<Note> {
     if peer.common_video_codec == Some(false) {
         return Some(Note::warning("No video format in common; sound only"));
     }
-    match (peer.their_video_suspended, peer.our_video_suspended) {
-        (Some(SuspendReason::Bandwidth), _) => Some(Note::warning("Connection too slow for video; sound only")),
-        (Some(SuspendReason::NoCommonCodec), _) => Some(Note::warning("No video format in common; sound only")),
-        (Some(SuspendReason::Unknown), _) => Some(Note::warning("Video paused; sound only")),
-        (None, Some(SuspendReason::Bandwidth)) => Some(Note::quiet("Too slow to send video; they hear you")),
-        (None, Some(SuspendReason::NoCommonCodec)) => Some(Note::quiet("They can’t show your video; they hear you")),
-        (None, Some(SuspendReason::Unknown) | None) => None,
+    match (peer.their_video, peer.our_video) {
+        (VideoFlow::Suspended(SuspendReason::Bandwidth), _) => {
+            Some(Note::warning("Connection too slow for video; sound only"))
+        }
+        (VideoFlow::Suspended(SuspendReason::NoCommonCodec), _) => {
+            Some(Note::warning("No video format in common; sound only"))
+        }
+        (VideoFlow::Suspended(SuspendReason::Unknown), _) => Some(Note::warning("Video paused; sound only")),
+        (VideoFlow::Reduced, _) => Some(Note::quiet("Slow connection; fewer pictures")),
+        (VideoFlow::All, VideoFlow::Suspended(SuspendReason::Bandwidth)) => {
+            Some(Note::quiet("Too slow to send video; they hear you"))
+        }
+        (VideoFlow::All, VideoFlow::Suspended(SuspendReason::NoCommonCodec)) => {
+            Some(Note::quiet("They can’t show your video; they hear you"))
+        }
+        (VideoFlow::All, VideoFlow::Reduced) => Some(Note::quiet("Slow connection; they see fewer pictures")),
+        (VideoFlow::All, VideoFlow::Suspended(SuspendReason::Unknown) | VideoFlow::All) => None,
     }
 }
 

@@ -17,7 +17,7 @@ use parlor::ui::view::{
 use parlor_engine::EndReason;
 use parlor_media::{AudioDeviceError, CameraError, SourceStatus};
 use parlor_proto::{CameraState, ErrorCode, MicrophoneState, PeerId, SuspendReason};
-use parlor_session::{MediaState, PeerState, PeerView, Phase, Presence};
+use parlor_session::{MediaState, PeerState, PeerView, Phase, Presence, VideoFlow};
 
 /// Names of people in the fixtures.
 pub const NAMES: [&str; 9] =
@@ -50,8 +50,8 @@ pub fn peer_view(index: usize) -> PeerView {
         media: Some(media(CameraState::On)),
         connection: None,
         same_boot: false,
-        their_video_suspended: None,
-        our_video_suspended: None,
+        their_video: VideoFlow::All,
+        our_video: VideoFlow::All,
         common_video_codec: Some(true),
         slow_to_connect: false,
         relay_note: None,
@@ -366,7 +366,7 @@ fn states(view: &mut CallView) {
     view.others[2].picture = None;
     view.others[2].camera_note = adapter::camera_note(&media(CameraState::Off));
     view.others[3].state = adapter::peer_state(&PeerView { state: PeerState::Reconnecting, ..peer_view(3) });
-    let too_slow = PeerView { their_video_suspended: Some(SuspendReason::Bandwidth), ..peer_view(0) };
+    let too_slow = PeerView { their_video: VideoFlow::Suspended(SuspendReason::Bandwidth), ..peer_view(0) };
     view.others[0].state = adapter::peer_state(&too_slow);
     view.you.muted = true;
     view.microphone.on = false;

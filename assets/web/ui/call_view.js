@@ -2,7 +2,7 @@
 /** The call: tiles, the row of controls below, the chat beside. Shows what the call's state is; decides nothing. */
 
 import { LevelMeter, SPEAKING_DBFS } from '../levels.js';
-import { aloneInWords, cameraMark, connectionInWords, durationInWords, microphoneMark, problemsInWords, roomInWords, signalingInWords } from '../words.js';
+import { aloneInWords, cameraMark, connectionInWords, durationInWords, microphoneMark, pictureInWords, problemsInWords, roomInWords, signalingInWords } from '../words.js';
 import { ChatPanel } from './chat.js';
 import { openDetails, openSettings } from './dialogs.js';
 import { h, icon, IconButton, setShown, setText } from './dom.js';
@@ -205,7 +205,7 @@ export class CallView {
         sound: peer.streams.get('microphone') ?? null,
         microphoneMark: microphoneMark(peer.mediaState),
         cameraMark: cameraMark(peer.mediaState, peer.videoSuspended, peer.hasCommonVideoCodec),
-        state: connectionInWords({ name: peer.name, state: peer.connection?.state ?? 'none', everConnected: peer.everConnected, restarts: peer.restarts, presence: peer.presence }),
+        state: connectionInWords({ name: peer.name, state: peer.connection?.state ?? 'none', everConnected: peer.everConnected, restarts: peer.restarts, presence: peer.presence }) ?? pictureInWords(peer.videoReduced),
       });
     }
   }

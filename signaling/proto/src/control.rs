@@ -38,12 +38,17 @@ pub enum ControlMessage {
         #[serde(default)]
         camera_reason: Option<Reason>,
     },
+    /// The sender sends this receiver only some of its pictures for now.
+    VideoReduced {
+        /// Why.
+        reason: SuspendReason,
+    },
     /// The sender sends this receiver no picture for now.
     VideoSuspended {
         /// Why.
         reason: SuspendReason,
     },
-    /// The picture is sent again.
+    /// All pictures are sent again.
     VideoResumed,
     /// The sender leaves for good.
     Bye,
@@ -124,7 +129,7 @@ impl ControlMessage {
     /// # Errors
     /// As [`crate::ClientMessage::decode`].
     pub fn decode(text: &str) -> Result<Self, DecodeMessageError> {
-        decode(text, &["hello", "media_state", "video_suspended", "video_resumed", "bye"])
+        decode(text, &["hello", "media_state", "video_reduced", "video_suspended", "video_resumed", "bye"])
     }
 
     /// Writes the message as JSON.

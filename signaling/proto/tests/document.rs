@@ -82,7 +82,7 @@ fn the_document_has_every_message() {
     assert_eq!(
         types,
         [
-            vec!["bye", "hello", "media_state", "message", "video_resumed", "video_suspended"],
+            vec!["bye", "hello", "media_state", "message", "video_reduced", "video_resumed", "video_suspended"],
             vec!["hello", "join", "leave", "refresh_ice_servers", "remove", "set_lock", "set_password", "signal"],
             vec![
                 "error",

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use parlor_proto::SuspendReason;
 use parlor_session::adaptation::{AdaptationConfig, LegSignals, Share, Signals, evaluate};
-use parlor_session::{ConnectionId, Generation};
+use parlor_session::{ConnectionId, Generation, VideoFlow};
 
 use super::peers::Peers;
 use crate::call::LocalMedia;
@@ -20,13 +20,13 @@ pub(super) struct Adaptation {
 }
 
 impl Adaptation {
-    /// Looks at all connections; gives those that get our picture no longer, or again.
+    /// Looks at all connections; gives those that get more or less of our picture now.
     pub(super) fn apply(
         &mut self,
         peers: &Peers,
         media: &LocalMedia,
         now: Instant,
-    ) -> Vec<(ConnectionId, Generation, Option<SuspendReason>)> {
+    ) -> Vec<(ConnectionId, Generation, VideoFlow)> {
         let connected = || peers.iter().filter(|(_, peer)| peer.connected_at.is_some());
         let legs = connected().map(|(connection, peer)| {
             let previous = self.legs.get(&connection).filter(|(generation, _)| *generation == peer.generation);
@@ -48,15 +48,22 @@ impl Adaptation {
             let Some(leg) = decision.legs.get(&connection) else { continue };
             peer.shared.leg.queue().set_picture(picture(leg.share));
             let before = self.legs.get(&connection).filter(|(generation, _)| *generation == peer.generation);
-            let was_suspended = before.is_some_and(|(_, leg)| leg.share == Share::SoundOnly);
-            let is_suspended = leg.share == Share::SoundOnly;
-            if was_suspended != is_suspended {
-                changed.push((connection, peer.generation, is_suspended.then_some(SuspendReason::Bandwidth)));
+            let was = before.map_or(VideoFlow::All, |(_, leg)| flow(leg.share));
+            if was != flow(leg.share) {
+                changed.push((connection, peer.generation, flow(leg.share)));
             }
             legs.insert(connection, (peer.generation, *leg));
         }
         self.legs = legs;
         changed
+    }
+}
+
+fn flow(share: Share) -> VideoFlow {
+    match share {
+        Share::All => VideoFlow::All,
+        Share::Fraction { .. } => VideoFlow::Reduced,
+        Share::SoundOnly => VideoFlow::Suspended(SuspendReason::Bandwidth),
     }
 }
 

@@ -235,7 +235,7 @@ impl Peers {
             if let Some(peer) = self.by_connection.get(&connection) {
                 peer.shared.inbound.video.set_same_boot(view.same_boot);
                 let is_off = view.media.is_some_and(|media| media.camera == CameraState::Off);
-                peer.shared.inbound.video.set_hidden(is_off || view.their_video_suspended.is_some());
+                peer.shared.inbound.video.set_hidden(is_off || view.their_video.is_suspended());
             }
         }
         // What was turned for people who are gone is forgotten.

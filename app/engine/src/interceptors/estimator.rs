@@ -3,11 +3,19 @@
 //! Filtering and overuse detection are the stack's (the GCC draft, draft-ietf-rmcat-gcc-02). The control of the rate is ours,
 //! because the stack's falls to a share of what happens to be sent (with the camera off that is next to nothing),
 //! climbs back at 8 % a second, and takes every loss for congestion.
+//!
+//! A queue that is full no longer grows, and a gradient sees nothing of it: so the delay itself is looked at too
+//! ([`queue`]). It also tells loss from a full queue, which is ours to end, from loss on the air, which is not.
+
+mod meter;
+mod queue;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rtc::interceptor::{BandwidthEstimator, OveruseDetector, PacketReport, RateCalculator, SlopeEstimator, Usage};
+use rtc::interceptor::{BandwidthEstimator, OveruseDetector, PacketReport, SlopeEstimator, Usage};
+
+use meter::Meter;
 
 use super::reports::LinkQuality;
 use crate::policy::EstimatorPolicy;
@@ -20,8 +28,24 @@ const LOSS_CUT_INTERVAL: Duration = Duration::from_secs(1);
 const LOSS_WEIGHT: f64 = 0.1;
 /// Less than this share of the target sent: what arrives says nothing about the link.
 const LIMITED_SHARE: f64 = 0.8;
-/// Less than this share of what was sent has arrived in time: the link holds it back.
-const HELD_BACK_SHARE: f64 = 0.9;
+
+/// Queueing beyond this is too much for a call, whatever else: it takes a third of the queue of an ordinary bottleneck.
+const QUEUE_HIGH: Duration = Duration::from_millis(100);
+/// With so much queueing, loss is from a full queue; and nothing more is tried.
+const QUEUE_SOME: Duration = Duration::from_millis(40);
+/// Until a cut for a queue has had its effect: it is made so that the queue drains in a second.
+const DRAIN: Duration = Duration::from_millis(1_000);
+/// Cuts without effect after which the queue is taken for someone else's, or for a longer path.
+const FUTILE_CUTS: u32 = 3;
+/// How far the estimate may be from what arrives: to half as much again, and a small picture. Beside sound alone that is where a
+/// picture is tried again.
+const REACH_FACTOR: f64 = 1.5;
+/// See [`REACH_FACTOR`].
+const REACH_MORE_BPS: f64 = 120_000.0;
+/// Up to this share of the last known limit the estimate grows quickly, then with care.
+const NEAR_SHARE: f64 = 0.85;
+/// A limit that was passed by so much without a queue is none any more.
+const LIMIT_PASSED: f64 = 1.2;
 
 /// When more than this share is lost, what arrives is what the link carries: no cause but a full link loses so much.
 const LOSS_OVERWHELMING: f64 = 0.5;
@@ -57,6 +81,25 @@ struct Observation {
     received_bps: Option<f64>,
     /// What was sent in the same window.
     offered_bps: Option<f64>,
+    /// How long packets wait on the way.
+    queue: Duration,
+    /// What the link carries, where it was busy.
+    capacity_bps: Option<f64>,
+}
+
+impl Observation {
+    fn is_queue_full(self, loss_high: f64) -> bool {
+        self.queue >= QUEUE_HIGH || (self.loss > loss_high && self.queue >= QUEUE_SOME)
+    }
+}
+
+/// A cut for a queue, while its effect is awaited.
+#[derive(Clone, Copy, Debug)]
+struct Draining {
+    until: Instant,
+    /// The queue at the first cut of this row.
+    queue: Duration,
+    cuts: u32,
 }
 
 /// Moves the target; pure.
@@ -67,14 +110,18 @@ struct RateControl {
     loss_cut_at: Option<Instant>,
     /// The rate at which the link was last full, and when.
     limit: Option<(f64, Instant)>,
+    draining: Option<Draining>,
 }
 
 impl RateControl {
     fn new(policy: EstimatorPolicy) -> Self {
-        Self { policy, target_bps: policy.start_bps, changed_at: None, loss_cut_at: None, limit: None }
+        Self { policy, target_bps: policy.start_bps, changed_at: None, loss_cut_at: None, limit: None, draining: None }
     }
 
     fn update(&mut self, now: Instant, seen: Observation) -> f64 {
+        if self.drain(now, seen) {
+            return self.target_bps;
+        }
         self.cut_for_loss(now, seen);
         let elapsed = self.changed_at.map(|at| now.saturating_duration_since(at));
         if elapsed.is_some_and(|elapsed| elapsed < CHANGE_INTERVAL) {
@@ -93,18 +140,41 @@ impl RateControl {
         self.changed_at = Some(now);
     }
 
+    /// Ends a queue that stands; whether it is being ended.
+    fn drain(&mut self, now: Instant, seen: Observation) -> bool {
+        if self.draining.is_some_and(|draining| now < draining.until) {
+            return true;
+        }
+        if !seen.is_queue_full(self.policy.loss_high) {
+            self.draining = None;
+            return false;
+        }
+        let Some(carried) = self.carried_bps(seen) else { return false };
+        let (first, cuts) = self.draining.map_or((seen.queue, 0), |draining| (draining.queue, draining.cuts));
+        self.draining = Some(Draining { until: now + DRAIN, queue: first, cuts: cuts + 1 });
+        self.limit = Some((carried, now));
+        // So that the queue is gone after a second, but not at the price of all that is sent.
+        let factor = (1.0 - seen.queue.as_secs_f64() / DRAIN.as_secs_f64()).clamp(0.6, 0.9);
+        self.set(now, (carried * factor).min(self.target_bps));
+        true
+    }
+
+    /// Whether cuts do nothing to the queue: then it is not ours, or the path is longer than it was.
+    fn is_draining_futile(&self, seen: Observation) -> bool {
+        self.draining.is_some_and(|draining| {
+            draining.cuts >= FUTILE_CUTS && seen.queue.as_secs_f64() > 0.8 * draining.queue.as_secs_f64()
+        })
+    }
+
     fn cut_for_delay(&mut self, now: Instant, seen: Observation) {
-        let Some(received) = seen.received_bps else { return };
-        let offered = seen.offered_bps.unwrap_or(received);
-        let is_limited = offered < LIMITED_SHARE * self.target_bps;
-        let is_held_back = received < HELD_BACK_SHARE * offered;
-        if is_limited && !is_held_back {
+        let Some(carried) = self.carried_bps(seen) else { return };
+        if self.is_limited(seen) {
             // Jitter on a link that is not full: be careful, but don't take what is sent for what it carries.
             self.set(now, self.target_bps * self.policy.decrease_factor.max(0.9));
             return;
         }
-        self.limit = Some((received, now));
-        self.set(now, (received * self.policy.decrease_factor).min(self.target_bps));
+        self.limit = Some((carried, now));
+        self.set(now, (carried * self.policy.decrease_factor).min(self.target_bps));
     }
 
     fn cut_for_loss(&mut self, now: Instant, seen: Observation) {
@@ -116,7 +186,7 @@ impl RateControl {
         let floor = if is_severe { self.policy.min_bps } else { self.policy.loss_floor_bps };
         self.loss_cut_at = Some(now);
         let cut = (self.target_bps * (1.0 - 0.5 * seen.loss)).max(floor.min(self.target_bps));
-        match seen.received_bps.filter(|_| seen.loss > LOSS_OVERWHELMING) {
+        match seen.received_bps.filter(|_| seen.loss > LOSS_OVERWHELMING && !self.is_limited(seen)) {
             Some(received) => {
                 self.limit = Some((received, now));
                 self.set(now, cut.min(received));
@@ -127,20 +197,46 @@ impl RateControl {
 
     fn grow(&mut self, now: Instant, elapsed: Duration, seen: Observation) {
         // What was never sent was never tried: stay within reach of what arrives.
-        let reach = seen.received_bps.map_or(self.target_bps, |received| 2.0 * received + 200_000.0);
-        if seen.loss > self.policy.loss_high / 2.0 || self.target_bps >= reach {
+        let reach = seen.received_bps.map_or(self.target_bps, |received| REACH_FACTOR * received + REACH_MORE_BPS);
+        if seen.loss > self.policy.loss_high / 2.0 || seen.queue >= QUEUE_SOME || self.target_bps >= reach {
             return;
         }
         let seconds = elapsed.as_secs_f64().min(1.0);
-        let memory = self.policy.limit_memory;
-        let limit = self.limit.filter(|(_, at)| now.saturating_duration_since(*at) < memory);
-        let is_near = limit.is_some_and(|(limit, _)| self.target_bps > 0.85 * limit);
-        let grown = if is_near {
-            self.target_bps + self.policy.approach_bps_per_second * seconds
-        } else {
-            self.target_bps * self.policy.growth_per_second.powf(seconds)
+        self.forget_limit(now, seen);
+        let limit = self.limit.map(|(limit, _)| limit);
+        let near = limit.filter(|limit| self.target_bps >= NEAR_SHARE * limit);
+        let grown = match near {
+            Some(_) => self.target_bps + self.approach_bps_per_second() * seconds,
+            None => {
+                let grown = self.target_bps * self.policy.growth_per_second.powf(seconds);
+                limit.map_or(grown, |limit| grown.min(NEAR_SHARE * limit))
+            }
         };
-        self.set(now, grown.min(reach));
+        // Little being sent is no proof that more would pass.
+        let cap = near.filter(|_| self.is_limited(seen)).map_or(reach, |limit| limit.max(self.target_bps).min(reach));
+        self.set(now, grown.min(cap));
+    }
+
+    /// A limit that is old, or was passed, is none.
+    fn forget_limit(&mut self, now: Instant, seen: Observation) {
+        let is_passed = |limit: f64| !self.is_limited(seen) && self.target_bps > LIMIT_PASSED * limit;
+        let memory = self.policy.limit_memory;
+        self.limit = self.limit.filter(|&(limit, at)| now.saturating_duration_since(at) < memory && !is_passed(limit));
+    }
+
+    /// In proportion to the rate, so that a narrow link is not overrun while the queue is looked at.
+    fn approach_bps_per_second(&self) -> f64 {
+        (self.target_bps * self.policy.approach_per_second).min(self.policy.approach_bps_per_second)
+    }
+
+    /// What is known of the link: its speed where it was busy, else what arrives of enough.
+    fn carried_bps(&self, seen: Observation) -> Option<f64> {
+        let arrives = if self.is_limited(seen) { Some(self.target_bps) } else { seen.received_bps };
+        seen.capacity_bps.or(arrives)
+    }
+
+    fn is_limited(&self, seen: Observation) -> bool {
+        seen.offered_bps.is_some_and(|offered| offered < LIMITED_SHARE * self.target_bps)
     }
 }
 
@@ -148,8 +244,11 @@ impl RateControl {
 pub(crate) struct Estimator {
     slope: SlopeEstimator,
     detector: OveruseDetector,
-    received: RateCalculator,
-    offered: RateCalculator,
+    received: Meter,
+    offered: Meter,
+    /// What their clock and ours are counted from.
+    epoch: Option<Instant>,
+    queue: queue::StandingQueue,
     loss: f64,
     control: RateControl,
     quality: Arc<LinkQuality>,
@@ -161,8 +260,10 @@ impl Estimator {
         Self {
             slope: SlopeEstimator::new(),
             detector: OveruseDetector::new(),
-            received: RateCalculator::default(),
-            offered: RateCalculator::default(),
+            received: Meter::default(),
+            offered: Meter::default(),
+            epoch: None,
+            queue: queue::StandingQueue::default(),
             loss: 0.0,
             control: RateControl::new(policy),
             quality,
@@ -177,9 +278,11 @@ impl BandwidthEstimator for Estimator {
         }
         let mut usage = self.detector.usage();
         for report in reports {
-            self.offered.add(now, report.size);
-            if report.arrived {
-                self.received.add(now, report.size);
+            let epoch = *self.epoch.get_or_insert(report.departure);
+            self.offered.add(now, report.departure.saturating_duration_since(epoch), report.size);
+            if let Some(arrival) = report.arrival {
+                self.received.add(now, arrival, report.size);
+                self.queue.add(report.departure, arrival, report.size);
             }
             if let Some(trend) = self.slope.accumulate(report) {
                 usage = self.detector.update(trend.at, trend.estimate_ms);
@@ -191,10 +294,21 @@ impl BandwidthEstimator for Estimator {
         let seen = Observation {
             signal: usage.into(),
             loss: self.loss,
-            received_bps: self.received.rate_bits_per_second(now),
-            offered_bps: self.offered.rate_bits_per_second(now),
+            received_bps: self.received.rate_bps(now),
+            offered_bps: self.offered.rate_bps(now),
+            queue: self.queue.standing(),
+            capacity_bps: self.queue.capacity_bps(),
         };
+        if self.control.is_draining_futile(seen) {
+            self.queue.accept();
+            self.control.draining = None;
+        }
+        let cuts = self.control.draining.map(|draining| draining.until);
         self.quality.set_target_bps(self.control.update(now, seen));
+        if self.control.draining.is_some_and(|draining| cuts != Some(draining.until)) {
+            // What was lost before the cut is no reason for another.
+            self.loss = 0.0;
+        }
     }
 
     fn target_bitrate(&self) -> f64 {
@@ -203,103 +317,4 @@ impl BandwidthEstimator for Estimator {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn seen(signal: Signal, loss: f64, received_bps: f64, offered_bps: f64) -> Observation {
-        Observation { signal, loss, received_bps: Some(received_bps), offered_bps: Some(offered_bps) }
-    }
-
-    /// Feeds the same observation every 100 ms.
-    fn feed(control: &mut RateControl, now: &mut Instant, span: Duration, seen: impl Fn(f64) -> Observation) -> f64 {
-        let end = *now + span;
-        while *now < end {
-            *now += Duration::from_millis(100);
-            control.update(*now, seen(control.target_bps));
-        }
-        control.target_bps
-    }
-
-    fn control() -> (RateControl, Instant) {
-        (RateControl::new(EstimatorPolicy::default()), Instant::now())
-    }
-
-    #[test]
-    fn a_link_that_loses_most_is_taken_for_what_arrives_at_once() {
-        let (now, policy) = (Instant::now(), EstimatorPolicy::default());
-        let mut control = RateControl::new(policy);
-        assert_eq!(control.update(now, seen(Signal::Normal, 0.7, 110_000.0, 900_000.0)), 110_000.0);
-        let mut control = RateControl::new(policy);
-        assert!(
-            control.update(now, seen(Signal::Normal, 0.3, 500_000.0, 900_000.0)) > 800_000.0,
-            "radio loses so much"
-        );
-    }
-
-    #[test]
-    fn a_full_link_is_met_at_once_and_approached_with_care() {
-        let (mut control, mut now) = control();
-        now += Duration::from_secs(1);
-        let target = control.update(now, seen(Signal::Over, 0.0, 600_000.0, 1_000_000.0));
-        assert!((target - 510_000.0).abs() < 1.0, "{target}");
-        let normal = |target| seen(Signal::Normal, 0.0, target, target);
-        let target = feed(&mut control, &mut now, Duration::from_secs(3), normal);
-        assert!((580_000.0..700_000.0).contains(&target), "{target}");
-    }
-
-    #[test]
-    fn a_link_that_grew_is_found_in_seconds() {
-        let (mut control, mut now) = control();
-        now += Duration::from_secs(1);
-        control.update(now, seen(Signal::Over, 0.0, 100_000.0, 1_000_000.0));
-        let normal = |target| seen(Signal::Normal, 0.0, target, target);
-        let memory = EstimatorPolicy::default().limit_memory;
-        feed(&mut control, &mut now, memory, normal);
-        let target = feed(&mut control, &mut now, Duration::from_secs(4), normal);
-        assert!(target > 1_900_000.0, "{target}");
-    }
-
-    #[test]
-    fn with_the_camera_off_jitter_does_not_throw_the_estimate_away() {
-        let (mut control, mut now) = control();
-        now += Duration::from_secs(1);
-        control.update(now, seen(Signal::Over, 0.0, 50_000.0, 50_000.0));
-        assert!(control.target_bps >= 850_000.0);
-        let idle = |_| seen(Signal::Normal, 0.0, 50_000.0, 50_000.0);
-        let target = feed(&mut control, &mut now, Duration::from_secs(10), idle);
-        assert!((850_000.0..=1_000_000.0).contains(&target), "nothing is claimed that was not tried: {target}");
-    }
-
-    #[test]
-    fn random_loss_leaves_a_picture() {
-        let (mut control, mut now) = control();
-        let lossy = |target| seen(Signal::Normal, 0.15, 0.85 * target, target);
-        let target = feed(&mut control, &mut now, Duration::from_secs(60), lossy);
-        assert!((target - 250_000.0).abs() < 1.0, "{target}");
-    }
-
-    #[test]
-    fn loss_of_a_third_leaves_the_voice() {
-        let (mut control, mut now) = control();
-        let lossy = |target| seen(Signal::Normal, 0.4, 0.6 * target, target);
-        let target = feed(&mut control, &mut now, Duration::from_secs(60), lossy);
-        assert!((target - EstimatorPolicy::default().min_bps).abs() < 1.0, "{target}");
-    }
-
-    #[test]
-    fn a_few_per_cent_of_loss_change_nothing() {
-        let (mut control, mut now) = control();
-        let lossy = |target| seen(Signal::Normal, 0.07, 0.93 * target, target);
-        assert_eq!(feed(&mut control, &mut now, Duration::from_secs(20), lossy), 1_000_000.0);
-    }
-
-    #[test]
-    fn the_estimate_keeps_to_its_bounds() {
-        let policy = EstimatorPolicy::default();
-        let (mut control, mut now) = control();
-        let normal = |target| seen(Signal::Normal, 0.0, target, target);
-        assert_eq!(feed(&mut control, &mut now, Duration::from_secs(30), normal), policy.max_bps);
-        let over = |_| seen(Signal::Over, 0.0, 1_000.0, 2_000_000.0);
-        assert_eq!(feed(&mut control, &mut now, Duration::from_secs(3), over), policy.min_bps);
-    }
-}
+mod tests;

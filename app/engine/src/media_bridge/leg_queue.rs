@@ -23,7 +23,7 @@ const ALLOWANCE_MAX: i64 = 8_000 * 1_000;
 /// When the network below counts as behind.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// The pacer's backlog from which on frames are dropped.
+    /// The pacer's backlog from which on frames wait.
     pub(crate) backlog_max: Duration,
     /// The backlog below which the picture begins again.
     pub(crate) backlog_low: Duration,
@@ -246,17 +246,14 @@ impl LegQueue {
             self.stats.sounds_sent += 1;
             return Some(Next::Audio(audio));
         }
-        while let Some(frame) = self.video.pop_front() {
-            if backlog <= self.limits.backlog_max {
-                self.stats.frames_sent += 1;
-                return Some(Next::Video(frame));
-            }
-            self.stats.frames_dropped += 1;
-            if !frame.discardable {
-                self.await_key();
-            }
+        // Frames wait for a busy pacer, and the queue drops what becomes too many: after a key frame, which alone keeps a slow
+        // link busy for longer than this, the next ones would otherwise be lost, and the next key frame be asked for.
+        if backlog > self.limits.backlog_max {
+            return None;
         }
-        None
+        let frame = self.video.pop_front()?;
+        self.stats.frames_sent += 1;
+        Some(Next::Video(frame))
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod bad_network;
 mod meeting;
 mod recovery;
 mod signaling;

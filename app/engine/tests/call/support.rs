@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use parlor_engine::{
     Call, CallConfig, Credentials, EnginePolicy, LocalMedia, Notice, PeerMediaView, ServerAddress, Snapshot,
 };
+use parlor_lab_net::{Lab, LabConfig};
 use parlor_media::{
     AudioSink, AudioSource, LocalAudio, LocalAudioConfig, LocalVideo, LocalVideoConfig, MediaClock, VideoSource,
 };
@@ -47,6 +48,16 @@ pub(crate) async fn server() -> RunningServer {
 
 pub(crate) fn address(server: &RunningServer) -> ServerAddress {
     ServerAddress { websocket_url: format!("ws://{}/ws", server.local_addr()), fingerprint: server.fingerprint() }
+}
+
+/// A network with these faults before a server; who joins through it meets the others through it.
+pub(crate) fn lab(server: &RunningServer, rules: &[&str]) -> Lab {
+    let rules = rules.iter().map(|rule| rule.parse().unwrap()).collect();
+    Lab::start(LabConfig { rules, ..LabConfig::new(&format!("http://{}", server.local_addr())) }).unwrap()
+}
+
+pub(crate) fn through(lab: &Lab) -> ServerAddress {
+    ServerAddress { websocket_url: format!("{}/ws", lab.address().replacen("http", "ws", 1)), fingerprint: None }
 }
 
 pub(crate) struct Participant {

@@ -7,11 +7,11 @@ use parlor_proto::{
 use super::{Fate, Peer};
 use crate::chat::Received;
 use crate::env::Env;
-use crate::{Author, Channel, ChatLine, Event, MediaState};
+use crate::{Author, Channel, ChatLine, Event, MediaState, VideoFlow};
 
 impl Peer {
     pub(super) fn open_channel(&mut self, channel: Channel, env: &mut Env<'_>) {
-        let suspended = self.our_video_suspended();
+        let flow = self.our_video();
         let Some(transport) = &mut self.transport else { return };
         if !transport.open_channel(channel) || channel == Channel::Chat {
             return;
@@ -23,8 +23,8 @@ impl Peer {
         };
         transport.send_control(hello, env.out);
         transport.send_control(env.media.into(), env.out);
-        if let Some(reason) = suspended {
-            transport.send_control(ControlMessage::VideoSuspended { reason }, env.out);
+        if flow != VideoFlow::All {
+            transport.send_control(message_of(flow), env.out);
         }
     }
 
@@ -62,8 +62,9 @@ impl Peer {
             ControlMessage::MediaState { microphone, camera, microphone_reason, camera_reason } => {
                 self.set_media(MediaState { microphone, camera, microphone_reason, camera_reason }, env);
             }
-            ControlMessage::VideoSuspended { reason } => self.their_video_suspended = Some(reason),
-            ControlMessage::VideoResumed => self.their_video_suspended = None,
+            ControlMessage::VideoReduced { reason: _ } => self.their_video = VideoFlow::Reduced,
+            ControlMessage::VideoSuspended { reason } => self.their_video = VideoFlow::Suspended(reason),
+            ControlMessage::VideoResumed => self.their_video = VideoFlow::All,
             ControlMessage::Bye => return Fate::Goes,
         }
         Fate::Stays
@@ -82,32 +83,30 @@ impl Peer {
     }
 
     pub(super) fn set_common_codec(&mut self, common: bool, env: &mut Env<'_>) {
-        let before = self.our_video_suspended();
+        let before = self.our_video();
         self.common_video_codec = Some(common);
         self.tell_video(before, env);
     }
 
-    pub(super) fn set_bandwidth_suspended(&mut self, reason: Option<SuspendReason>, env: &mut Env<'_>) {
-        let before = self.our_video_suspended();
-        self.bandwidth_suspended = reason;
+    pub(super) fn set_allowed_video(&mut self, flow: VideoFlow, env: &mut Env<'_>) {
+        let before = self.our_video();
+        self.allowed_video = flow;
         self.tell_video(before, env);
     }
 
     /// Without a common codec the bandwidth does not matter.
-    pub(super) fn our_video_suspended(&self) -> Option<SuspendReason> {
+    pub(super) fn our_video(&self) -> VideoFlow {
         match self.common_video_codec {
-            Some(false) => Some(SuspendReason::NoCommonCodec),
-            Some(true) | None => self.bandwidth_suspended,
+            Some(false) => VideoFlow::Suspended(SuspendReason::NoCommonCodec),
+            Some(true) | None => self.allowed_video,
         }
     }
 
-    fn tell_video(&self, before: Option<SuspendReason>, env: &mut Env<'_>) {
-        let now = self.our_video_suspended();
-        if before == now {
-            return;
+    fn tell_video(&self, before: VideoFlow, env: &mut Env<'_>) {
+        let now = self.our_video();
+        if before != now {
+            self.send_control(message_of(now), env);
         }
-        let message = now.map_or(ControlMessage::VideoResumed, |reason| ControlMessage::VideoSuspended { reason });
-        self.send_control(message, env);
     }
 
     fn set_media(&mut self, state: MediaState, env: &mut Env<'_>) {
@@ -122,5 +121,13 @@ impl Peer {
         if self.messages_dropped == 1 {
             env.out.complain(None, format!("{} sent something that this program does not understand.", self.name));
         }
+    }
+}
+
+fn message_of(flow: VideoFlow) -> ControlMessage {
+    match flow {
+        VideoFlow::All => ControlMessage::VideoResumed,
+        VideoFlow::Reduced => ControlMessage::VideoReduced { reason: SuspendReason::Bandwidth },
+        VideoFlow::Suspended(reason) => ControlMessage::VideoSuspended { reason },
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use egui::{TextureId, vec2};
 use parlor_engine::SentView;
-use parlor_session::{ChatLine, Presence};
+use parlor_session::{ChatLine, Presence, VideoFlow};
 
 use super::*;
 use crate::ui::view::Tone;
@@ -32,30 +32,45 @@ fn a_relay_that_this_program_cannot_use_is_named_on_the_tile_and_in_the_details(
 #[test]
 fn without_a_common_codec_the_tiles_on_both_ends_say_why() {
     // Either end finds out by itself, and is told by the other.
-    let here =
-        PeerView { common_video_codec: Some(false), our_video_suspended: Some(SuspendReason::NoCommonCodec), ..ana() };
-    let there = PeerView { their_video_suspended: Some(SuspendReason::NoCommonCodec), ..ana() };
+    let here = PeerView {
+        common_video_codec: Some(false),
+        our_video: VideoFlow::Suspended(SuspendReason::NoCommonCodec),
+        ..ana()
+    };
+    let there = PeerView { their_video: VideoFlow::Suspended(SuspendReason::NoCommonCodec), ..ana() };
     for peer in [here, there] {
         let tile = only_tile(peer);
         assert_eq!(tile.state, Some(Note::warning("No video format in common; sound only")));
         assert_eq!(tile.picture, None, "no frozen picture");
     }
     // Only they can't show ours.
-    let peer = PeerView { our_video_suspended: Some(SuspendReason::NoCommonCodec), ..ana() };
+    let peer = PeerView { our_video: VideoFlow::Suspended(SuspendReason::NoCommonCodec), ..ana() };
     let tile = only_tile(peer);
     assert_eq!(tile.state, Some(Note::quiet("They can’t show your video; they hear you")));
     assert!(tile.picture.is_some());
 }
 
 #[test]
+fn when_bandwidth_thins_the_picture_the_tiles_on_both_ends_say_so_and_show_it() {
+    for (peer, words) in [
+        (PeerView { their_video: VideoFlow::Reduced, ..ana() }, "Slow connection; fewer pictures"),
+        (PeerView { our_video: VideoFlow::Reduced, ..ana() }, "Slow connection; they see fewer pictures"),
+    ] {
+        let tile = only_tile(peer);
+        assert_eq!(tile.state, Some(Note::quiet(words)));
+        assert!(tile.picture.is_some());
+    }
+}
+
+#[test]
 fn when_bandwidth_suspends_video_the_tiles_on_both_ends_say_why() {
-    let receiving = only_tile(PeerView { their_video_suspended: Some(SuspendReason::Bandwidth), ..ana() });
+    let receiving = only_tile(PeerView { their_video: VideoFlow::Suspended(SuspendReason::Bandwidth), ..ana() });
     assert_eq!(receiving.state, Some(Note::warning("Connection too slow for video; sound only")));
     assert_eq!(receiving.picture, None, "no frozen picture");
-    let sending = only_tile(PeerView { our_video_suspended: Some(SuspendReason::Bandwidth), ..ana() });
+    let sending = only_tile(PeerView { our_video: VideoFlow::Suspended(SuspendReason::Bandwidth), ..ana() });
     assert_eq!(sending.state, Some(Note::quiet("Too slow to send video; they hear you")));
     assert!(sending.picture.is_some(), "theirs still comes");
-    let unknown = only_tile(PeerView { their_video_suspended: Some(SuspendReason::Unknown), ..ana() });
+    let unknown = only_tile(PeerView { their_video: VideoFlow::Suspended(SuspendReason::Unknown), ..ana() });
     assert!(text(unknown.state).starts_with("Video paused"));
 }
 
@@ -293,8 +308,8 @@ fn ana() -> PeerView {
         media: Some(on()),
         connection: None,
         same_boot: false,
-        their_video_suspended: None,
-        our_video_suspended: None,
+        their_video: VideoFlow::All,
+        our_video: VideoFlow::All,
         common_video_codec: Some(true),
         slow_to_connect: false,
         relay_note: None,

@@ -102,11 +102,15 @@ fn a_key_frame_replaces_what_waits_before_it() {
 }
 
 #[test]
-fn a_busy_pacer_drops_whole_frames_and_asks_again_when_it_has_room() {
+fn frames_wait_for_a_busy_pacer_until_they_are_too_many() {
     let mut queue = open();
     let (busy, idle) = (Duration::from_millis(300), Duration::from_millis(10));
     queue.push_video(&frame(1, true, false));
-    queue.push_video(&frame(2, false, false));
+    assert_eq!(drain(&mut queue, idle), [1]);
+    (2..5).for_each(|number| _ = queue.push_video(&frame(number, false, number == 3)));
+    assert!(drain(&mut queue, busy).is_empty());
+    assert_eq!(drain(&mut queue, idle), [2, 3, 4]);
+    (5..10).for_each(|number| _ = queue.push_video(&frame(number, false, false)));
     assert!(drain(&mut queue, busy).is_empty());
     assert!(!queue.wants_key_frame(), "a key frame now would make it worse");
     assert!(drain(&mut queue, idle).is_empty());

@@ -7,7 +7,7 @@ use parlor_proto::{
 use super::fixture::{ANN, Fixture, ME, ZOE, candidate, id, person, secs};
 use crate::{
     Action, Author, Channel, Command, ConnectionEvent, ConnectionState, Event, PeerLeftReason, PeerState, Presence,
-    SignalingEvent,
+    SignalingEvent, VideoFlow,
 };
 
 fn name(number: u64) -> TransportId {
@@ -313,20 +313,31 @@ fn a_control_channel_opens_with_who_we_are_and_what_our_devices_do() {
 #[test]
 fn pictures_held_back_are_told_both_ways() {
     let mut fixture = Fixture::connected_with(ANN);
-    let bandwidth = Some(SuspendReason::Bandwidth);
-    fixture.report(ANN, ConnectionEvent::VideoSuspended(bandwidth));
-    fixture.report(ANN, ConnectionEvent::VideoSuspended(bandwidth));
-    assert_eq!(fixture.view_of(ANN).our_video_suspended, bandwidth);
-    fixture.report(ANN, ConnectionEvent::VideoSuspended(None));
+    let suspended = VideoFlow::Suspended(SuspendReason::Bandwidth);
+    for flow in [VideoFlow::Reduced, suspended, suspended] {
+        fixture.report(ANN, ConnectionEvent::VideoFlow(flow));
+        assert_eq!(fixture.view_of(ANN).our_video, flow);
+    }
+    fixture.report(ANN, ConnectionEvent::VideoFlow(VideoFlow::All));
     fixture.report(ANN, ConnectionEvent::VideoCodec { common: false });
-    assert_eq!(fixture.view_of(ANN).our_video_suspended, Some(SuspendReason::NoCommonCodec));
-    let told = |reason: &str| format!("control {{\"type\":\"video_suspended\",\"reason\":\"{reason}\"}}");
-    let resumed = "control {\"type\":\"video_resumed\"}".to_owned();
-    assert_eq!(fixture.said(), [told("bandwidth"), resumed, told("no_common_codec")]);
-    fixture.control(ANN, &ControlMessage::VideoSuspended { reason: SuspendReason::Bandwidth });
-    assert_eq!(fixture.view_of(ANN).their_video_suspended, bandwidth);
-    fixture.control(ANN, &ControlMessage::VideoResumed);
-    assert_eq!(fixture.view_of(ANN).their_video_suspended, None);
+    assert_eq!(fixture.view_of(ANN).our_video, VideoFlow::Suspended(SuspendReason::NoCommonCodec));
+    let told = |what: &str, reason: &str| format!("control {{\"type\":\"{what}\",\"reason\":\"{reason}\"}}");
+    let wanted = [
+        told("video_reduced", "bandwidth"),
+        told("video_suspended", "bandwidth"),
+        "control {\"type\":\"video_resumed\"}".to_owned(),
+        told("video_suspended", "no_common_codec"),
+    ];
+    assert_eq!(fixture.said(), wanted);
+    let reason = SuspendReason::Bandwidth;
+    for (message, flow) in [
+        (ControlMessage::VideoSuspended { reason }, suspended),
+        (ControlMessage::VideoReduced { reason }, VideoFlow::Reduced),
+        (ControlMessage::VideoResumed, VideoFlow::All),
+    ] {
+        fixture.control(ANN, &message);
+        assert_eq!(fixture.view_of(ANN).their_video, flow);
+    }
 }
 
 #[test]

@@ -1,0 +1,162 @@
+//! How long packets wait on the way: their delay, less the shortest there was.
+//!
+//! Both clocks run apart from each other, so a delay by itself says nothing; but the shortest of the last half minute was one
+//! without a queue, and clocks drift by less than a millisecond in that time.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// How far back the shortest delay is looked for: twice this, at least once.
+const BASE_WINDOW: Duration = Duration::from_secs(15);
+/// What stands is what all packets of this time have waited; jitter is no queue, nor what one key frame makes.
+const STANDING_WINDOW: Duration = Duration::from_millis(500);
+/// Samples kept; more in so short a time say no more.
+const SAMPLES_MAX: usize = 256;
+/// Between two packets that waited so long each the link was busy: longer than a slow link needs for one large packet, which
+/// looks like waiting too.
+const WAITED: Duration = Duration::from_millis(60);
+/// How far back the speed of a busy link is looked for.
+const BUSY_WINDOW: Duration = Duration::from_secs(1);
+/// A link that was busy for less says nothing of its speed.
+const BUSY_MIN: Duration = Duration::from_millis(100);
+
+/// Delays of one connection, in seconds on a scale of their own.
+#[derive(Debug, Default)]
+pub(super) struct StandingQueue {
+    epoch: Option<Instant>,
+    /// Departure, and delay; the newest last.
+    recent: VecDeque<(Instant, f64)>,
+    /// The shortest of this window and of the one before, and when this one began.
+    base: Option<(Instant, f64, f64)>,
+    /// The latest arrival, and how long that packet had waited.
+    last: Option<(Duration, Duration)>,
+    /// Arrival, time since the one before, and bytes of packets before which the link was busy all that time.
+    busy: VecDeque<(Duration, Duration, usize)>,
+}
+
+impl StandingQueue {
+    /// A packet of so many bytes left here at `departure` and came at `arrival` on the other end's clock.
+    pub(super) fn add(&mut self, departure: Instant, arrival: Duration, bytes: usize) {
+        let epoch = *self.epoch.get_or_insert(departure);
+        let Some(left) = departure.checked_duration_since(epoch) else { return };
+        let delay = arrival.as_secs_f64() - left.as_secs_f64();
+        while self.recent.front().is_some_and(|(at, _)| departure.saturating_duration_since(*at) > STANDING_WINDOW)
+            || self.recent.len() >= SAMPLES_MAX
+        {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((departure, delay));
+        self.base = Some(match self.base {
+            None => (departure, delay, f64::INFINITY),
+            Some((began, shortest, _)) if departure.saturating_duration_since(began) >= BASE_WINDOW => {
+                (departure, delay, shortest)
+            }
+            Some((began, shortest, before)) => (began, shortest.min(delay), before),
+        });
+        self.note_busy(arrival, self.above_base(delay), bytes);
+    }
+
+    fn note_busy(&mut self, arrival: Duration, waited: Duration, bytes: usize) {
+        if self.last.is_some_and(|(last, _)| arrival < last) {
+            // Overtaken: it belongs to a moment that was looked at.
+            return;
+        }
+        let Some((last, waited_last)) = self.last.replace((arrival, waited)) else { return };
+        let since = arrival.saturating_sub(last);
+        if waited.min(waited_last) >= WAITED {
+            self.busy.push_back((arrival, since, bytes));
+        }
+        while self.busy.front().is_some_and(|(at, ..)| arrival.saturating_sub(*at) > BUSY_WINDOW)
+            || self.busy.len() > SAMPLES_MAX
+        {
+            self.busy.pop_front();
+        }
+    }
+
+    /// What the link carried while it was busy. Known while packets queue, however little of the time that is.
+    pub(super) fn capacity_bps(&self) -> Option<f64> {
+        let time: Duration = self.busy.iter().map(|(_, since, _)| *since).sum();
+        let bytes: usize = self.busy.iter().map(|(_, _, bytes)| bytes).sum();
+        (time >= BUSY_MIN).then(|| bytes as f64 * 8.0 / time.as_secs_f64())
+    }
+
+    fn above_base(&self, delay: f64) -> Duration {
+        let shortest = self.base.map_or(delay, |(_, shortest, before)| shortest.min(before));
+        Duration::try_from_secs_f64(delay - shortest).unwrap_or_default()
+    }
+
+    fn shortest_recent(&self) -> Option<f64> {
+        self.recent.iter().map(|(_, delay)| *delay).reduce(f64::min)
+    }
+
+    /// How long every recent packet has waited at least.
+    pub(super) fn standing(&self) -> Duration {
+        self.shortest_recent().map_or(Duration::ZERO, |recent| self.above_base(recent))
+    }
+
+    /// Takes the delay of now for one without a queue.
+    pub(super) fn accept(&mut self) {
+        if let (Some(recent), Some((began, _, _))) = (self.shortest_recent(), self.base) {
+            self.base = Some((began, recent, f64::INFINITY));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+    /// The other end's clock began long ago.
+    const THEIRS: Duration = Duration::from_secs(86_400);
+
+    /// A packet each 20 ms from `from_ms` to `to_ms`, delayed by so much; what stands at the end, in milliseconds.
+    fn pass(queue: &mut StandingQueue, begin: Instant, span_ms: [u32; 2], delay_ms: impl Fn(u32) -> u32) -> u128 {
+        for ms in (span_ms[0]..span_ms[1]).step_by(20) {
+            queue.add(begin + MS * ms, THEIRS + MS * ms + MS * delay_ms(ms), 100);
+        }
+        queue.standing().as_millis()
+    }
+
+    #[test]
+    fn a_long_path_is_no_queue_and_a_queue_is_seen_whole() {
+        let (mut queue, begin) = (StandingQueue::default(), Instant::now());
+        assert_eq!(queue.standing(), Duration::ZERO);
+        assert_eq!(pass(&mut queue, begin, [0, 5_000], |_| 150), 0);
+        assert_eq!(pass(&mut queue, begin, [5_000, 10_000], |_| 450), 300);
+        assert_eq!(pass(&mut queue, begin, [10_000, 11_000], |_| 150), 0);
+    }
+
+    #[test]
+    fn the_speed_of_a_link_is_known_from_one_burst() {
+        let (mut queue, begin) = (StandingQueue::default(), Instant::now());
+        pass(&mut queue, begin, [0, 5_000], |_| 20);
+        assert_eq!(queue.capacity_bps(), None);
+        // Twenty packets at once over 200 kbit/s: 1,000 bytes take 40 ms.
+        for number in 1..=20 {
+            queue.add(begin + MS * 5_000, THEIRS + MS * (5_020 + 40 * number), 1_000);
+        }
+        let capacity = queue.capacity_bps().unwrap();
+        assert!((capacity - 200_000.0).abs() < 1.0, "{capacity}");
+        pass(&mut queue, begin, [6_000, 9_000], |_| 20);
+        assert_eq!(queue.capacity_bps(), None, "it is forgotten");
+    }
+
+    #[test]
+    fn jitter_and_the_packets_of_one_frame_do_not_stand() {
+        let (mut queue, begin) = (StandingQueue::default(), Instant::now());
+        let standing = pass(&mut queue, begin, [0, 20_000], |ms| 30 + (ms / 20 % 8) * 12);
+        assert_eq!(standing, 0);
+    }
+
+    #[test]
+    fn a_path_that_became_longer_is_one_after_half_a_minute_or_when_accepted() {
+        let (mut queue, begin) = (StandingQueue::default(), Instant::now());
+        pass(&mut queue, begin, [0, 1_000], |_| 20);
+        assert_eq!(pass(&mut queue, begin, [1_000, 14_000], |_| 220), 200);
+        assert_eq!(pass(&mut queue, begin, [14_000, 32_000], |_| 220), 0);
+        assert_eq!(pass(&mut queue, begin, [32_000, 33_000], |_| 320), 100);
+        queue.accept();
+        assert_eq!(queue.standing(), Duration::ZERO);
+    }
+}

@@ -1,0 +1,147 @@
+use super::*;
+
+fn seen(signal: Signal, loss: f64, received_bps: f64, offered_bps: f64) -> Observation {
+    let (received_bps, offered_bps) = (Some(received_bps), Some(offered_bps));
+    Observation { signal, loss, received_bps, offered_bps, queue: Duration::ZERO, capacity_bps: None }
+}
+
+/// Feeds the same observation every 100 ms.
+fn feed(control: &mut RateControl, now: &mut Instant, span: Duration, seen: impl Fn(f64) -> Observation) -> f64 {
+    let end = *now + span;
+    while *now < end {
+        *now += Duration::from_millis(100);
+        control.update(*now, seen(control.target_bps));
+    }
+    control.target_bps
+}
+
+fn control() -> (RateControl, Instant) {
+    (RateControl::new(EstimatorPolicy::default()), Instant::now())
+}
+
+#[test]
+fn a_link_that_loses_most_is_taken_for_what_arrives_at_once() {
+    let (now, policy) = (Instant::now(), EstimatorPolicy::default());
+    let mut control = RateControl::new(policy);
+    assert_eq!(control.update(now, seen(Signal::Normal, 0.7, 110_000.0, 900_000.0)), 110_000.0);
+    let mut control = RateControl::new(policy);
+    assert!(control.update(now, seen(Signal::Normal, 0.3, 500_000.0, 900_000.0)) > 800_000.0, "radio loses so much");
+}
+
+/// A link whose queue stands for so long.
+fn queued(queue_ms: u64, loss: f64, capacity_bps: f64, offered_bps: f64) -> Observation {
+    let queue = Duration::from_millis(queue_ms);
+    Observation { queue, capacity_bps: Some(capacity_bps), ..seen(Signal::Normal, loss, capacity_bps, offered_bps) }
+}
+
+#[test]
+fn a_queue_that_stands_is_drained_in_a_second_by_one_cut() {
+    let (mut control, mut now) = control();
+    now += Duration::from_secs(1);
+    let full = |_| queued(300, 0.4, 170_000.0, 900_000.0);
+    let target = feed(&mut control, &mut now, Duration::from_millis(900), full);
+    assert!((target - 119_000.0).abs() < 1.0, "{target}");
+    // Drained: back to just below what the link carries at once, and on from there with care.
+    let empty = |target| seen(Signal::Normal, 0.0, target, target);
+    let target = feed(&mut control, &mut now, Duration::from_millis(900), empty);
+    assert!((140_000.0..160_000.0).contains(&target), "{target}");
+    let target = feed(&mut control, &mut now, Duration::from_secs(2), empty);
+    assert!((150_000.0..175_000.0).contains(&target), "{target}");
+}
+
+#[test]
+fn loss_on_the_air_is_told_from_loss_in_a_full_queue() {
+    let (mut control, mut now) = control();
+    now += Duration::from_secs(1);
+    assert!(control.update(now, queued(10, 0.15, 200_000.0, 900_000.0)) > 900_000.0);
+    now += Duration::from_secs(2);
+    let target = control.update(now, queued(50, 0.15, 200_000.0, 900_000.0));
+    assert!((target - 180_000.0).abs() < 1.0, "{target}");
+}
+
+#[test]
+fn a_queue_that_no_cut_ends_is_not_ours() {
+    let (mut control, mut now) = control();
+    let foreign = |_| queued(250, 0.0, 500_000.0, 500_000.0);
+    feed(&mut control, &mut now, Duration::from_millis(3_500), foreign);
+    assert!(control.is_draining_futile(foreign(0.0)));
+}
+
+#[test]
+fn little_that_is_sent_proves_nothing_beyond_the_known_limit() {
+    let (mut control, mut now) = control();
+    now += Duration::from_secs(1);
+    control.update(now, queued(300, 0.4, 170_000.0, 900_000.0));
+    let sound_only = |_| seen(Signal::Normal, 0.0, 40_000.0, 40_000.0);
+    let target = feed(&mut control, &mut now, Duration::from_secs(8), sound_only);
+    assert!((165_000.0..=170_000.0).contains(&target), "{target}");
+    let target = feed(&mut control, &mut now, Duration::from_secs(15), sound_only);
+    assert!(target > 175_000.0, "after a while it is tried again: {target}");
+}
+
+#[test]
+fn a_full_link_is_met_at_once_and_approached_with_care() {
+    let (mut control, mut now) = control();
+    now += Duration::from_secs(1);
+    let target = control.update(now, seen(Signal::Over, 0.0, 600_000.0, 1_000_000.0));
+    assert!((target - 510_000.0).abs() < 1.0, "{target}");
+    let normal = |target| seen(Signal::Normal, 0.0, target, target);
+    let target = feed(&mut control, &mut now, Duration::from_secs(3), normal);
+    assert!((580_000.0..700_000.0).contains(&target), "{target}");
+}
+
+#[test]
+fn a_link_that_grew_is_found_in_seconds() {
+    let (mut control, mut now) = control();
+    now += Duration::from_secs(1);
+    control.update(now, seen(Signal::Over, 0.0, 100_000.0, 1_000_000.0));
+    let normal = |target| seen(Signal::Normal, 0.0, target, target);
+    let memory = EstimatorPolicy::default().limit_memory;
+    feed(&mut control, &mut now, memory, normal);
+    let target = feed(&mut control, &mut now, Duration::from_secs(4), normal);
+    assert!(target > 1_900_000.0, "{target}");
+}
+
+#[test]
+fn with_the_camera_off_jitter_does_not_throw_the_estimate_away() {
+    let (mut control, mut now) = control();
+    now += Duration::from_secs(1);
+    control.update(now, seen(Signal::Over, 0.0, 50_000.0, 50_000.0));
+    assert!(control.target_bps >= 850_000.0);
+    let idle = |_| seen(Signal::Normal, 0.0, 50_000.0, 50_000.0);
+    let target = feed(&mut control, &mut now, Duration::from_secs(10), idle);
+    assert!((850_000.0..=1_000_000.0).contains(&target), "nothing is claimed that was not tried: {target}");
+}
+
+#[test]
+fn random_loss_leaves_a_picture() {
+    let (mut control, mut now) = control();
+    let lossy = |target| seen(Signal::Normal, 0.15, 0.85 * target, target);
+    let target = feed(&mut control, &mut now, Duration::from_secs(60), lossy);
+    assert!((target - 250_000.0).abs() < 1.0, "{target}");
+}
+
+#[test]
+fn loss_of_a_third_leaves_the_voice() {
+    let (mut control, mut now) = control();
+    let lossy = |target| seen(Signal::Normal, 0.4, 0.6 * target, target);
+    let target = feed(&mut control, &mut now, Duration::from_secs(60), lossy);
+    assert!((target - EstimatorPolicy::default().min_bps).abs() < 1.0, "{target}");
+}
+
+#[test]
+fn a_few_per_cent_of_loss_change_nothing() {
+    let (mut control, mut now) = control();
+    let lossy = |target| seen(Signal::Normal, 0.07, 0.93 * target, target);
+    assert_eq!(feed(&mut control, &mut now, Duration::from_secs(20), lossy), 1_000_000.0);
+}
+
+#[test]
+fn the_estimate_keeps_to_its_bounds() {
+    let policy = EstimatorPolicy::default();
+    let (mut control, mut now) = control();
+    let normal = |target| seen(Signal::Normal, 0.0, target, target);
+    assert_eq!(feed(&mut control, &mut now, Duration::from_secs(30), normal), policy.max_bps);
+    let over = |_| seen(Signal::Over, 0.0, 1_000.0, 2_000_000.0);
+    assert_eq!(feed(&mut control, &mut now, Duration::from_secs(3), over), policy.min_bps);
+}

@@ -1,0 +1,114 @@
+//! Calls through a network with faults (tests/lab/net).
+
+use parlor_engine::CallCommand;
+use parlor_proto::SuspendReason;
+use parlor_session::VideoFlow;
+
+use crate::support::{Participant, alone, join, lab, peer, server, through};
+
+/// Pictures in a row that show that a state lasts: some seconds at half of the frames.
+const HELD_FRAMES: u64 = 90;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenth_of_the_packets_lost_leaves_picture_and_sound() {
+    let _alone = alone().await;
+    let server = server().await;
+    let lab = lab(&server, &["up loss=10%"]);
+    let ana = join(through(&lab), "Ana", 440.0);
+    let bo = join(through(&lab), "Bo", 880.0);
+    tokio::join!(ana.until_seen_and_heard("Bo", 880.0), bo.until_seen_and_heard("Ana", 440.0));
+    ana.until_peer("Bo", "ten seconds of picture", |_, media| media.video.frames_decoded >= 240).await;
+    let media = ana.media_of("Bo");
+    println!("at 10 % loss: {media:#?}");
+    assert!(media.video.key_frames_requested < 30, "retransmission does the work: {:?}", media.video);
+    for link in lab.report().relay.links {
+        let share = link.up.lost as f64 / link.up.entered as f64;
+        assert!((0.05..0.15).contains(&share), "the network lost {share} of what {} sent", link.name);
+    }
+    ana.leave().await;
+    bo.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_for_sound_alone_gets_sound_only_and_holds_up_nobody() {
+    let _alone = alone().await;
+    let server = server().await;
+    let lab = lab(&server, &["Cy: down rate=120kbps"]);
+    let ana = join(through(&lab), "Ana", 440.0);
+    let bo = join(through(&lab), "Bo", 880.0);
+    only_watch(&bo);
+    bo.until_seen_and_heard("Ana", 440.0).await;
+    let cy = join(through(&lab), "Cy", 1_320.0);
+    cy.until_peer("Ana", "the tile says that the link is too slow for a picture", |peer, _| {
+        peer.their_video == VideoFlow::Suspended(SuspendReason::Bandwidth)
+    })
+    .await;
+    println!("suspended after {:?}", cy.started.elapsed());
+    assert!(cy.call.pictures(&ana.self_id()).is_none_or(|slot| slot.peek().is_none()), "no stale picture");
+    cy.until_peer("Ana", "the sound goes on", |_, media| {
+        media.audio.tone_hz.is_some_and(|heard| (heard - 440.0).abs() < 15.0)
+    })
+    .await;
+    let before = bo.media_of("Ana").video;
+    bo.until_peer("Ana", "the picture goes on for the others", |_, media| {
+        media.video.frames_decoded >= before.frames_decoded + 60
+    })
+    .await;
+    let (to_bo, to_cy) = (ana.media_of("Bo").transport, ana.media_of("Cy").transport);
+    println!("to Bo {to_bo:#?}, to Cy {to_cy:#?}, Bo sees {:#?}", bo.media_of("Ana").video);
+    println!("Cy hears {:#?}", cy.media_of("Ana").audio);
+    assert_eq!(to_bo.frames_withheld, 0, "{to_bo:?}");
+    assert!(to_bo.frames_sent >= 10 * to_bo.frames_dropped.max(1), "{to_bo:?}");
+    assert!(to_cy.frames_withheld + to_cy.frames_dropped >= to_cy.frames_sent / 4, "{to_cy:?}");
+    ana.leave().await;
+    bo.leave().await;
+    cy.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_narrow_link_keeps_some_of_the_frames_until_it_opens_and_the_others_have_all() {
+    let _alone = alone().await;
+    let server = server().await;
+    let lab = lab(&server, &["Cy: down rate=200kbps"]);
+    let ana = join(through(&lab), "Ana", 440.0);
+    let bo = join(through(&lab), "Bo", 880.0);
+    only_watch(&bo);
+    bo.until_seen_and_heard("Ana", 440.0).await;
+    let cy = join(through(&lab), "Cy", 1_320.0);
+
+    // It lasts: seconds of pictures in a row, fewer than there are.
+    let mut held = 0;
+    let mut seen = 0;
+    while held < HELD_FRAMES {
+        cy.until_peer("Ana", "more pictures come", |_, media| media.video.frames_decoded >= seen + 30).await;
+        let now = cy.media_of("Ana").video.frames_decoded;
+        let is_reduced = peer(&cy.call.snapshot(), "Ana").is_some_and(|ana| ana.their_video == VideoFlow::Reduced);
+        held = if is_reduced { held + now - seen } else { 0 };
+        seen = now;
+    }
+    let to_cy = ana.media_of("Cy").transport;
+    println!("settled after {:?}: {to_cy:?}", cy.started.elapsed());
+    assert!(to_cy.frames_withheld > 0, "{to_cy:?}");
+    let told = peer(&ana.call.snapshot(), "Cy").map(|cy| cy.our_video);
+    assert_eq!(told, Some(VideoFlow::Reduced), "the sender knows too");
+    cy.until_peer("Ana", "the sound goes on", |_, media| {
+        media.audio.tone_hz.is_some_and(|heard| (heard - 440.0).abs() < 15.0)
+    })
+    .await;
+    assert_eq!(ana.media_of("Bo").transport.frames_withheld, 0, "the others have all frames");
+
+    lab.apply("Cy: down clear".parse().unwrap());
+    cy.until_peer("Ana", "all frames come again", |peer, _| peer.their_video == VideoFlow::All).await;
+    let before = ana.media_of("Cy").transport;
+    ana.until_peer("Cy", "none is held back", |_, media| media.transport.frames_sent >= before.frames_sent + 60).await;
+    assert_eq!(ana.media_of("Cy").transport.frames_withheld, before.frames_withheld);
+    ana.leave().await;
+    bo.leave().await;
+    cy.leave().await;
+}
+
+/// Sends neither picture nor sound, so that the link of someone else is for one sender alone.
+fn only_watch(participant: &Participant) {
+    participant.call.send(CallCommand::SetMuted(true)).unwrap();
+    participant.call.send(CallCommand::SetCameraEnabled(false)).unwrap();
+}
