@@ -6,6 +6,7 @@
 mod door;
 mod passes;
 
+mod outboxes;
 mod websocket;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ use crate::access::InvitedIds;
 use crate::hub::admission::Stamp;
 use crate::hub::{CloseKind, ConnId, GuessConfig, Hub, HubConfig, Output};
 
+pub use self::outboxes::fuzz_outboxes;
 pub use self::websocket::fuzz_websocket;
 
 const CLIENTS: usize = 7;

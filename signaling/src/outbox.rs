@@ -69,6 +69,11 @@ impl Outbox {
         self.state().bytes
     }
 
+    /// Whether nothing is added any more.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.state().last.is_some()
+    }
+
     /// Adds a message and says how many bytes wait now; nothing happens where the outbox closes already.
     ///
     /// # Errors

@@ -142,8 +142,18 @@ impl Switchboard {
     /// What there is, counted.
     pub(crate) fn census(&self) -> Census {
         let state = self.state();
-        self.metrics.outboxes_bytes.set(i64::try_from(self.all.bytes()).unwrap_or(i64::MAX));
+        self.metrics.outboxes_bytes.set(i64::try_from(self.waiting_bytes()).unwrap_or(i64::MAX));
         state.hub.census()
+    }
+
+    /// Ends what has had its time by now.
+    pub(crate) fn handle_timeout(&self) {
+        self.input(Hub::handle_timeout);
+    }
+
+    /// The bytes that wait in all outboxes.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.all.bytes()
     }
 
     fn count(&self, bytes: usize) {
@@ -160,7 +170,7 @@ impl Switchboard {
                 None => changed.await,
                 Some(at) => {
                     if tokio::time::timeout_at(at.into(), changed).await.is_err() {
-                        self.input(Hub::handle_timeout);
+                        self.handle_timeout();
                     }
                 }
             }

@@ -21,6 +21,18 @@ fn random_clients_always_see_the_true_roster_and_the_right_codes() {
 }
 
 #[test]
+fn what_waits_for_random_clients_is_bounded_and_reaches_who_reads() {
+    let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &SEED));
+    let bytes = proptest::collection::vec(any::<u8>(), 0..3_000);
+    let outcome = runner.run(&bytes, |bytes| {
+        fuzz_outboxes(&bytes);
+        Ok(())
+    });
+    outcome.unwrap();
+}
+
+#[test]
 fn the_random_clients_do_meet_and_do_all_that_can_be_refused() {
     let both = [
         "AlreadyJoined",
