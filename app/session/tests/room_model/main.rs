@@ -69,7 +69,10 @@ fn run_all(servers: usize, seeds: u64) {
     }
     assert!(failed.is_empty(), "seeds {failed:?} failed once, and not when run again");
     println!("{seeds} seeds: {all:?}");
-    let Coverage { rollbacks, ice_restarts, transports, resumed, chats, replacements, links_lost } = all;
+    let Coverage { rollbacks, ice_restarts, transports, resumed, chats, replacements, links_lost, locked_out, removed } =
+        all;
+    let is_guarded = locked_out > 0 && removed > 0;
+    assert!(is_guarded == (servers == 1) || seeds < 50, "{locked_out} were locked out, {removed} removed");
     assert_eq!(links_lost > 0, servers > 1, "{links_lost} links were lost");
     for (what, count) in [rollbacks, ice_restarts, transports, resumed, chats, replacements].into_iter().enumerate() {
         assert!(count > 0 || seeds < 50, "nothing of kind {what} happened");
@@ -88,6 +91,8 @@ fn add(all: &mut Coverage, one: &Coverage) {
     all.chats += one.chats;
     all.replacements += one.replacements;
     all.links_lost += one.links_lost;
+    all.locked_out += one.locked_out;
+    all.removed += one.removed;
 }
 
 fn run(seed: u64, servers: usize, trace: bool) -> Coverage {
@@ -101,11 +106,14 @@ fn run(seed: u64, servers: usize, trace: bool) -> Coverage {
             step(&mut world, wait);
         }
     }
+    let is_guarded = servers == 1 && !seed.is_multiple_of(2);
     // Seed 0 has no faults: it says that the machinery itself works.
     if seed > 0 {
         for fault in 0..world.dice.below(25) {
             if servers > 1 && world.dice.chance(20) {
                 lose_link(&mut world);
+            } else if is_guarded && world.dice.chance(25) {
+                guard(&mut world);
             } else {
                 disturb(&mut world, fault);
             }
@@ -114,6 +122,12 @@ fn run(seed: u64, servers: usize, trace: bool) -> Coverage {
         }
     }
     world.heal();
+    if is_guarded {
+        // Whoever was locked out comes back when someone who moderates is there to let them.
+        step(&mut world, Duration::from_secs(45));
+        world.lock(false);
+        step(&mut world, Duration::from_secs(5));
+    }
     for index in 0..people {
         if !world.clients[index].present && (world.dice.chance(60) || index < 2) {
             world.join(index);
@@ -169,6 +183,18 @@ fn lose_link(world: &mut World) {
     let longest = if world.dice.chance(50) { 1_500 } else { 30_000 };
     let lasts = world.dice.millis(10, longest);
     world.lose_link(all, lasts);
+}
+
+/// Who moderates shuts people out, in any state that they are in.
+fn guard(world: &mut World) {
+    match world.dice.below(4) {
+        0 | 1 => world.lock(true),
+        2 => world.lock(false),
+        _ => {
+            let one = world.dice.below(world.clients.len());
+            world.remove(one);
+        }
+    }
 }
 
 fn force_glare(world: &mut World, one: usize, other: usize) {

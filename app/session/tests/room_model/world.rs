@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use parlor_proto::{ChatMessage, ClientMessage, IceCandidate, PeerId, ServerMessage, Signal, Source, TransportId};
+use parlor_proto::{
+    ChatMessage, ClientMessage, ErrorCode, IceCandidate, PeerId, ServerMessage, Signal, Source, TransportId,
+};
 use parlor_session::{
     Action, Channel, Command, ConnectionEvent, ConnectionState, Credentials, EndReason, Event, OperationId,
     PeerLeftReason, Session, SessionConfig, SignalingEvent,
@@ -97,6 +99,8 @@ pub(crate) struct Coverage {
     pub(crate) chats: u64,
     pub(crate) replacements: u64,
     pub(crate) links_lost: u64,
+    pub(crate) locked_out: u64,
+    pub(crate) removed: u64,
 }
 
 impl World {
@@ -303,6 +307,25 @@ impl World {
 
     pub(crate) fn peer_ids(&self) -> Vec<Option<PeerId>> {
         self.clients.iter().map(|client| client.peer_id.clone()).collect()
+    }
+
+    /// Whoever moderates locks the room, or unlocks it.
+    pub(crate) fn lock(&mut self, locked: bool) {
+        for index in 0..self.clients.len() {
+            if self.clients[index].session.view().policy.may_moderate {
+                self.command(index, Command::SetLock(locked));
+            }
+        }
+    }
+
+    /// Whoever moderates removes this one.
+    pub(crate) fn remove(&mut self, index: usize) {
+        let Some(peer_id) = self.clients[index].peer_id.clone() else { return };
+        for by in 0..self.clients.len() {
+            if by != index && self.clients[by].session.view().policy.may_moderate {
+                self.command(by, Command::Remove(peer_id.clone()));
+            }
+        }
     }
 
     // ---- faults ----
@@ -585,11 +608,18 @@ impl World {
                 let echo = self.quiet_since.is_none_or(|since| self.now < since + Duration::from_secs(45));
                 let explained = echo && code.is_none() && message.starts_with("The connection with");
                 let full = message.contains("is full");
-                assert!(explained || full, "error event: {code:?} {message}");
+                // The lock of a room; the words of a moderator of a moment ago, or to a server that is away.
+                let guarded = matches!(code, Some(ErrorCode::RoomLocked | ErrorCode::NotModerator));
+                let unsaid = message.starts_with("The server is out of reach");
+                self.coverage.locked_out += u64::from(code == Some(ErrorCode::RoomLocked));
+                assert!(explained || full || guarded || unsaid, "error event: {code:?} {message}");
             }
             Event::Ended { reason } => {
-                if !matches!(reason, EndReason::Left | EndReason::Unreachable { .. }) {
-                    panic!("the call ended: {reason:?}");
+                match &reason {
+                    EndReason::Left | EndReason::Unreachable { .. } => {}
+                    EndReason::Refused { code: ErrorCode::RoomLocked, .. } => self.coverage.locked_out += 1,
+                    EndReason::Refused { code: ErrorCode::Removed, .. } => self.coverage.removed += 1,
+                    _ => panic!("the call ended: {reason:?}"),
                 }
                 self.clients[index].ended = Some(reason);
                 self.clients[index].present = false;
