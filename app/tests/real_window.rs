@@ -147,7 +147,10 @@ fn a_room_with_a_password_is_entered_through_its_door_after_a_wrong_one() {
     ana.wait("peer_connected", |event| event["name"] == "Mira");
     ana.command("remove Mira");
     ana.wait("peer_left", |event| event["reason"] == "removed");
-    window.screenshot("window-removed", 100);
+    window.wait_for_log("You were removed");
+    // Where a tile was there is nothing now.
+    window.wait_for_color(pos2(200.0, 200.0), "0F1115");
+    window.screenshot("window-removed", 50);
     window.close();
 }
 

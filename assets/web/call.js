@@ -354,7 +354,8 @@ export class Call {
     clearInterval(this.#ticker);
     clearTimeout(this.#resyncTimer);
     clearTimeout(this.#renewalTimer);
-    for (const peer of this.peers.values()) peer.sendControl({ type: 'bye' });
+    // Who is removed does not say goodbye: the server tells the others what happened.
+    if (this.endedCode !== 'removed') for (const peer of this.peers.values()) peer.sendControl({ type: 'bye' });
     this.signaling.leave();
     for (const peer of this.peers.values()) peer.close();
     this.peers.clear();
