@@ -28,6 +28,7 @@ fn two_peers_behind_nats_of_their_own_call_through_the_relay() {
         let (figures, _) = peer.stats_of(other, |figures| number(figures, "frames_decoded") >= FRAMES);
         assert_eq!(figures["relayed"], true, "{figures}");
         assert!(number(&figures, "audio_dbfs") > -60.0, "{figures}");
+        assert!(!peer.told().contains("TURN"), "refused private addresses are no news:\n{}", peer.told());
     }
     for peer in peers {
         peer.leave();

@@ -16,9 +16,11 @@ const USAGE: u8 = 2;
 /// What is logged without RUST_LOG.
 ///
 /// The stack warns on every healthy connection (a packet before its time, a channel that both ends open), and calls it
-/// an error when a STUN server's name cannot be looked up, which without a network is no news; whether a connection
-/// comes about is told to the user in words.
-const DEFAULT_LOG: &str = "warn,rtc=error,webrtc=error,webrtc::peer_connection::transport::stun_gatherer=off";
+/// an error when a STUN server's name cannot be looked up, which without a network is no news, and when a TURN server
+/// does not relay into private networks, which none should; whether a connection comes about is told to the user in
+/// words, and that no relay gave an address is logged by the engine.
+const DEFAULT_LOG: &str = "warn,rtc=error,webrtc=error,webrtc::peer_connection::transport::stun_gatherer=off,\
+                           webrtc::peer_connection::transport::turn_relayer=off";
 /// 128 and the number of SIGINT, as shells have it.
 const INTERRUPTED: u8 = 130;
 

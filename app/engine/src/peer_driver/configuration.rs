@@ -168,6 +168,11 @@ fn usable(server: &IceServer) -> Option<RTCIceServer> {
     })
 }
 
+/// Whether the stack will ask one of them for a relayed address.
+pub(crate) fn has_relay(ice_servers: &[IceServer]) -> bool {
+    ice_servers.iter().filter_map(usable).flat_map(|server| server.urls).any(|url| turn_transport(&url).is_some())
+}
+
 /// Time-outs, and which candidates count when.
 pub(crate) fn setting_engine(policy: &EnginePolicy, loopback: bool) -> SettingEngine {
     let [disconnected, failed, keep_alive] = policy.ice_timeouts;

@@ -25,7 +25,8 @@ use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
-    PeerConnection, PeerConnectionBuilder, RTCIceCandidateInit, RTCPeerConnectionState, RTCSessionDescription,
+    PeerConnection, PeerConnectionBuilder, RTCIceCandidateInit, RTCIceCandidateType, RTCPeerConnectionState,
+    RTCSessionDescription,
 };
 use webrtc::rtp_transceiver::RtpSender;
 use webrtc::runtime::default_runtime;
@@ -83,6 +84,8 @@ pub(crate) struct Connection {
     new_ice_servers: Option<Vec<IceServer>>,
     /// Whether our address is hidden.
     relay_only: bool,
+    /// Whether a TURN server was to give an address and none has yet.
+    awaits_relay: bool,
     /// Readers of tracks and channels, and the writer; they end with the connection.
     tasks: JoinSet<()>,
 }
@@ -131,6 +134,7 @@ impl Connection {
             dtls_role: DtlsRole::default(),
             new_ice_servers: None,
             relay_only: setup.policy.session.relay_only,
+            awaits_relay: configuration::has_relay(&setup.ice_servers),
             tasks,
         })
     }
@@ -143,10 +147,20 @@ impl Connection {
     pub(crate) async fn handle_event(&mut self, event: Option<StackEvent>) {
         match event {
             Some(StackEvent::Candidate(event)) => match event.candidate.to_json() {
-                Ok(candidate) => self.report_candidate(to_proto(candidate)).await,
+                Ok(candidate) => {
+                    self.awaits_relay &= event.candidate.typ != RTCIceCandidateType::Relay;
+                    self.report_candidate(to_proto(candidate)).await;
+                }
                 Err(error) => debug!(%error, "a local candidate has no text"),
             },
-            Some(StackEvent::CandidatesEnd) => self.reporter.report(ConnectionEvent::LocalCandidatesEnd).await,
+            Some(StackEvent::CandidatesEnd) => {
+                if std::mem::take(&mut self.awaits_relay) {
+                    warn!(
+                        "no relay gave an address: the server's TURN servers are out of reach, or refuse its credentials"
+                    );
+                }
+                self.reporter.report(ConnectionEvent::LocalCandidatesEnd).await;
+            }
             Some(StackEvent::State(state)) => self.state_changed(state).await,
             Some(StackEvent::Track(track)) => self.read_track(track),
             // The stack has stopped; the session learns it by its own time-outs and by `Closed`.
