@@ -2,6 +2,7 @@
 //!
 //! A benchmark is no test: it says what it found, and fails only where it could not measure.
 
+mod calls;
 mod figures;
 mod machine;
 mod signaling;
@@ -29,24 +30,38 @@ struct Suite {
     run: fn(Options) -> anyhow::Result<()>,
 }
 
-const SUITES: [Suite; 1] = [Suite {
-    name: "signaling",
-    about: "parlor-server beside a TCP echo, ws and socket.io: memory, relaying, restarts, abuse",
-    run: signaling::run,
-}];
+const SUITES: [Suite; 4] = [
+    Suite {
+        name: "signaling",
+        about: "parlor-server beside a TCP echo, ws and socket.io: memory, relaying, restarts, abuse",
+        run: signaling::run,
+    },
+    Suite { name: "loss", about: "calls beside Chromium's while packets are lost", run: calls::loss },
+    Suite { name: "delay", about: "calls beside Chromium's over long and uneven paths", run: calls::delay },
+    Suite { name: "capacity", about: "calls beside Chromium's on narrow links", run: calls::capacity },
+];
 
-/// Runs a suite, or says which there are.
+/// Runs suites one after the other, or says which there are.
 pub(crate) fn run(arguments: &[&str]) -> anyhow::Result<()> {
-    let [name, options @ ..] = arguments else {
-        println!("cargo xtask bench <suite> [--quick] [--rounds N]\n");
+    let names = arguments.iter().take_while(|argument| !argument.starts_with('-')).count();
+    let (names, options) = arguments.split_at(names);
+    if names.is_empty() {
+        println!("cargo xtask bench <suite>… [--quick] [--rounds N]\n");
         for suite in &SUITES {
             println!("  {:<12} {}", suite.name, suite.about);
         }
         return Ok(());
-    };
-    let suite = SUITES.iter().find(|suite| suite.name == *name);
-    let suite = suite.with_context(|| format!("there is no suite {name:?}: `cargo xtask bench` lists them"))?;
-    (suite.run)(read_options(options)?)
+    }
+    let options = read_options(options)?;
+    let suites = names.iter().map(|name| {
+        let suite = SUITES.iter().find(|suite| suite.name == *name);
+        suite.with_context(|| format!("there is no suite {name:?}: `cargo xtask bench` lists them"))
+    });
+    // All are looked up before the first runs.
+    for suite in suites.collect::<anyhow::Result<Vec<_>>>()? {
+        (suite.run)(options)?;
+    }
+    Ok(())
 }
 
 fn read_options(arguments: &[&str]) -> anyhow::Result<Options> {
@@ -88,5 +103,6 @@ mod tests {
             assert!(read_options(wrong).is_err(), "{wrong:?}");
         }
         assert!(run(&["nothing"]).is_err());
+        assert!(run(&["--rounds", "1"]).is_ok(), "without a name it lists them");
     }
 }
