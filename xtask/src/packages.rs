@@ -37,7 +37,6 @@ pub(crate) const TEST: Group = Group {
         "espeak-ng",
         "chromium",
         "redis-server",
-        "redis-sentinel",
         "nginx-light",
         "systemd",
         "coturn",

@@ -155,7 +155,7 @@ async fn sentinels_name_the_redis_that_takes_writes() {
     let (file, port) = (dir.path().join("sentinel.conf"), free_port());
     let watched = format!("sentinel monitor calls 127.0.0.1 {} 1\n", redis.port());
     std::fs::write(&file, format!("port {port}\nbind 127.0.0.1\n{watched}")).unwrap();
-    let process = Command::new("redis-sentinel").arg(&file).stdout(Stdio::null()).spawn().unwrap();
+    let process = Command::new("redis-server").arg(&file).arg("--sentinel").stdout(Stdio::null()).spawn().unwrap();
     let mut sentinel = RedisServer { process, port, arguments: Vec::new(), dir };
     let url = format!("redis-sentinel://127.0.0.1:{port}#calls").parse().unwrap();
     let backplane = RedisBackplane::new(url, "secret".to_owned(), LEASE);
