@@ -3,7 +3,7 @@
 //! Each server states **its part** of a room: the members that are connected to it. The meeting place merges the parts,
 //! decides who comes in, and tells everyone the **whole room** whenever it has changed, under a version that only grows. There are no
 //! increments: a lost, repeated or late message is mended by the next whole room, and stating a part again changes
-//! nothing. A part that is not stated again in time ([`Lease`]) is gone, so that a server that dies leaves nobody behind.
+//! nothing. A part that is not stated again within its lease is gone, so that a server that dies leaves nobody behind.
 //!
 //! Who may come in is decided by the hub over what holds in the room, and made sure of here: a claim names the policy
 //! that it was judged under, and is answered with the room where another one holds meanwhile.

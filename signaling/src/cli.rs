@@ -1,4 +1,6 @@
 //! The command line: what the program can do, and where its settings come from.
+// The settings' explanations are also what --help prints, where <…> around an address would only disturb.
+#![allow(rustdoc::bare_urls)]
 
 mod example;
 mod invite;

@@ -1,6 +1,6 @@
-//! The shell around [`Network`]: UDP sockets, threads, the real clock.
+//! The shell around [`Network`](crate::network::Network): UDP sockets, threads, the real clock.
 //!
-//! Between two peers each address of one is stood for by a socket of the relay, a [`Port`]: what the other sends there goes on to
+//! Between two peers each address of one is stood for by a socket of the relay, a port: what the other sends there goes on to
 //! that address, out of the socket that stands for whoever sent it. One thread a socket waits for packets, one thread sends what is
 //! due; it sleeps until then and wakes within tens of microseconds on an idle machine. How late it was in truth is recorded.
 
