@@ -65,7 +65,7 @@ async fn a_link_for_sound_alone_gets_sound_only_and_holds_up_nobody() {
     cy.leave().await;
 }
 
-/// Not reached in every run yet: about one in three ends in sound only for longer than this waits, on a quiet machine too, where the
+/// Not reached in every run yet: of three on a quiet machine one waited in vain (for what, was not looked into yet), where the
 /// same with a made-up clock (`src/simulation.rs`) always holds. What the estimate takes for a queue is the place to look.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "not reached in every run; see its description"]
