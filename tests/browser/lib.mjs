@@ -89,10 +89,10 @@ export async function launchBrowser(options = {}) {
   return chromium.launch(launchOptions(options));
 }
 
-/** A Chromium that can be killed without a chance to say goodbye. @param {Parameters<typeof launchBrowser>[0]} [options] */
+/** A Chromium that can be killed without a chance to say goodbye, and whose process is known. @param {Parameters<typeof launchBrowser>[0]} [options] */
 export async function launchMortalBrowser(options = {}) {
   const host = await chromium.launchServer(launchOptions(options));
-  return { browser: await chromium.connect(host.wsEndpoint()), kill: () => host.kill() };
+  return { browser: await chromium.connect(host.wsEndpoint()), pid: host.process().pid, kill: () => host.kill() };
 }
 
 /**

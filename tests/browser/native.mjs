@@ -33,6 +33,7 @@ export function startNative(server, { room, name, flags = synthetic(880), launch
   exited.then(() => wake());
   return {
     name,
+    pid: child.pid,
     events,
     /** @param {string} line such as `say Hello` */
     command(line) { child.stdin.write(`${line}\n`); },

@@ -1,0 +1,145 @@
+/**
+ * A room of N in which everybody sends to everybody, on loopback: what encoding, sending and all of it cost each one.
+ * Prints one JSON object as its last line.
+ *
+ *   node tests/lab/call/mesh.mjs '{"group": "mesh", "scenario": "4 peers", "contender": "native", "peers": 4, "seconds": 10, "seed": 1}'
+ *
+ * Contenders: native (one headless process each), chromium (one browser each, with all its processes: as if each had a computer
+ * of their own), mixed (the two in turn, native first). All play the same film as their camera. Environment: PARLOR, PARLOR_SERVER, CHROMIUM.
+ *
+ * First all send, and every figure but one is taken; then only the first one sends, all the others watch, and `sender_cpu_cores`
+ * is all that the first one's processes use: capture, encoder, packets, encryption, sending, and what comes back about it.
+ */
+
+import path from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { joinRoom, launchMortalBrowser, newPage, startServer, temporaryFolder, until } from '../../browser/lib.mjs';
+import { startNative } from '../../browser/native.mjs';
+import { writeClip } from './clip.mjs';
+import { cpuOf, machineCpu, memoryOf, used } from './processes.mjs';
+
+const { group = 'mesh', scenario, contender, peers: count = 2, seconds = 10, seed = 1 } = JSON.parse(process.argv[2]);
+/** Rates settle where they can, and who came last has its key frame. */
+const SETTLE_MS = 5_000;
+/** A native peer sends this size and no other. */
+const NATIVE_WIDTH = 640;
+const ROOM = 'bench';
+const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+/** A headless process. @param {{url: string}} server @param {string} name @param {string} clip */
+async function nativePeer(server, name, clip) {
+  const native = startNative(server, { room: ROOM, name, flags: ['--video', `file:${clip}`, '--audio', 'tone:440', '--speaker', 'none'] });
+  await native.wait('joined');
+  const stats = () => native.wait('stats', () => true, native.events.length);
+  return {
+    pid: native.pid,
+    connected: () => native.wait('stats', ({ peers: all }) => all.filter(({ frames_decoded: frames }) => frames > 0).length === count - 1),
+    /** What it captured, encoded, was shown and sent so far; `others` is who it is connected with. */
+    figures: async () => {
+      const { sent, peers: all } = await stats();
+      const sum = (key) => all.reduce((total, one) => total + one[key], 0);
+      return {
+        captured: sent.frames_captured, encoded: sent.frames_encoded, shown: sum('frames_shown'), bytesOut: sum('bytes_out'), width: NATIVE_WIDTH,
+        others: all.filter((one) => one.connected_seconds !== null).length,
+      };
+    },
+    stopSending: async () => { native.command('camera off'); native.command('mute'); },
+    end: () => native.end(),
+    version: async () => ({ parlor: execFileSync(process.env.PARLOR, ['--version'], { encoding: 'utf8' }).trim() }),
+  };
+}
+
+/** A browser with one page. @param {{url: string}} server @param {string} name @param {string} clip */
+async function pagePeer(server, name, clip) {
+  const { browser, pid, kill } = await launchMortalBrowser({ args: [`--use-file-for-fake-video-capture=${clip}`] });
+  const page = await newPage(browser, { settings: { audioProcessing: false }, viewport: { width: 800, height: 600 } });
+  await joinRoom(page, server, { room: ROOM, name });
+  return {
+    pid,
+    connected: () => until(page, async (wanted) => {
+      const shown = [...globalThis.parlor.peers.values()].filter(({ isMediaAlive }) => isMediaAlive);
+      const stats = await Promise.all(shown.map((peer) => peer.connection.pc.getStats()));
+      return stats.filter((report) => [...report.values()].some((stat) => stat.type === 'inbound-rtp' && stat.kind === 'video' && stat.framesDecoded > 0)).length === wanted;
+    }, count - 1, `${name} sees all others`),
+    figures: () => page.evaluate(async () => {
+      const figures = { captured: 0, encoded: 0, shown: 0, bytesOut: 0, width: Infinity, others: 0 };
+      for (const { connection, isMediaAlive } of globalThis.parlor.peers.values()) {
+        figures.others += Number(isMediaAlive);
+        for (const stat of (await connection.pc.getStats()).values()) {
+          // Each connection has a source of its own, of the same camera.
+          if (stat.type === 'media-source' && stat.kind === 'video') figures.captured = Math.max(figures.captured, stat.frames);
+          if (stat.type === 'outbound-rtp' && stat.kind === 'video') {
+            figures.encoded += stat.framesEncoded;
+            figures.width = Math.min(figures.width, stat.frameWidth ?? Infinity);
+          }
+          if (stat.type === 'inbound-rtp' && stat.kind === 'video') figures.shown += stat.framesDecoded - stat.framesDropped;
+          if (stat.type === 'transport') figures.bytesOut += stat.bytesSent;
+        }
+      }
+      return figures;
+    }),
+    stopSending: async () => {
+      await page.getByRole('button', { name: 'Turn camera off' }).click();
+      await page.getByRole('button', { name: 'Mute microphone' }).click();
+    },
+    end: () => kill(),
+    version: async () => ({ chromium: browser.version() }),
+  };
+}
+
+const makers = { native: () => nativePeer, chromium: () => pagePeer, mixed: (index) => index % 2 === 0 ? nativePeer : pagePeer };
+if (!makers[contender]) throw new Error(`no contender ${contender}: they are ${Object.keys(makers).join(', ')}`);
+if (!(Number.isInteger(count) && count >= 2 && count <= 16)) throw new Error('peers is a number from 2 to 16');
+
+/** Looks at all of them, waits, looks again. @param {any[]} of */
+async function measure(of) {
+  const ids = of.map(({ pid }) => pid);
+  const look = async () => ({ figures: await Promise.all(of.map((peer) => peer.figures())), cpu: cpuOf(ids), machine: machineCpu(), atMs: performance.now() });
+  const before = await look();
+  await sleep(seconds * 1000);
+  const after = await look();
+  const took = (after.atMs - before.atMs) / 1000;
+  const more = (key) => after.figures.map((figures, index) => figures[key] - before.figures[index][key]);
+  const cpu = after.cpu.map((one, index) => used(before.cpu[index], one) / took);
+  const machine = (after.machine - before.machine) / took;
+  return { took, more, cpu, machine, width: after.figures.map(({ width }) => width), others: [...before.figures, ...after.figures].map(({ others }) => others) };
+}
+
+const server = await startServer({ args: ['--room-capacity', String(Math.max(count, 8))] });
+const clips = temporaryFolder();
+const peers = [];
+try {
+  const clip = path.join(clips.folder, 'clip.y4m');
+  writeClip(clip, { seed });
+  for (let index = 0; index < count; index += 1) peers.push(await makers[contender](index)(server, `P${index}`, clip));
+  for (const peer of peers) await peer.connected();
+  await sleep(SETTLE_MS);
+  const all = await measure(peers);
+  const captured = all.more('captured');
+  const memory = memoryOf(peers.map(({ pid }) => pid));
+  for (const peer of peers.slice(1)) await peer.stopSending();
+  await sleep(SETTLE_MS / 2);
+  const one = await measure(peers.slice(0, 1));
+  const totalCaptured = captured.reduce((sum, frames) => sum + frames, 0);
+  const totalShown = all.more('shown').reduce((sum, frames) => sum + frames, 0);
+  const isWhole = [...all.others, ...one.others].every((others) => others === count - 1);
+  const versions = Object.assign({}, ...await Promise.all(peers.slice(0, 2).map((peer) => peer.version())));
+  const figures = {
+    encodes_per_frame: all.more('encoded').map((frames, index) => frames / captured[index]),
+    process_cpu_cores: all.cpu,
+    sender_cpu_cores: one.cpu,
+    shown_share: [totalShown / (totalCaptured * (count - 1))],
+    captured_frames_per_second: captured.map((frames) => frames / all.took),
+    sent_kbps_to_each: all.more('bytesOut').map((bytes) => bytes * 8 / 1000 / all.took / (count - 1)),
+    // Chromium sends smaller pictures where it finds that they fit better: the least of its connections.
+    sent_width_px: all.width,
+    memory_mb: memory,
+    machine_cpu_cores: [all.machine],
+  };
+  for (const [name, values] of Object.entries(figures)) if (!values.every(Number.isFinite)) delete figures[name];
+  console.log(JSON.stringify({ group, scenario, contender, seed, peers: count, valid: isWhole, versions, figures, series: {} }));
+} finally {
+  for (const peer of peers) await peer.end().catch(() => {});
+  clips.remove();
+  await server.stop();
+}
