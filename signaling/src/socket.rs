@@ -19,7 +19,7 @@ use crate::hub::budget::Budget;
 use crate::hub::{CloseKind, ConnId};
 use crate::outbox::{Item, Outbox};
 use crate::switchboard::Switchboard;
-use crate::websocket::{Broken, Heard, Opcode, Reader, write_close, write_frame};
+use crate::websocket::{Broken, CLOSE, Heard, PING, PONG, Reader, TEXT, write_close, write_frame};
 
 /// Read at once, on the stack. 16 KiB: what comes together, such as the candidates of a call that begins, in one go.
 const READ_BYTES: usize = 16 * 1024;
@@ -300,19 +300,19 @@ impl Writer {
             self.is_last = true;
             return match code {
                 Some(code) => write_close(code, "", &mut self.bytes),
-                None => write_frame(Opcode::Close, b"", &mut self.bytes),
+                None => write_frame(CLOSE, b"", &mut self.bytes),
             };
         }
         if let Some(content) = self.pong.take() {
-            write_frame(Opcode::Pong, &content, &mut self.bytes);
+            write_frame(PONG, &content, &mut self.bytes);
         }
         if std::mem::take(&mut self.is_ping_due) {
-            write_frame(Opcode::Ping, b"", &mut self.bytes);
+            write_frame(PING, b"", &mut self.bytes);
         }
         while self.bytes.len() < WRITE_BYTES && !self.is_last {
             match outbox.take() {
                 None => return,
-                Some(Item::Message(text)) => write_frame(Opcode::Text, text.as_bytes(), &mut self.bytes),
+                Some(Item::Message(text)) => write_frame(TEXT, text.as_bytes(), &mut self.bytes),
                 Some(Item::Close { code, reason }) => {
                     write_close(code, reason, &mut self.bytes);
                     self.is_last = true;

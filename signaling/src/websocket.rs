@@ -1,29 +1,24 @@
 //! WebSocket frames as a server reads and writes them (RFC 6455 §5), without I/O.
 //!
-//! Made for many connections that are quiet most of the time: between two messages a reader holds no buffer at all, and a
-//! message that came in one piece is read where it lies. What it holds is bounded by [`MESSAGE_BYTES_MAX`] for the
+//! tungstenite reads and writes their headers; its own sockets keep a buffer for each connection, and this is made for many
+//! that are quiet most of the time: between two messages a reader holds no buffer at all, and a message that came in one
+//! piece is read where it lies. What it holds is bounded by [`MESSAGE_BYTES_MAX`] for the
 //! fragments of a message, the same for a frame that is not complete, and what is fed at once.
 
+use std::io::Cursor;
 use std::ops::ControlFlow;
 
 use parlor_proto::MESSAGE_BYTES_MAX;
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
 /// RFC 6455 §5.5: a control frame carries no more.
 const CONTROL_BYTES_MAX: usize = 125;
-const FINAL: u8 = 0x80;
-const RESERVED: u8 = 0x70;
-const MASKED: u8 = 0x80;
 
-/// What kind of frame it is (RFC 6455 §11.8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Opcode {
-    Continuation,
-    Text,
-    Binary,
-    Close,
-    Ping,
-    Pong,
-}
+pub(crate) const TEXT: OpCode = OpCode::Data(Data::Text);
+pub(crate) const CLOSE: OpCode = OpCode::Control(Control::Close);
+pub(crate) const PING: OpCode = OpCode::Control(Control::Ping);
+pub(crate) const PONG: OpCode = OpCode::Control(Control::Pong);
 
 /// What a client said.
 #[derive(Debug, PartialEq, Eq)]
@@ -116,16 +111,14 @@ impl Reader {
     fn check(&self, header: &Header) -> Result<(), Broken> {
         let before = self.message.as_ref().map_or(0, |(_, message)| message.len());
         match header.opcode {
-            Opcode::Continuation if self.message.is_none() => Err(Broken::Protocol("a continuation of nothing")),
-            Opcode::Text | Opcode::Binary if self.message.is_some() => {
+            OpCode::Data(Data::Continue) if self.message.is_none() => {
+                Err(Broken::Protocol("a continuation of nothing"))
+            }
+            OpCode::Data(Data::Text | Data::Binary) if self.message.is_some() => {
                 Err(Broken::Protocol("a message within a message"))
             }
-            Opcode::Continuation | Opcode::Text | Opcode::Binary if before + header.payload > MESSAGE_BYTES_MAX => {
-                Err(Broken::TooLarge)
-            }
-            Opcode::Continuation | Opcode::Text | Opcode::Binary | Opcode::Close | Opcode::Ping | Opcode::Pong => {
-                Ok(())
-            }
+            OpCode::Data(_) if before + header.payload > MESSAGE_BYTES_MAX => Err(Broken::TooLarge),
+            OpCode::Data(_) | OpCode::Control(_) => Ok(()),
         }
     }
 
@@ -135,32 +128,31 @@ impl Reader {
         payload: &[u8],
         heard: &mut impl FnMut(Heard<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, Broken> {
-        Ok(match header.opcode {
-            Opcode::Ping => heard(Heard::Ping(payload)),
-            Opcode::Pong => heard(Heard::Pong),
-            Opcode::Close => {
+        let kind = match header.opcode {
+            OpCode::Control(Control::Ping) => return Ok(heard(Heard::Ping(payload))),
+            OpCode::Control(Control::Pong) => return Ok(heard(Heard::Pong)),
+            OpCode::Control(Control::Close) => {
                 // Whatever the caller says, nothing follows a close.
                 let _ = heard(Heard::Close(close_code(payload)?));
-                ControlFlow::Break(())
+                return Ok(ControlFlow::Break(()));
             }
-            Opcode::Text | Opcode::Binary if header.is_final => whole(header.opcode == Opcode::Text, payload, heard)?,
-            Opcode::Text | Opcode::Binary => {
-                self.message = Some((header.opcode == Opcode::Text, payload.to_vec()));
-                ControlFlow::Continue(())
+            OpCode::Control(Control::Reserved(_)) => return Err(Broken::Protocol("a reserved opcode")),
+            OpCode::Data(kind) => kind,
+        };
+        let Some((is_text, mut message)) = self.message.take() else {
+            let is_text = kind == Data::Text;
+            if header.is_final {
+                return whole(is_text, payload, heard);
             }
-            Opcode::Continuation => match self.message.take() {
-                Some((is_text, mut message)) => {
-                    message.extend_from_slice(payload);
-                    if header.is_final {
-                        whole(is_text, &message, heard)?
-                    } else {
-                        self.message = Some((is_text, message));
-                        ControlFlow::Continue(())
-                    }
-                }
-                None => return Err(Broken::Protocol("a continuation of nothing")),
-            },
-        })
+            self.message = Some((is_text, payload.to_vec()));
+            return Ok(ControlFlow::Continue(()));
+        };
+        message.extend_from_slice(payload);
+        if header.is_final {
+            return whole(is_text, &message, heard);
+        }
+        self.message = Some((is_text, message));
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -181,18 +173,18 @@ fn close_code(body: &[u8]) -> Result<Option<u16>, Broken> {
     let Some((code, reason)) = body.split_first_chunk::<2>() else {
         return if body.is_empty() { Ok(None) } else { Err(Broken::Protocol("half a close code")) };
     };
-    let code = u16::from_be_bytes(*code);
-    match code {
-        1000..=1003 | 1007..=1014 | 3000..=4999 if std::str::from_utf8(reason).is_ok() => Ok(Some(code)),
-        _ => Err(Broken::Protocol("a close code that nobody may send, or a reason that is not UTF-8")),
+    let code = CloseCode::from(u16::from_be_bytes(*code));
+    if !code.is_allowed() || std::str::from_utf8(reason).is_err() {
+        return Err(Broken::Protocol("a close code that nobody may send, or a reason that is not UTF-8"));
     }
+    Ok(Some(code.into()))
 }
 
-/// The beginning of a frame.
+/// The beginning of a frame, as a client may send it.
 struct Header {
     /// Its own length.
     bytes: usize,
-    opcode: Opcode,
+    opcode: OpCode,
     is_final: bool,
     /// What follows it, in bytes.
     payload: usize,
@@ -202,47 +194,21 @@ struct Header {
 impl Header {
     /// None where it is not complete.
     fn read(bytes: &[u8]) -> Result<Option<Self>, Broken> {
-        let Some((&[first, second], rest)) = bytes.split_first_chunk::<2>() else { return Ok(None) };
-        let is_final = first & FINAL != 0;
-        let opcode = opcode(first)?;
-        if second & MASKED == 0 {
-            return Err(Broken::Protocol("a client masks its frames"));
+        let header = FrameHeader::parse(&mut Cursor::new(bytes)).map_err(|_| Broken::Protocol("a reserved opcode"))?;
+        let Some((header, payload)) = header else { return Ok(None) };
+        if header.rsv1 || header.rsv2 || header.rsv3 {
+            return Err(Broken::Protocol("reserved bits are set"));
         }
-        let (payload, rest) = match second & !MASKED {
-            126 => match rest.split_first_chunk::<2>() {
-                Some((length, rest)) => (u64::from(u16::from_be_bytes(*length)), rest),
-                None => return Ok(None),
-            },
-            127 => match rest.split_first_chunk::<8>() {
-                Some((length, rest)) => (u64::from_be_bytes(*length), rest),
-                None => return Ok(None),
-            },
-            short => (u64::from(short), rest),
-        };
+        let Some(mask) = header.mask else { return Err(Broken::Protocol("a client masks its frames")) };
         // What does not fit here is far too large anyway.
-        let payload = usize::try_from(payload).unwrap_or(usize::MAX).min(usize::MAX / 4);
-        let is_control = matches!(opcode, Opcode::Close | Opcode::Ping | Opcode::Pong);
-        if is_control && (!is_final || payload > CONTROL_BYTES_MAX) {
+        let length = usize::try_from(payload).unwrap_or(usize::MAX).min(usize::MAX / 4);
+        let is_control = matches!(header.opcode, OpCode::Control(_));
+        if is_control && (!header.is_final || length > CONTROL_BYTES_MAX) {
             return Err(Broken::Protocol("a control frame that is too long, or not whole"));
         }
-        let Some((mask, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
-        Ok(Some(Self { bytes: bytes.len() - rest.len(), opcode, is_final, payload, mask: *mask }))
+        let (opcode, is_final) = (header.opcode, header.is_final);
+        Ok(Some(Self { bytes: header.len(payload), opcode, is_final, payload: length, mask }))
     }
-}
-
-fn opcode(first: u8) -> Result<Opcode, Broken> {
-    if first & RESERVED != 0 {
-        return Err(Broken::Protocol("reserved bits are set"));
-    }
-    Ok(match first & 0x0f {
-        0 => Opcode::Continuation,
-        1 => Opcode::Text,
-        2 => Opcode::Binary,
-        8 => Opcode::Close,
-        9 => Opcode::Ping,
-        10 => Opcode::Pong,
-        _ => return Err(Broken::Protocol("a reserved opcode")),
-    })
 }
 
 /// RFC 6455 §5.3.
@@ -262,28 +228,12 @@ fn unmask(payload: &mut [u8], mask: [u8; 4]) {
 }
 
 /// Appends a whole frame, as a server sends it: unmasked.
-pub(crate) fn write_frame(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
-    let code = match opcode {
-        Opcode::Continuation => 0,
-        Opcode::Text => 1,
-        Opcode::Binary => 2,
-        Opcode::Close => 8,
-        Opcode::Ping => 9,
-        Opcode::Pong => 10,
-    };
-    out.reserve(payload.len() + 10);
-    out.push(FINAL | code);
-    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
-        (Ok(length @ ..=125), _) => out.push(length),
-        (_, Ok(length)) => {
-            out.push(126);
-            out.extend_from_slice(&length.to_be_bytes());
-        }
-        (_, Err(_)) => {
-            out.push(127);
-            out.extend_from_slice(&u64::try_from(payload.len()).unwrap_or(u64::MAX).to_be_bytes());
-        }
-    }
+pub(crate) fn write_frame(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
+    let header = FrameHeader { opcode, ..FrameHeader::default() };
+    let length = payload.len() as u64;
+    out.reserve(header.len(length) + payload.len());
+    // A vector takes everything.
+    let _ = header.format(length, out);
     out.extend_from_slice(payload);
 }
 
@@ -293,7 +243,7 @@ pub(crate) fn write_close(code: u16, reason: &str, out: &mut Vec<u8>) {
     while !reason.is_char_boundary(end) {
         end -= 1;
     }
-    write_frame(Opcode::Close, &[&code.to_be_bytes()[..], &reason.as_bytes()[..end]].concat(), out);
+    write_frame(CLOSE, &[&code.to_be_bytes()[..], &reason.as_bytes()[..end]].concat(), out);
 }
 
 #[cfg(test)]
