@@ -24,7 +24,7 @@ const REFUSALS: [(ErrorCode, &str, &str, bool); 9] = [
     (ErrorCode::PasswordWrong, "This is not the password", "Check it and try again. Small and capital letters matter.", true),
     (ErrorCode::TooManyGuesses, "Too many wrong passwords", "For a few minutes no other is taken, not even the right one. Then try again.", true),
     (ErrorCode::RoomLocked, "This room is locked", "Nobody new can come in. Ask someone inside to unlock it, then try again.", true),
-    (ErrorCode::Removed, "You were removed from the call", "Whoever moderates it ended your part in it.", false),
+    (ErrorCode::Removed, "You were removed", "Whoever moderates this call ended your part in it.", false),
 ];
 
 /// The words for a refusal that has its own; the server's have to do for the others.

@@ -149,7 +149,7 @@ export const REFUSALS = {
   password_wrong: { title: 'This is not the password', text: 'Check it and try again. Small and capital letters matter.', again: true },
   too_many_guesses: { title: 'Too many wrong passwords', text: 'For a few minutes no other is taken, not even the right one. Then try again.', again: true },
   room_locked: { title: 'This room is locked', text: 'Nobody new can come in. Ask someone inside to unlock it, then try again.', again: true },
-  removed: { title: 'You were removed from the call', text: 'Whoever moderates it ended your part in it.', again: false },
+  removed: { title: 'You were removed', text: 'Whoever moderates this call ended your part in it.', again: false },
 };
 
 /** @typedef {import('./protocol.js').RoomPolicy} RoomPolicy */

@@ -138,7 +138,7 @@ test('someone is removed after a question, and is told; who may not moderate is 
   await question.getByRole('button', { name: 'Remove', exact: true }).click();
   await waitForPeerGone(ana, 'Bo');
   assert.ok((await ana.evaluate(notes)).includes('Bo was removed'));
-  await bo.getByRole('heading', { name: 'You were removed from the call' }).waitFor();
+  await bo.getByRole('heading', { name: 'You were removed' }).waitFor();
   assert.equal(await bo.getByRole('button', { name: 'Rejoin' }).count(), 0);
   assert.equal(await bo.getByRole('dialog').count(), 0, 'sheets go with the call');
 }));

@@ -67,7 +67,7 @@ fn whoever_is_not_let_in_reads_why_and_what_to_do() {
     harness.get_by_label_contains("Ask someone inside to unlock it");
     assert_eq!(press(&mut harness, "Rejoin"), [UiCommand::Rejoin]);
     let harness = open("ended-removed");
-    harness.get_by_label("You were removed from the call");
+    harness.get_by_label("You were removed");
     assert!(harness.query_by_label("Rejoin").is_none());
 }
 
