@@ -10,7 +10,7 @@ use parlor_proto::{DisplayName, InvalidId};
 
 use crate::config::Config;
 use crate::credentials::{CredentialsError, Given};
-use crate::headless::HeadlessOptions;
+use crate::headless::{HeadlessOptions, Measuring};
 use crate::join_target::{self, JoinTargetError};
 
 const EXAMPLES: &str = "\
@@ -38,7 +38,7 @@ A password or access token is read from a file, or from PARLOR_PASSWORD and PARL
 
 const COMMANDS_HELP: &str = "\
 Take commands from standard input, one a line: say TEXT, mute, unmute, deafen, undeafen, camera on, camera off, video SOURCE, \
-audio SOURCE, speaker SINK, restart-ice, leave; for who may moderate: lock, unlock, password TEXT, no-password, remove NAME-OR-ID; they wait until the room is joined";
+audio SOURCE, speaker SINK, restart-ice, leave; with --join-on-command first join; for who may moderate: lock, unlock, password TEXT, no-password, remove NAME-OR-ID; they wait until the room is joined";
 
 /// Video calls from desktop to desktop and browser.
 #[derive(Debug, Parser)]
@@ -96,6 +96,31 @@ pub struct JoinArgs {
     #[allow(missing_docs)]
     #[arg(long, requires = "headless", help = COMMANDS_HELP)]
     pub commands: bool,
+    /// Open camera and microphone, but join only when standard input says `join`
+    #[arg(long, requires = "commands")]
+    pub join_on_command: bool,
+    /// For measurements.
+    #[command(flatten)]
+    pub measuring: MeasuringArgs,
+}
+
+/// What a headless peer does for those who measure.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Measuring")]
+pub struct MeasuringArgs {
+    /// Draw the time of capture along the top of each picture sent, whatever its source (tests/BARCODE.md)
+    #[arg(long, requires = "headless")]
+    pub stamp_pictures: bool,
+    /// Size of the pictures sent [default: 640x360]
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = video_size, requires = "headless")]
+    pub video_size: Option<(u32, u32)>,
+    /// Write a line of JSON for each picture shown of a peer: when that was, and the time written on it; a million lines at most
+    #[arg(long, value_name = "FILE", requires = "headless")]
+    pub record_pictures: Option<PathBuf>,
+    /// Keep what is said and heard as spoken.wav and heard.wav in this folder, with the Unix time of each one's first sample in
+    /// spoken.json and heard.json; of each at most ten minutes
+    #[arg(long, value_name = "DIR", requires = "headless")]
+    pub record_audio: Option<PathBuf>,
 }
 
 /// Choices that may also stand in `PARLOR_*` variables.
@@ -294,7 +319,16 @@ impl JoinArgs {
             json: self.json,
             snapshots: self.snapshots,
             commands: self.commands,
+            waits: self.join_on_command,
+            measuring: self.measuring.into(),
         })
+    }
+}
+
+impl From<MeasuringArgs> for Measuring {
+    fn from(arguments: MeasuringArgs) -> Self {
+        let MeasuringArgs { stamp_pictures, video_size, record_pictures, record_audio } = arguments;
+        Self { stamps: stamp_pictures, video_size, pictures: record_pictures, audio: record_audio }
     }
 }
 
@@ -319,6 +353,14 @@ fn check_file(path: &Path) -> Result<(), UsageError> {
 /// The name this user has on this machine; empty where there is none.
 fn login_name() -> String {
     ["USER", "USERNAME"].iter().find_map(|variable| std::env::var(variable).ok()).unwrap_or_default()
+}
+
+/// Reads `1280x720`: even numbers, from 160x90, the smallest that a time can be read from, to 4K.
+fn video_size(text: &str) -> Result<(u32, u32), String> {
+    let size = text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+    size.filter(|(width, height)| (160..=4096).contains(width) && (90..=2304).contains(height))
+        .filter(|(width, height)| width % 2 == 0 && height % 2 == 0)
+        .ok_or_else(|| "use even numbers of pixels from 160x90 to 4096x2304, as in 1280x720".into())
 }
 
 /// Reads `500ms`, `10s`, `5m`, `1h`, or seconds without a unit.
@@ -424,7 +466,15 @@ mod tests {
 
     #[test]
     fn what_only_a_headless_peer_does_needs_headless() {
-        for flags in [["--json", "--json"], ["--duration", "1s"], ["--say", "x"], ["--snapshots", "d"]] {
+        for flags in [
+            ["--json", "--json"],
+            ["--duration", "1s"],
+            ["--say", "x"],
+            ["--snapshots", "d"],
+            ["--record-audio", "d"],
+            ["--record-pictures", "f"],
+            ["--video-size", "640x360"],
+        ] {
             assert!(Cli::try_parse_from([&["parlor", "join", "tea"], &flags[..]].concat()).is_err(), "{flags:?}");
         }
     }
@@ -437,6 +487,14 @@ mod tests {
         }
         for text in ["", "s", "10 s", "1d", "-1s", "1e400", "99999999999999999999h", "..s"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_of_pictures_are_read_and_odd_ones_refused() {
+        assert_eq!(video_size("1280x720"), Ok((1280, 720)));
+        for text in ["", "1280", "1280x", "x", "641x360", "640x361", "0x0", "-2x90", "99999999999x2", "8192x4096"] {
+            assert!(video_size(text).is_err(), "{text}");
         }
     }
 

@@ -6,6 +6,7 @@ mod command;
 mod device_watch;
 mod figures;
 mod ledger;
+mod picture_log;
 mod report;
 mod say;
 mod signals;
@@ -28,6 +29,7 @@ use crate::join_target::JoinTarget;
 use command::UserCommand;
 use device_watch::DeviceWatch;
 use ledger::Ledger;
+use picture_log::PictureLog;
 use report::{Line, Reporter};
 use say::SayOnce;
 use signals::Signals;
@@ -67,6 +69,23 @@ pub struct HeadlessOptions {
     pub snapshots: Option<PathBuf>,
     /// Whether standard input carries commands.
     pub commands: bool,
+    /// Whether to join only when standard input says so.
+    pub waits: bool,
+    /// For measurements.
+    pub measuring: Measuring,
+}
+
+/// What a headless peer does for those who measure.
+#[derive(Clone, Debug, Default)]
+pub struct Measuring {
+    /// Whether each picture sent has the time on it, whatever its source.
+    pub stamps: bool,
+    /// The size of the pictures sent; the usual one where it is not said.
+    pub video_size: Option<(u32, u32)>,
+    /// Where to write when each picture of the peers was shown.
+    pub pictures: Option<PathBuf>,
+    /// The folder for what is said and heard.
+    pub audio: Option<PathBuf>,
 }
 
 /// How a headless call ended.
@@ -97,6 +116,14 @@ pub enum HeadlessError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A file or folder for measurements.
+    #[error("{} can't be written: {reason}", path.display())]
+    Record {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Runs the call to its end.
@@ -105,7 +132,12 @@ pub enum HeadlessError {
 /// When it could not begin or report; how else it ended is told by the [`Outcome`].
 pub fn run(options: HeadlessOptions) -> Result<Outcome, HeadlessError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(HeadlessError::System)?;
-    runtime.block_on(async { Headless::start(options)?.run().await })
+    runtime.block_on(async {
+        match Headless::start(options).await? {
+            Some(headless) => headless.run().await,
+            None => Ok(Outcome::Interrupted),
+        }
+    })
 }
 
 /// A running call and all that is done with it.
@@ -118,6 +150,7 @@ struct Headless {
     signals: Signals,
     say: Option<SayOnce>,
     snapshots: Option<Snapshots>,
+    picture_log: Option<PictureLog>,
     commands: Option<mpsc::Receiver<Result<UserCommand, String>>>,
     duration: Option<Duration>,
     leave_at: Option<Instant>,
@@ -131,8 +164,9 @@ enum Stop {
 }
 
 impl Headless {
-    fn start(options: HeadlessOptions) -> Result<Self, HeadlessError> {
-        let signals = Signals::catch().map_err(HeadlessError::System)?;
+    /// Opens everything and joins; none when it was interrupted before it was to join.
+    async fn start(options: HeadlessOptions) -> Result<Option<Self>, HeadlessError> {
+        let mut signals = Signals::catch().map_err(HeadlessError::System)?;
         let snapshots = match options.snapshots {
             Some(path) => {
                 let folder = path.clone();
@@ -140,7 +174,14 @@ impl Headless {
             }
             None => None,
         };
-        let media = local_media(options.video, options.audio, options.speaker, options.audio_processing);
+        let HeadlessOptions { video, audio, speaker, audio_processing, measuring, .. } = options;
+        let media = local_media(video, audio, speaker, audio_processing, &measuring);
+        let picture_log = record(&media, measuring)?;
+        let mut commands = options.commands.then(command::from_standard_input);
+        let mut reporter = Reporter::new(std::io::stdout(), std::io::stderr(), options.json);
+        if options.waits && !until_join(&mut commands, &mut signals, &mut reporter).await? {
+            return Ok(None);
+        }
         let config = CallConfig {
             server: options.target.server,
             room: options.target.room,
@@ -149,19 +190,20 @@ impl Headless {
             policy: EnginePolicy::default().relay_only(options.relay_only),
         };
         let runtime = tokio::runtime::Handle::current();
-        Ok(Self {
+        Ok(Some(Self {
             call: Call::start(config, media.clone(), &runtime, Arc::new(|| {})),
             media,
             ledger: Ledger::new(Instant::now()),
-            reporter: Reporter::new(std::io::stdout(), std::io::stderr(), options.json),
+            reporter,
             devices: DeviceWatch::default(),
             signals,
             say: options.say.map(SayOnce::new),
             snapshots,
-            commands: options.commands.then(command::from_standard_input),
+            picture_log,
+            commands,
             duration: options.duration,
             leave_at: None,
-        })
+        }))
     }
 
     async fn run(mut self) -> Result<Outcome, HeadlessError> {
@@ -254,6 +296,9 @@ impl Headless {
     fn observe(&mut self) {
         let snapshot = self.call.snapshot();
         self.ledger.observe(&snapshot.peers, snapshot.elapsed);
+        if let Some(log) = &mut self.picture_log {
+            log.watch(&self.call, self.ledger.present());
+        }
         if let Some(say) = &mut self.say {
             say.observe(&snapshot.room.peers, Instant::now());
         }
@@ -269,6 +314,8 @@ impl Headless {
     fn obey(&mut self, command: Result<UserCommand, String>) -> Result<bool, HeadlessError> {
         match command {
             Ok(UserCommand::Leave) => return Ok(true),
+            // In the room already.
+            Ok(UserCommand::Join) => {}
             Ok(UserCommand::Call(command)) => self.send(command),
             Ok(UserCommand::Remove(who)) => match self.ledger.find(&who) {
                 Ok(peer) => self.send(CallCommand::Remove(peer)),
@@ -317,15 +364,61 @@ fn local_media(
     audio_source: AudioSource,
     audio_sink: AudioSink,
     processing: bool,
+    measuring: &Measuring,
 ) -> LocalMedia {
     let clock = MediaClock::system();
-    let video = LocalVideo::new(LocalVideoConfig::default(), clock);
+    let mut config = LocalVideoConfig { stamped: measuring.stamps, ..LocalVideoConfig::default() };
+    if let Some((width, height)) = measuring.video_size {
+        let capture = &mut config.capture;
+        (capture.width, capture.height) = (width, height);
+        capture.capture_width = capture.capture_width.max(width);
+        capture.capture_height = capture.capture_height.max(height);
+    }
+    let video = LocalVideo::new(config, clock);
     video.set_source(video_source);
     let audio = LocalAudio::new(LocalAudioConfig::default(), clock);
     audio.set_processing(processing);
     audio.set_sink(audio_sink);
     audio.set_source(audio_source);
     LocalMedia { video: Arc::new(video), audio: Arc::new(audio), clock }
+}
+
+/// Begins to keep what is to be kept for measurements.
+fn record(media: &LocalMedia, measuring: Measuring) -> Result<Option<PictureLog>, HeadlessError> {
+    let failed = |path: PathBuf, reason: String| HeadlessError::Record { path, reason };
+    if let Some(folder) = measuring.audio {
+        std::fs::create_dir_all(&folder).map_err(|error| failed(folder.clone(), format!("{error}.")))?;
+        media.audio.record(&folder).map_err(|error| failed(folder.clone(), error.to_string()))?;
+    }
+    let log = |path: PathBuf| {
+        PictureLog::create(&path, media.clock).map_err(|error| failed(path.clone(), format!("{error}.")))
+    };
+    measuring.pictures.map(log).transpose()
+}
+
+/// Says that all is ready and waits for `join`; whether it came. A standard input that ends without it asks for nothing any more.
+async fn until_join(
+    commands: &mut Option<mpsc::Receiver<Result<UserCommand, String>>>,
+    signals: &mut Signals,
+    reporter: &mut Reporter<std::io::Stdout, std::io::Stderr>,
+) -> Result<bool, HeadlessError> {
+    reporter.print(&Line::Ready).map_err(HeadlessError::Output)?;
+    loop {
+        tokio::select! {
+            () = signals.next() => return Ok(false),
+            command = next_command(commands) => match command {
+                Some(Ok(UserCommand::Join)) => return Ok(true),
+                Some(Ok(UserCommand::Leave)) | None => return Ok(false),
+                Some(Ok(_)) => {
+                    let message = "not in the room yet: say `join` first".to_owned();
+                    reporter.print(&Line::Error { code: None, message }).map_err(HeadlessError::Output)?;
+                }
+                Some(Err(message)) => {
+                    reporter.print(&Line::Error { code: None, message }).map_err(HeadlessError::Output)?;
+                }
+            },
+        }
+    }
 }
 
 /// Ready at a time, or never.

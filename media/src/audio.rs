@@ -22,6 +22,7 @@ pub mod opus_packet;
 mod playback;
 mod player;
 mod processing;
+mod recording;
 mod remote;
 mod resample;
 mod ring;

@@ -40,6 +40,8 @@ export async function startLab(server, args = []) {
     url,
     /** Changes the network from now on. @param {string} rule such as `Ana: down loss=10%` */
     async apply(rule) { assert.equal((await ask(rule)).event, 'applied'); },
+    /** Lateness counts from now on. */
+    async measure() { assert.equal((await ask('measure')).event, 'measuring'); },
     /** What the network did so far. */
     async report() { return ask('report'); },
     async stop() {

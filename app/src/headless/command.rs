@@ -12,6 +12,8 @@ const LINES_AHEAD: usize = 16;
 /// What a line asks for.
 #[derive(Debug)]
 pub(super) enum UserCommand {
+    /// Go into the room, with `--join-on-command`.
+    Join,
     /// End the call.
     Leave,
     /// Something the call does.
@@ -28,6 +30,7 @@ impl FromStr for UserCommand {
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim();
         let command = match (word, rest) {
+            ("join", "") => return Ok(Self::Join),
             ("leave", "") => return Ok(Self::Leave),
             ("say", text) if !text.is_empty() => CallCommand::SendChat(text.to_owned()),
             ("mute", "") => CallCommand::SetMuted(true),
@@ -78,6 +81,7 @@ mod tests {
     #[test]
     fn every_command_of_the_help_is_understood() {
         for line in [
+            "join",
             "leave",
             "say Hello,  you",
             "mute",

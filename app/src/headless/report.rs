@@ -16,6 +16,7 @@ pub(super) type Who = (PeerId, String);
 /// One thing to print.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Line {
+    Ready,
     Joined { peer_id: PeerId, room: RoomId, name: DisplayName, resumed: bool },
     PeerJoined(Who),
     PeerConnected { who: Who, frames_encoded: u64 },
@@ -91,7 +92,8 @@ impl Line {
         match self {
             Self::Error { .. } | Self::JoinDelayed { .. } => true,
             Self::Summary(figures) => !figures.joined,
-            Self::Joined { .. }
+            Self::Ready
+            | Self::Joined { .. }
             | Self::PeerJoined(_)
             | Self::PeerConnected { .. }
             | Self::PeerReconnecting(_)
@@ -114,6 +116,7 @@ impl Line {
     /// `{"event": …}`.
     fn to_json(&self) -> Value {
         match self {
+            Self::Ready => json!({"event": "ready"}),
             Self::Joined { peer_id, room, name, resumed } => {
                 json!({"event": "joined", "peer_id": peer_id, "room": room, "name": name, "resumed": resumed})
             }
@@ -144,6 +147,7 @@ impl Line {
     /// A line for people; none for what would only fill the screen.
     fn to_text(&self) -> Option<String> {
         let text = match self {
+            Self::Ready => "Ready to join.".to_owned(),
             Self::Joined { room, name, resumed: false, .. } => format!("Joined {room} as {name}."),
             Self::Joined { room, resumed: true, .. } => format!("Back in {room}."),
             Self::PeerJoined((_, name)) => format!("{name} is here."),
@@ -375,6 +379,7 @@ mod tests {
         let policy = RoomPolicy { locked: true, ..RoomPolicy::default() };
         let (peer_id, room, name) = (bo().0, "tea".parse().unwrap(), "Bo".parse().unwrap());
         vec![
+            (Line::Ready, "ready"),
             (Line::joined(peer_id, room, name, false), "joined"),
             (Line::PeerJoined(bo()), "peer_joined"),
             (Line::PeerConnected { who: bo(), frames_encoded: 3 }, "peer_connected"),

@@ -12,6 +12,7 @@ use std::time::Instant;
 use rtrb::Consumer;
 
 use super::opus::Encoder;
+use super::recording::Recording;
 use super::ring::CaptureReader;
 use super::status::{Choice, StatusBoard};
 use super::tone::Tone;
@@ -76,6 +77,7 @@ struct Control {
     stop: bool,
     choice: Choice,
     input: Option<Input>,
+    recording: Option<Recording>,
 }
 
 /// What has been counted.
@@ -123,6 +125,11 @@ impl Capture {
         });
     }
 
+    /// Keeps what the source gives from now on.
+    pub(crate) fn record(&self, recording: Recording) {
+        self.change(|control| control.recording = Some(recording));
+    }
+
     pub(crate) fn set_sink(&self, sink: Option<EncodedSink>) {
         *lock(&self.sink) = sink;
     }
@@ -165,6 +172,9 @@ impl Capture {
                 let mut control = lock(&self.control);
                 if control.stop {
                     return;
+                }
+                if let Some(recording) = control.recording.take() {
+                    worker.record(recording);
                 }
                 if let Some(input) = control.input.take() {
                     worker.set_input(control.choice, input, self);

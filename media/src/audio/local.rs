@@ -1,5 +1,6 @@
 //! This person's end of the sound: microphone, speaker, mixer, and the threads that run them.
 
+use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use super::capture::{Capture, Input, Made};
 use super::io::DeviceThread;
 use super::opus::Encoder;
 use super::playback::{Output, PLAYED_SAMPLES, Playback};
+use super::recording::Recording;
 use super::remote::{Peer, RemoteAudio};
 use super::status::{Choice, Direction, Status, StatusBoard};
 use super::tone::Tone;
@@ -67,6 +69,7 @@ pub struct LocalAudio {
     capture: Arc<Capture>,
     playback: Arc<Playback>,
     status: Arc<StatusBoard>,
+    clock: MediaClock,
     source: Mutex<(Choice, AudioSource)>,
     sink: Mutex<(Choice, AudioSink)>,
 }
@@ -89,7 +92,8 @@ impl LocalAudio {
         let shared = playback.clone();
         threads.extend(started(spawn_named("mixer", move || shared.run(played_in))));
         let devices = DeviceThread::new(capture.clone(), playback.clone(), status.clone());
-        Self { _threads: threads, devices, capture, playback, status, source: Mutex::default(), sink: Mutex::default() }
+        let (source, sink) = (Mutex::default(), Mutex::default());
+        Self { _threads: threads, devices, capture, playback, status, clock, source, sink }
     }
 
     /// Chooses what others hear. Devices open in the background; see [`LocalAudio::source_status`].
@@ -220,6 +224,17 @@ impl LocalAudio {
     /// How much of what is sent gets lost, 0 to 1: the more, the more goes into forward error correction.
     pub fn set_packet_loss(&self, loss: f32) {
         self.capture.set_packet_loss(if loss.is_finite() { loss.clamp(0.0, 1.0) } else { 0.0 });
+    }
+
+    /// Keeps from now on what the source gives as `spoken.wav` in this folder, and what is heard of the others as `heard.wav`, with
+    /// the time of each one's first sample beside it (`spoken.json`, `heard.json`); of each at most the first ten minutes.
+    ///
+    /// # Errors
+    /// When the files cannot be made.
+    pub fn record(&self, folder: &Path) -> Result<(), AudioDeviceError> {
+        self.capture.record(Recording::create(folder, "spoken", self.clock)?);
+        self.playback.record(Recording::create(folder, "heard", self.clock)?);
+        Ok(())
     }
 
     /// Plays two notes on the chosen sink, to find out whether it is heard.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rtrb::Producer;
 
 use super::gain::{Limiter, SmoothGain};
+use super::recording::Recording;
 use super::remote::{MixTime, Peer};
 use super::resample::Resampler;
 use super::ring::PlaybackWriter;
@@ -55,6 +56,7 @@ struct Control {
     output: Option<Output>,
     test_sound: bool,
     joined: Vec<Arc<Peer>>,
+    recording: Option<Recording>,
 }
 
 impl Playback {
@@ -93,6 +95,11 @@ impl Playback {
                 control.output = Some(output);
             }
         });
+    }
+
+    /// Keeps what is heard from now on.
+    pub(crate) fn record(&self, recording: Recording) {
+        self.change(|control| control.recording = Some(recording));
     }
 
     pub(crate) fn play_test_sound(&self) {
@@ -146,6 +153,7 @@ struct Mixer {
     played: Producer<f32>,
     choice: Choice,
     output: Line,
+    recording: Option<Recording>,
 }
 
 enum Line {
@@ -163,6 +171,7 @@ impl Mixer {
             played,
             choice: Choice::default(),
             output: Line::Paced { recorder: None, due: None },
+            recording: None,
         }
     }
 
@@ -172,6 +181,9 @@ impl Mixer {
             // Asked for again, it starts again.
             self.test_sounds.clear();
             self.test_sounds.push_back(TestSound::new());
+        }
+        if let Some(recording) = control.recording.take() {
+            self.recording = Some(recording);
         }
         if let Some(output) = control.output.take() {
             self.choice = control.choice;
@@ -262,6 +274,9 @@ impl Mixer {
         // Heard even when deafened: it was asked for to hear whether the speaker works.
         self.test_sounds.retain_mut(|sound| sound.add_to(&mut block));
         self.limiter.apply(&mut block);
+        if let Some(recording) = &mut self.recording {
+            recording.write(&block, time.heard);
+        }
         shared.blocks_mixed.fetch_add(1, Relaxed);
         block
     }

@@ -2,6 +2,8 @@
 //!
 //! The format is specified in `tests/BARCODE.md`, so that a browser page can read it from a canvas too.
 
+use crate::frame::I420;
+
 /// Cells in a row: four guard cells, 32 bits, four guard cells.
 const COLUMNS: usize = 40;
 /// Rows of cells.
@@ -39,6 +41,20 @@ pub fn draw(y: &mut [u8], stride: usize, width: usize, height: usize, unix_tenth
                 y[line * stride + left..line * stride + right].fill(luma);
             }
         }
+    }
+}
+
+/// Draws the time into a picture of this size: the barcode, colourless, so that a reader of red, green and blue sees the same.
+///
+/// Nothing is drawn into one that is too small to hold it.
+pub fn stamp(picture: &mut I420, width: usize, height: usize, unix_tenth_ms: u64) {
+    let rows = self::height(width).next_multiple_of(2);
+    if rows > height {
+        return;
+    }
+    draw(&mut picture.y, picture.y_stride, width, height, unix_tenth_ms);
+    for plane in [&mut picture.u, &mut picture.v] {
+        plane.iter_mut().take(rows / 2 * picture.uv_stride).for_each(|chroma| *chroma = 128);
     }
 }
 

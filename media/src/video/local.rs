@@ -41,6 +41,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 pub struct LocalVideoConfig {
     /// What cameras are asked for, and the size that is sent.
     pub capture: CaptureConfig,
+    /// Whether the time of capture is drawn along the top of every picture (tests/BARCODE.md), as the test pattern has it.
+    pub stamped: bool,
     /// The codec.
     pub codec: VideoCodec,
     /// The rate at the start, in bits per second, until somebody measures.
@@ -54,6 +56,7 @@ impl Default for LocalVideoConfig {
     fn default() -> Self {
         Self {
             capture: CaptureConfig { capture_width: 1280, capture_height: 720, fps: 30, width: 640, height: 360 },
+            stamped: false,
             codec: VideoCodec::default(),
             // Enough for 640x360 to look well, little enough for a phone's upload.
             start_bitrate_bps: 600_000,

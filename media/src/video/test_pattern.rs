@@ -40,13 +40,7 @@ impl TestPattern {
         self.copy_background(&mut picture);
         self.paint_ball(&mut picture);
         self.name.paint(&mut picture.y, self.width);
-        let rows = barcode::height(self.width).next_multiple_of(2);
-        if rows <= self.height {
-            barcode::draw(&mut picture.y, self.width, self.width, self.height, unix_tenth_ms);
-            // Colourless, so that a reader of red, green and blue sees the same.
-            picture.u[..rows / 2 * (self.width / 2)].fill(128);
-            picture.v[..rows / 2 * (self.width / 2)].fill(128);
-        }
+        barcode::stamp(&mut picture, self.width, self.height, unix_tenth_ms);
         self.frame += 1;
         picture
     }

@@ -1,116 +1,121 @@
 /**
- * One call of two through a network with faults, measured at both ends; prints one JSON object.
+ * One call of two through a network with faults, measured at both ends. The last line it prints is one JSON object.
  *
- *   node tests/lab/call/run.mjs '{"contender": "native-native", "rules": ["up loss=10%"], "seconds": 20, "seed": 1}'
+ *   node tests/lab/call/run.mjs '{"group": "loss", "scenario": "10 %", "contender": "native-native", "rules": ["up loss=10%"], "seconds": 20, "seed": 1}'
  *
- * Contenders: native-native, native-chromium, chromium-chromium. Environment: PARLOR, PARLOR_SERVER, PARLOR_LAB_NET, CHROMIUM.
- * `steps` are rules with the second of the measurement at which they begin to hold: [[10, "down rate=600kbps"]].
+ * Groups: set-up, delay, loss, capacity, outage; they differ in which figures are told. Contenders: native-native, native-chromium,
+ * chromium-chromium; the first is in the room when the second joins, and figures stand in that order, each that of the one who sees and hears.
+ * `steps` are rules with the second of the measurement at which they begin to hold: [[10, "down rate=600kbps"]]. `height` is 360 or 720.
+ * Environment: PARLOR, PARLOR_SERVER, PARLOR_LAB_NET, CHROMIUM.
  */
 
-import { readFileSync } from 'node:fs';
-import { LAB_FLAGS, startLab } from '../../browser/lab.mjs';
-import { joinRoom, launchBrowser, newPage, startServer, until, waitForPeer } from '../../browser/lib.mjs';
-import { startNative, synthetic } from '../../browser/native.mjs';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { startLab } from '../../browser/lab.mjs';
+import { startServer, temporaryFolder } from '../../browser/lib.mjs';
+import { pathDelayMs } from './figures.mjs';
+import { figuresOf } from './groups.mjs';
+import { nativePeer, nowMs, pagePeer, writeFilm } from './peers.mjs';
+import { bursts, wav } from './sound.mjs';
 
-const { contender, rules = [], steps = [], seconds = 20, seed = 1 } = JSON.parse(process.argv[2]);
+const MAKERS = { native: nativePeer, chromium: pagePeer };
 const NAMES = ['Ana', 'Bo'];
+const ROOM = 'bench';
 /** Before measuring: rates have settled where they can. */
 const SETTLE_MS = 5_000;
-const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+/** A page whose clock is further off than that was not measured. */
+const CLOCK_OFFSET_MAX_MS = 5;
+const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, Math.max(0, ms)); });
 
-const quantile = (values, share) => {
-  const sorted = [...values].sort((one, other) => one - other);
-  return sorted.length ? sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] : null;
-};
+const wanted = { rules: [], steps: [], seconds: 20, seed: 1, height: 360, group: 'loss', ...JSON.parse(process.argv[2]) };
 
-/** A native peer; its figures are those of its last statistics line, one a second. */
-async function nativePeer(lab, room, name, other) {
-  const native = startNative(lab, { room, name, flags: synthetic(name === 'Ana' ? 440 : 880) });
-  const figures = async () => {
-    const stats = await native.wait('stats', ({ peers: all }) => all.some(({ name: one }) => one === other), native.events.length);
-    const of = stats.peers.find(({ name: one }) => one === other);
-    return { atSeconds: stats.seconds, frames: of.frames_decoded, frozenMs: of.frozen_ms, freezes: of.freezes, width: of.width, concealed: of.audio_concealed, samples: of.audio_played, latencyMs: of.latency_ms_p50 };
-  };
-  return {
-    ready: () => native.wait('joined'),
-    connected: async () => {
-      await native.wait('peer_connected', (event) => event.name === other);
-      await native.statsOf(other, ({ frames_decoded: frames }) => frames > 0);
-    },
-    watch: async () => {},
-    figures,
-    /** The program gives the median of all of the call; the rest of the distribution it keeps to itself. */
-    ages: async () => ({ p50: (await figures()).latencyMs, p95: null }),
-    end: () => native.end(),
-  };
+/** Both in the room; when each was asked to join. @param {import('./peers.mjs').LabPeer[]} peers */
+async function meet(peers) {
+  const joined = [];
+  for (const peer of peers) joined.push(await peer.join());
+  await Promise.all(peers.map((peer) => peer.connected()));
+  return joined;
 }
 
-async function pagePeer(lab, room, name, other) {
-  const browser = await launchBrowser({ args: LAB_FLAGS });
-  const init = readFileSync(new URL('stamps.js', import.meta.url), 'utf8');
-  const page = await newPage(browser, { init, settings: { audioProcessing: false }, viewport: { width: 800, height: 600 } });
-  await joinRoom(page, lab, { room, name });
-  return {
-    ready: async () => {},
-    connected: async () => {
-      await waitForPeer(page, other);
-      await until(page, async () => (await globalThis.inboundFigures()).frames > 0, null, `a picture of ${other}`);
-    },
-    watch: () => page.evaluate(() => globalThis.watchPictures()),
-    figures: async () => ({ atSeconds: performance.now() / 1000, ...await page.evaluate(() => globalThis.inboundFigures()) }),
-    ages: async () => {
-      const { agesMs, unread } = await page.evaluate(() => globalThis.pictures);
-      return { p50: quantile(agesMs, 0.5), p95: quantile(agesMs, 0.95), read: agesMs.length, unread };
-    },
-    end: () => browser.close(),
-  };
-}
-
-const makers = { native: nativePeer, chromium: pagePeer };
-const kinds = contender.split('-');
-if (kinds.length !== 2 || !kinds.every((kind) => makers[kind])) throw new Error(`no contender ${contender}`);
-
-const server = await startServer();
-const lab = await startLab(server, ['--seed', String(seed)]);
-const peers = [];
-try {
-  for (const [index, kind] of kinds.entries()) {
-    const peer = await makers[kind](lab, 'bench', NAMES[index], NAMES[1 - index]);
-    peers.push(peer);
-    await peer.ready();
-  }
-  for (const peer of peers) await peer.connected();
-  for (const rule of rules) await lab.apply(rule);
-  await sleep(SETTLE_MS);
-  for (const peer of peers) await peer.watch();
-  const before = await Promise.all(peers.map((peer) => peer.figures()));
-  const start = performance.now();
+/** Lets the time of the measurement pass, with its steps; from when to when it was, in Unix ms. */
+async function pass({ steps, seconds }, lab) {
+  const from = nowMs();
   for (const [second, rule] of steps) {
-    await sleep(Math.max(0, start + second * 1000 - performance.now()));
+    await sleep(from + second * 1_000 - nowMs());
     await lab.apply(rule);
   }
-  await sleep(Math.max(0, start + seconds * 1000 - performance.now()));
-  const after = await Promise.all(peers.map((peer) => peer.figures()));
-  const ages = await Promise.all(peers.map((peer) => peer.ages()));
-  const report = await lab.report();
-  const at = peers.map((_, index) => {
-    const more = (key) => after[index][key] - before[index][key];
-    const took = more('atSeconds');
-    return {
-      receiver: kinds[index],
-      sender: kinds[1 - index],
-      seconds: took,
-      frames_per_second: more('frames') / took,
-      frozen_share: more('frozenMs') / 1000 / took,
-      freezes: more('freezes'),
-      concealed_share: more('concealed') / Math.max(1, more('samples')),
-      width: after[index].width,
-      latency_ms: ages[index],
-    };
+  await sleep(from + seconds * 1_000 - nowMs());
+  return { from, to: nowMs() };
+}
+
+/** Why a run says nothing, if it does not. */
+function invalidReason({ lateness, scheduling }, peers) {
+  if (!lateness.valid) return `the relay was late: p99 ${lateness.p99_us} µs of ${lateness.packets} packets (${scheduling})`;
+  const ahead = peers.map(({ facts }) => facts.clock_offset_ms).find((offset) => Math.abs(offset ?? 0) > CLOCK_OFFSET_MAX_MS);
+  return ahead === undefined ? undefined : `a page's clock is ${ahead} ms off`;
+}
+
+async function measure({ folder, lab, kinds }) {
+  const film = { width: Math.round(wanted.height * 16 / 9), height: wanted.height, seed: wanted.seed };
+  const recordsSound = wanted.group !== 'outage';
+  const [filmFile, soundFile] = [path.join(folder, 'film.y4m'), path.join(folder, 'bursts.wav')];
+  if (kinds.includes('native')) writeFilm(filmFile, film);
+  writeFileSync(soundFile, wav(bursts()));
+  const peers = [];
+  try {
+    for (const [index, kind] of kinds.entries()) {
+      peers.push(await MAKERS[kind]({ lab, room: ROOM, name: NAMES[index], other: NAMES[1 - index], folder, film, filmFile, soundFile, recordsSound }));
+    }
+    const isSetUp = wanted.group === 'set-up';
+    if (isSetUp) for (const rule of wanted.rules) await lab.apply(rule);
+    await lab.measure();
+    const joined = await meet(peers);
+    if (!isSetUp) {
+      for (const rule of wanted.rules) await lab.apply(rule);
+      await sleep(SETTLE_MS);
+      await lab.measure();
+    }
+    const before = await Promise.all(peers.map((peer) => peer.figures()));
+    const { from, to } = await pass(wanted, lab);
+    const after = await Promise.all(peers.map((peer) => peer.figures()));
+    const report = await lab.report();
+    // Pages first: they need nobody to leave, and who is left alone goes on being shown.
+    const order = [...peers.keys()].sort((one, other) => kinds[one].localeCompare(kinds[other]));
+    const kept = [];
+    for (const index of order) kept[index] = await peers[index].kept();
+    const ends = peers.map((_, index) => ({
+      ...kept[index],
+      concealed: after[index].concealed - before[index].concealed,
+      samples: after[index].samples - before[index].samples,
+      way: { from: NAMES[1 - index], to: NAMES[index] },
+      link: report.links.find(({ name }) => name === NAMES[index]),
+      spokenByOther: kept[1 - index].spoken,
+    }));
+    const measured = figuresOf({ ...wanted, from, to, joinedMs: joined[1], beganMs: report.began_unix_ms, ends });
+    const reason = invalidReason(report, peers);
+    const versions = Object.assign({}, ...peers.map(({ facts }) => facts), { node: process.version });
+    return { valid: reason === undefined, ...reason && { invalid_reason: reason }, lateness: { ...report.lateness, scheduling: report.scheduling }, versions, ...measured };
+  } finally {
+    for (const peer of peers) await peer.end();
+  }
+}
+
+const { group, scenario, contender, seed, rules, steps, seconds, height } = wanted;
+const kinds = contender?.split('-') ?? [];
+if (kinds.length !== 2 || !kinds.every((kind) => MAKERS[kind])) throw new Error(`no contender ${contender}`);
+const facts = { group, scenario, contender, seed, rules, steps, seconds, height };
+const signalingDelayMs = group === 'set-up' ? pathDelayMs(rules, { from: NAMES[1], to: NAMES[0] }) : 0;
+const own = temporaryFolder();
+const server = await startServer();
+const lab = await startLab(server, ['--seed', String(seed), '--signaling-delay', `${signalingDelayMs}ms`]);
+try {
+  const result = await measure({ folder: own.folder, lab, kinds }).catch((error) => {
+    console.error(error);
+    return { valid: false, failed: true, invalid_reason: String(error.message).split('\n')[0], lateness: null, versions: { node: process.version }, figures: {}, series: {} };
   });
-  console.log(JSON.stringify({ contender, rules, steps, seconds, seed, valid: report.lateness.valid, lateness: report.lateness, links: report.links, at }));
+  console.log(JSON.stringify({ ...facts, ...result }));
 } finally {
-  for (const peer of peers) await peer.end();
   await lab.stop();
   await server.stop();
+  own.remove();
 }

@@ -1,13 +1,16 @@
 /**
- * In the page, before it starts: the camera becomes a generated moving picture with the time in it (tests/BARCODE.md), and what
- * is shown of others is read back where the user would see it.
+ * In the page, before it starts: the camera becomes the lab's film (film.js) with the time in it (tests/BARCODE.md), and what is shown
+ * and heard of the other one is kept where the user would see and hear it. The page itself is the shipped one.
  *
- * The picture is written frame by frame into a MediaStreamTrackGenerator, without a canvas: textured, and moving so that it
- * cannot be compressed away.
+ * `labFilm` is there before: {width, height, seed, recordsSound}. The film is written picture by picture into a MediaStreamTrackGenerator,
+ * without a canvas.
  */
 (() => {
-  const [WIDTH, HEIGHT, FPS] = [640, 360, 30];
-  const edge = (index) => Math.floor(index * WIDTH / 40);
+  const { width: WIDTH, height: HEIGHT, seed, recordsSound } = globalThis.labFilm;
+  const [FPS, FRAMES] = [30, 60];
+  /** Nine hours of pictures; ten minutes of sound. What comes after them is left out. */
+  const [PICTURES_MAX, SECONDS_MAX] = [1_000_000, 600];
+  const edge = (index, width = WIDTH) => Math.floor(index * width / 40);
   const nowMs = () => performance.timeOrigin + performance.now();
 
   /** CRC-16/CCITT-FALSE. */
@@ -33,20 +36,37 @@
     }
   };
 
-  /** The time in the two topmost rows of blocks, or null. */
+  /** The time in the two topmost rows of blocks, or null; as tests/BARCODE.md says, the middle of each cell. */
   const readStamp = ({ width, data }) => {
-    const at = (index) => Math.floor(index * width / 40);
     const brightness = (row, column) => {
-      const [x, y] = [Math.floor((at(column) + at(column + 1)) / 2), Math.floor((at(row) + at(row + 1)) / 2)];
-      const pixel = (y * width + x) * 4;
-      return 0.299 * data[pixel] + 0.587 * data[pixel + 1] + 0.114 * data[pixel + 2];
+      const middle = (index) => {
+        const [from, to] = [edge(index, width), edge(index + 1, width)];
+        return [from + Math.floor((to - from) / 4), to - Math.floor((to - from) / 4)];
+      };
+      const [[left, right], [top, bottom]] = [middle(column), middle(row)];
+      let sum = 0;
+      for (let y = top; y < bottom; y += 1) {
+        for (let x = left; x < right; x += 1) {
+          const pixel = (y * width + x) * 4;
+          sum += 0.299 * data[pixel] + 0.587 * data[pixel + 1] + 0.114 * data[pixel + 2];
+        }
+      }
+      return sum / ((right - left) * (bottom - top));
     };
-    const threshold = (brightness(0, 0) + brightness(0, 1)) / 2;
+    let [white, black] = [Infinity, -Infinity];
+    for (const row of [0, 1]) {
+      for (const column of [0, 1, 2, 3, 36, 37, 38, 39]) {
+        const value = brightness(row, column);
+        if ((row + column) % 2 === (column < 4 ? 0 : 1)) white = Math.min(white, value);
+        else black = Math.max(black, value);
+      }
+    }
+    if (white - black < 60) return null;
     const bytes = [0, 1, 2, 3, 4, 5, 6, 7].map((byte) => {
       let value = 0;
       for (let bit = 0; bit < 8; bit += 1) {
         const place = byte * 8 + bit;
-        value = value * 2 + (brightness(Math.floor(place / 32), 4 + place % 32) > threshold ? 1 : 0);
+        value = value * 2 + (brightness(Math.floor(place / 32), 4 + place % 32) > (white + black) / 2 ? 1 : 0);
       }
       return value;
     });
@@ -54,66 +74,121 @@
     return bytes.slice(0, 6).reduce((time, byte) => time * 256 + byte, 0) / 10;
   };
 
-  const generatedTrack = () => {
+  const filmTrack = () => {
     const generator = new MediaStreamTrackGenerator({ kind: 'video' });
     const writer = generator.writable.getWriter();
-    const texture = new Uint8Array(WIDTH * HEIGHT * 2);
-    let seed = 1;
-    for (let index = 0; index < texture.length; index += 1) {
-      seed = Math.imul(seed, 1_103_515_245) + 12_345 >>> 0;
-      texture[index] = 96 + (Math.floor(index % WIDTH / 8) * 7 & 63) + (seed >>> 28);
-    }
-    const picture = new Uint8Array(WIDTH * HEIGHT * 3 / 2).fill(128);
-    const luma = picture.subarray(0, WIDTH * HEIGHT);
-    let frames = 0;
+    const film = globalThis.makeFilm({ width: WIDTH, height: HEIGHT, frames: FRAMES, seed });
+    let number = 0;
     const next = () => {
-      const start = (frames * 3 + frames * WIDTH * 2) % (WIDTH * HEIGHT);
-      frames += 1;
-      luma.set(texture.subarray(start, start + WIDTH * HEIGHT));
-      stamp(luma, nowMs());
+      const picture = film[number % film.length];
+      number += 1;
+      stamp(picture.subarray(0, WIDTH * HEIGHT), nowMs());
       const frame = new VideoFrame(picture, { format: 'I420', codedWidth: WIDTH, codedHeight: HEIGHT, timestamp: Math.round(performance.now() * 1000) });
-      // A frame that finds the one before it still waiting is left out, as a camera's is.
+      // A picture that finds the one before it still waiting is left out, as a camera's is.
       if (writer.desiredSize === null || writer.desiredSize > 0) writer.write(frame).catch(() => frame.close());
       else frame.close();
     };
     setInterval(next, 1000 / FPS);
-    // A generated track does not say its size, which a camera's does.
-    generator.getSettings = () => ({ width: WIDTH, height: HEIGHT, frameRate: FPS, deviceId: 'generated' });
+    // A generated track does not say its size, which a camera's does. Told this one, the page sends the pictures as large as they are.
+    generator.getSettings = () => ({ width: 640, height: 360, frameRate: FPS, deviceId: 'generated' });
     return generator;
+  };
+
+  /** What was shown of the other one, and what was said and heard. */
+  const lab = { pictures: [], spoken: null, heard: null, clickedMs: null };
+  globalThis.lab = lab;
+
+  /**
+   * Keeps a track's sound, and where each of its blocks of samples came: `[first sample, its count, when]`.
+   * @param {MediaStreamTrack} track
+   */
+  const keepSound = (track) => {
+    const kept = { rate: 0, parts: [], blocks: [], samples: 0 };
+    const reader = new MediaStreamTrackProcessor({ track }).readable.getReader();
+    const next = async () => {
+      for (;;) {
+        const { value: data, done } = await reader.read();
+        if (done) return;
+        const atMs = nowMs();
+        kept.rate = data.sampleRate;
+        const part = new Float32Array(data.numberOfFrames);
+        data.copyTo(part, { planeIndex: 0, format: 'f32-planar' });
+        data.close();
+        if (kept.samples > SECONDS_MAX * kept.rate) return;
+        kept.blocks.push([kept.samples, part.length, atMs]);
+        kept.parts.push(part);
+        kept.samples += part.length;
+      }
+    };
+    next().catch((error) => console.warn(`sound is not kept: ${error}`));
+    return kept;
   };
 
   const original = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
   let camera = null;
   navigator.mediaDevices.getUserMedia = async ({ video, audio }) => {
     const stream = audio ? await original({ audio }) : new MediaStream();
+    if (audio && recordsSound) lab.spoken ??= keepSound(stream.getAudioTracks()[0].clone());
     if (video) {
-      camera ??= generatedTrack();
+      camera ??= filmTrack();
       stream.addTrack(camera.clone());
       stream.getVideoTracks()[0].getSettings = camera.getSettings;
     }
     return stream;
   };
 
-  /** Reads every picture of the one peer from now on: when each was shown, and how old it was. */
-  globalThis.watchPictures = () => {
-    const [peer] = globalThis.parlor.peers.values();
-    const video = document.querySelector(`[data-peer="${peer.id}"] video`);
+  const Connection = globalThis.RTCPeerConnection;
+  globalThis.RTCPeerConnection = class extends Connection {
+    constructor(...options) {
+      super(...options);
+      this.addEventListener('track', ({ track }) => {
+        if (track.kind === 'audio' && recordsSound) lab.heard ??= keepSound(track);
+      });
+    }
+  };
+
+  /** Reads every picture of an element from its first one on. @param {HTMLVideoElement} video */
+  const watch = (video) => {
     const canvas = new OffscreenCanvas(640, 64);
     const context = canvas.getContext('2d', { willReadFrequently: true });
-    const seen = { shownMs: [], agesMs: [], unread: 0 };
-    globalThis.pictures = seen;
     const look = (_, { expectedDisplayTime }) => {
       const shownMs = performance.timeOrigin + expectedDisplayTime;
-      seen.shownMs.push(shownMs);
-      const rows = Math.min(64, Math.ceil(video.videoWidth / 20));
-      if (canvas.width !== video.videoWidth) canvas.width = video.videoWidth;
+      const [width, rows] = [video.videoWidth, Math.ceil(video.videoWidth / 20)];
+      if (canvas.width !== width || canvas.height !== rows) [canvas.width, canvas.height] = [width, rows];
       context.drawImage(video, 0, 0);
-      const time = readStamp(context.getImageData(0, 0, video.videoWidth, rows));
-      if (time === null) seen.unread += 1;
-      else seen.agesMs.push(shownMs - time);
+      if (lab.pictures.length < PICTURES_MAX) lab.pictures.push([shownMs, width >= 160 ? readStamp(context.getImageData(0, 0, width, rows)) : null, width]);
       video.requestVideoFrameCallback(look);
     };
     video.requestVideoFrameCallback(look);
+  };
+  const watched = new WeakSet();
+  const seek = () => {
+    for (const video of document.querySelectorAll('[data-peer] video')) {
+      if (watched.has(video) || video.closest('.is-self')) continue;
+      watched.add(video);
+      watch(video);
+    }
+  };
+  new MutationObserver(seek).observe(document, { childList: true, subtree: true });
+
+  addEventListener('click', ({ timeStamp }) => { lab.clickedMs = performance.timeOrigin + timeStamp; }, { capture: true });
+
+  /** A part of the kept sound as 16 bit in base64, and where its blocks came. @param {'spoken'|'heard'} name */
+  globalThis.soundKept = (name) => {
+    const kept = lab[name];
+    if (!kept || kept.samples === 0) return null;
+    const bytes = new Uint8Array(kept.samples * 2);
+    const view = new DataView(bytes.buffer);
+    let at = 0;
+    for (const part of kept.parts) {
+      for (const sample of part) {
+        view.setInt16(at, Math.round(Math.max(-1, Math.min(1, sample)) * 32_767), true);
+        at += 2;
+      }
+    }
+    let binary = '';
+    for (let start = 0; start < bytes.length; start += 32_768) binary += String.fromCharCode(...bytes.subarray(start, start + 32_768));
+    return { rate: kept.rate, blocks: kept.blocks, base64: btoa(binary) };
   };
 
   /** What arrives of the one peer, as getStats counts it. */
@@ -121,7 +196,7 @@
     const [peer] = globalThis.parlor.peers.values();
     const figures = {};
     for (const stat of (await peer.connection.pc.getStats()).values()) {
-      if (stat.type === 'inbound-rtp' && stat.kind === 'video') Object.assign(figures, { frames: stat.framesDecoded, frozenMs: stat.totalFreezesDuration * 1000, freezes: stat.freezeCount, width: stat.frameWidth });
+      if (stat.type === 'inbound-rtp' && stat.kind === 'video') Object.assign(figures, { frames: stat.framesDecoded });
       if (stat.type === 'inbound-rtp' && stat.kind === 'audio') Object.assign(figures, { concealed: stat.concealedSamples - (stat.silentConcealedSamples ?? 0), samples: stat.totalSamplesReceived });
     }
     return figures;

@@ -10,6 +10,7 @@ use super::super::gain::SmoothGain;
 use super::super::level::{self, Meter, VoiceDetector};
 use super::super::opus::Encoder;
 use super::super::processing::Processing;
+use super::super::recording::Recording;
 use super::super::resample::Resampler;
 use super::super::ring::CaptureReader;
 use super::super::status::{Choice, Direction, Status};
@@ -40,6 +41,7 @@ pub(super) struct Worker {
     frame: Vec<f32>,
     frame_captured_at: Instant,
     frame_voice: bool,
+    recording: Option<Recording>,
 }
 
 enum Line {
@@ -65,7 +67,12 @@ impl Worker {
             frame: Vec::new(),
             frame_captured_at: Instant::now(),
             frame_voice: false,
+            recording: None,
         }
+    }
+
+    pub(super) fn record(&mut self, recording: Recording) {
+        self.recording = Some(recording);
     }
 
     pub(super) fn set_input(&mut self, choice: Choice, input: Input, shared: &Capture) {
@@ -178,6 +185,9 @@ impl Worker {
 
     fn handle_block(&mut self, shared: &Capture, block: &mut Block, captured_at: Instant) {
         shared.blocks_captured.fetch_add(1, Relaxed);
+        if let Some(recording) = &mut self.recording {
+            recording.write(block, captured_at);
+        }
         let level = level::dbfs(block);
         let voice = self.detector.update(level);
         shared.level.store(self.meter.update(level).to_bits(), Relaxed);

@@ -8,7 +8,9 @@ use super::{Orders, Shared, lock};
 use crate::camera::file::FileCamera;
 use crate::camera::test_pattern::TestPatternCamera;
 use crate::camera::{Camera, Watch, Woken};
+use crate::frame::VideoFrame;
 use crate::source::SourceStatus;
+use crate::video::barcode;
 use crate::video::source::{CameraError, VideoSource};
 
 /// Captures until it is told to stop.
@@ -95,6 +97,12 @@ fn open(shared: &Arc<Shared>, source: &VideoSource, unplugged: bool) -> Result<O
     }
 }
 
+/// Draws the time into a picture that nobody else holds yet.
+fn stamp(shared: &Shared, frame: &mut VideoFrame) {
+    let time = shared.clock.unix_tenth_ms(frame.captured_at);
+    barcode::stamp(Arc::make_mut(&mut frame.planes), frame.width as usize, frame.height as usize, time);
+}
+
 /// How capturing from one camera ended.
 enum Ended {
     NewOrders,
@@ -107,12 +115,15 @@ fn capture(shared: &Shared, opened: Opened, source: &VideoSource, watch: &Watch<
     let mut was_live = false;
     let mut looked = Instant::now();
     loop {
-        let frame = match camera.next_frame(watch) {
+        let mut frame = match camera.next_frame(watch) {
             Ok(Some(frame)) => frame,
             Ok(None) => return Ended::NewOrders,
             Err(error) => return Ended::Failed { error, was_live },
         };
         count(&shared.counters.frames_captured);
+        if shared.config.stamped {
+            stamp(shared, &mut frame);
+        }
         shared.frames.send(frame);
         if !was_live {
             // Only now: a camera that opens but gives nothing is not live.

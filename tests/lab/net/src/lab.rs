@@ -26,7 +26,7 @@ pub struct LabConfig {
     pub seed: u64,
     /// What happens from the start, or at its time.
     pub rules: Vec<Rule>,
-    /// How long each signaling message takes, each way.
+    /// How long each signaling message takes, each way; opening a connection takes four times as long.
     pub signaling_delay: Duration,
 }
 
@@ -142,6 +142,11 @@ impl Lab {
     /// Follows a rule from now on, or from its time.
     pub fn apply(&self, rule: Rule) {
         self.shared.relay.apply(rule);
+    }
+
+    /// The lateness that is told is that from now on: what a measurement's beginning did to the machine is no part of it.
+    pub fn forget_lateness(&self) {
+        self.shared.relay.forget_lateness();
     }
 
     /// What happened so far.

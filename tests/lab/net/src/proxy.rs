@@ -5,7 +5,7 @@ mod signaling;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncRead, AsyncReadExt as _, copy_bidirectional, join};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
@@ -13,7 +13,7 @@ use crate::lab::Shared;
 
 /// Connections at once; more are closed as they come.
 const CONNECTIONS_MAX: u32 = 512;
-/// The head of a request is looked at, not taken; a longer one passes as bytes.
+/// The longest head of a request that is looked at; what has a longer one passes as bytes.
 const HEAD_BYTES_MAX: usize = 16_384;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -43,35 +43,42 @@ pub(crate) async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) 
     }
 }
 
-async fn serve_one(mut client: TcpStream, shared: &Shared) {
+async fn serve_one(client: TcpStream, shared: &Shared) {
     // A server that is away is one to the client too: its connection ends.
     let Ok(mut server) = TcpStream::connect(&shared.server).await else { return };
     for socket in [&client, &server] {
         // Signaling is small messages whose delay counts; where it can't be set they are only slower.
         let _ = socket.set_nodelay(true);
     }
-    let Ok(Some(path)) = timeout(HEAD_TIMEOUT, websocket_path(&client)).await else {
+    let (mut from_client, to_client) = client.into_split();
+    let mut head = Vec::new();
+    let is_whole = timeout(HEAD_TIMEOUT, read_head(&mut from_client, &mut head)).await.is_ok();
+    let path = is_whole.then(|| websocket_path(&head)).flatten();
+    // What was read of it comes first once more.
+    let mut client = join(std::io::Cursor::new(head).chain(from_client), to_client);
+    match path {
+        Some(path) => signaling::relay(client, server, &path, shared).await,
         // Either end may go at any time.
-        let _ = copy_bidirectional(&mut client, &mut server).await;
-        return;
-    };
-    signaling::relay(client, server, &path, shared).await;
+        None => drop(copy_bidirectional(&mut client, &mut server).await),
+    }
+}
+
+/// Reads to the end of a request's head, or to the end of what is looked at, or to the end of all.
+async fn read_head(from: &mut (impl AsyncRead + Unpin), head: &mut Vec<u8>) {
+    while head.len() < HEAD_BYTES_MAX && end_of_head(head).is_none() {
+        if !from.read_buf(head).await.is_ok_and(|length| length > 0) {
+            return;
+        }
+    }
+}
+
+fn end_of_head(head: &[u8]) -> Option<usize> {
+    head.windows(4).position(|four| four == b"\r\n\r\n")
 }
 
 /// The path of a request for a WebSocket; none for any other.
-async fn websocket_path(client: &TcpStream) -> Option<String> {
-    let mut head = vec![0; HEAD_BYTES_MAX];
-    loop {
-        let length = client.peek(&mut head).await.ok().filter(|length| *length > 0)?;
-        if let Some(end) = head[..length].windows(4).position(|four| four == b"\r\n\r\n") {
-            return path_of(std::str::from_utf8(&head[..end]).ok()?);
-        }
-        if length == head.len() {
-            return None;
-        }
-        // What was looked at is still there, so waiting for more to read would not wait.
-        sleep(Duration::from_millis(1)).await;
-    }
+fn websocket_path(head: &[u8]) -> Option<String> {
+    path_of(std::str::from_utf8(&head[..end_of_head(head)?]).ok()?)
 }
 
 fn path_of(head: &str) -> Option<String> {
@@ -87,6 +94,22 @@ fn path_of(head: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_head_that_comes_in_pieces_is_read_to_its_end() {
+        let whole = b"GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n\r\n";
+        let (mut first, second) = whole.split_at(17);
+        let mut head = Vec::new();
+        read_head(&mut first.chain(second), &mut head).await;
+        assert_eq!(websocket_path(&head).as_deref(), Some("/ws"));
+        let mut endless = tokio::io::repeat(b'a');
+        let mut head = Vec::new();
+        read_head(&mut endless, &mut head).await;
+        assert_eq!(websocket_path(&head), None);
+        let mut head = Vec::new();
+        read_head(&mut first, &mut head).await;
+        assert_eq!((head.as_slice(), websocket_path(&head)), (&whole[..17], None));
+    }
 
     #[test]
     fn only_a_request_for_a_websocket_is_one() {

@@ -5,11 +5,13 @@
 //! due; it sleeps until then and wakes within tens of microseconds on an idle machine. How late it was in truth is recorded.
 
 mod book;
+pub(crate) mod flights;
+mod series;
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
@@ -30,6 +32,8 @@ struct Datagram {
     entry: Arc<Port>,
     /// Where it goes out.
     exit: Arc<Port>,
+    /// See [`flights`].
+    flight: u32,
 }
 
 impl Payload for Datagram {
@@ -51,6 +55,11 @@ pub struct LinkReport {
     pub up: Counters,
     /// What they received.
     pub down: Counters,
+    /// Bytes that arrived, headers included, in each tenth of a second since [`RelayReport::began_unix_ms`]; of the first hour.
+    pub arrived_bytes_per_100ms: Vec<u64>,
+    /// Since someone last opened a connection to the server: in which flight the first media came to them. Two flights are a round
+    /// trip, on a path with a delay; without one the number says nothing.
+    pub flights_to_media: Option<u32>,
 }
 
 /// What the relay did since its start.
@@ -60,6 +69,8 @@ pub struct RelayReport {
     pub lateness: LatenessReport,
     /// Each peer's link, in the order in which they came.
     pub links: Vec<LinkReport>,
+    /// When the first packet came, as Unix time.
+    pub began_unix_ms: Option<f64>,
     /// Packets for or from an address that had died, or that there was no socket for.
     pub astray: u64,
 }
@@ -140,12 +151,39 @@ impl Relay {
     /// What happened so far.
     pub fn report(&self) -> RelayReport {
         let state = self.shared.state();
-        let links = state.book.links().map(|(name, counters)| LinkReport {
+        let links = state.book.links().map(|(name, counters, arrived, flights)| LinkReport {
             name: name.to_owned(),
             up: counters(Side::Up),
             down: counters(Side::Down),
+            arrived_bytes_per_100ms: arrived.to_vec(),
+            flights_to_media: flights,
         });
-        RelayReport { links: links.collect(), lateness: state.lateness.report(), astray: state.book.astray() }
+        RelayReport {
+            links: links.collect(),
+            lateness: state.lateness.report(),
+            began_unix_ms: state.book.began().map(unix_ms),
+            astray: state.book.astray(),
+        }
+    }
+
+    /// The lateness that is told is that from now on.
+    pub fn forget_lateness(&self) {
+        self.shared.state().lateness = Lateness::default();
+    }
+
+    /// Someone opens a connection to the server: flights are counted from now on.
+    pub(crate) fn begin_flights(&self) {
+        self.shared.state().book.flights().begin();
+    }
+
+    /// The number of a message that someone sends now.
+    pub(crate) fn message_sent(&self, from: &str) -> u32 {
+        self.shared.state().book.flights().sent(from)
+    }
+
+    /// A message came.
+    pub(crate) fn message_came(&self, to: &str, flight: u32) {
+        self.shared.state().book.flights().came(to, flight);
     }
 
     fn listen_on_new(&self, state: &mut State) {
@@ -238,6 +276,12 @@ fn send_one(at: Instant, datagram: &Datagram) -> Option<Duration> {
     // A peer that has left refuses packets: that is what happens on a network too.
     let _ = datagram.exit.socket().send_to(&datagram.payload, datagram.entry.inside());
     Some(Instant::now().saturating_duration_since(at))
+}
+
+/// A time of the monotonic clock as Unix time, by both clocks of now.
+fn unix_ms(at: Instant) -> f64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(at.elapsed()).as_secs_f64() * 1_000.0
 }
 
 /// A socket of the relay, blocking.

@@ -1,10 +1,12 @@
 //! One WebSocket of a client, with its twin to the server.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep_until};
@@ -14,26 +16,77 @@ use tokio_tungstenite::{WebSocketStream, accept_async, client_async};
 
 use crate::candidates::{self, Kept};
 use crate::lab::Shared;
+use crate::relay::flights::{SERVER, TO_OPEN};
 
 /// Messages under way each way; full: the sender waits.
 const MESSAGES_MAX: usize = 256;
 
-type Socket = WebSocketStream<TcpStream>;
+/// Who the client is.
+#[derive(Default)]
+struct Client {
+    /// Once the server has said so.
+    id: Mutex<Option<String>>,
+    /// Until then, what it knows of flights.
+    flight: AtomicU32,
+}
 
-/// Who the client is, once the server has said so.
-type Identity = Mutex<Option<String>>;
+impl Client {
+    fn id(&self) -> Option<String> {
+        self.id.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn sent(&self, shared: &Shared) -> u32 {
+        match self.id() {
+            Some(id) => shared.relay.message_sent(&id),
+            None => self.flight.load(Ordering::Relaxed) + 1,
+        }
+    }
+
+    fn came(&self, shared: &Shared, flight: u32) {
+        let before = self.flight.fetch_max(flight, Ordering::Relaxed);
+        if let Some(id) = self.id() {
+            shared.relay.message_came(&id, flight.max(before));
+        }
+    }
+}
+
+/// A message on its way.
+struct Passing {
+    due: Instant,
+    message: Message,
+    flight: u32,
+}
 
 /// Passes messages both ways until one end is gone; the other learns how it went.
-pub(super) async fn relay(client: TcpStream, server: TcpStream, path: &str, shared: &Shared) {
+pub(super) async fn relay<C>(client: C, server: TcpStream, path: &str, shared: &Shared)
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
+    let delay = shared.signaling_delay;
+    let opens_at = Instant::now() + delay * TO_OPEN;
+    shared.relay.begin_flights();
     // A server that refuses is one that can't be reached: there is no one to open a socket for.
     let Ok((server, _)) = client_async(format!("ws://{}{path}", shared.server), server).await else { return };
-    let Ok(client) = accept_async(client).await else { return };
-    let (client_sink, client_stream) = client.split();
+    // TCP's handshake and the upgrade are a round trip each.
+    sleep_until(opens_at).await;
+    let Ok(socket) = accept_async(client).await else { return };
+    let (client_sink, client_stream) = socket.split();
     let (server_sink, server_stream) = server.split();
-    let identity = Identity::default();
-    let delay = shared.signaling_delay;
-    let up = pump(client_stream, server_sink, delay, |text| to_server(text, &identity, shared));
-    let down = pump(server_stream, client_sink, delay, |text| to_client(text, &identity, shared));
+    let client = Client { id: Mutex::default(), flight: AtomicU32::new(TO_OPEN) };
+    let up = pump(
+        (client_stream, server_sink),
+        delay,
+        |text| to_server(text, &client, shared),
+        || client.sent(shared),
+        |flight| shared.relay.message_came(SERVER, flight),
+    );
+    let down = pump(
+        (server_stream, client_sink),
+        delay,
+        |text| to_client(text, &client, shared),
+        || shared.relay.message_sent(SERVER),
+        |flight| client.came(shared, flight),
+    );
     // Whichever ends first takes the other with it: both sockets are closed then, or dead.
     tokio::select! {
         () = up => {}
@@ -42,13 +95,17 @@ pub(super) async fn relay(client: TcpStream, server: TcpStream, path: &str, shar
 }
 
 /// What comes from one side, after `edit` and the delay, goes to the other.
-async fn pump(
-    mut from: SplitStream<Socket>,
-    mut to: SplitSink<Socket, Message>,
+async fn pump<F, T>(
+    (mut from, mut to): (SplitStream<WebSocketStream<F>>, SplitSink<WebSocketStream<T>, Message>),
     delay: Duration,
     edit: impl Fn(String) -> Option<String>,
-) {
-    let (sender, mut waiting) = mpsc::channel::<(Instant, Message)>(MESSAGES_MAX);
+    sent: impl Fn() -> u32,
+    came: impl Fn(u32),
+) where
+    F: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let (sender, mut waiting) = mpsc::channel::<Passing>(MESSAGES_MAX);
     let read = async move {
         // An end without a close frame ends the channel, and so the other socket, without one too.
         while let Some(Ok(message)) = from.next().await {
@@ -61,19 +118,21 @@ async fn pump(
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
                 message @ (Message::Binary(_) | Message::Close(_)) => message,
             };
-            if sender.send((Instant::now() + delay, message)).await.is_err() {
+            let passing = Passing { due: Instant::now() + delay, message, flight: sent() };
+            if sender.send(passing).await.is_err() {
                 return;
             }
         }
     };
     let write = async move {
-        while let Some((at, message)) = waiting.recv().await {
-            sleep_until(at).await;
+        while let Some(Passing { due, message, flight }) = waiting.recv().await {
+            sleep_until(due).await;
             let is_last = matches!(message, Message::Close(_));
             let message = match message {
                 Message::Close(frame) => Message::Close(frame.filter(may_be_sent)),
                 message => message,
             };
+            came(flight);
             if to.send(message).await.is_err() || is_last {
                 return;
             }
@@ -88,10 +147,11 @@ fn may_be_sent(frame: &CloseFrame) -> bool {
 }
 
 /// From the client: candidates are replaced. None: nothing is left to send.
-fn to_server(text: String, identity: &Identity, shared: &Shared) -> Option<String> {
+fn to_server(text: String, client: &Client, shared: &Shared) -> Option<String> {
     let Some(mut message) = parsed(&text, "signal") else { return Some(text) };
-    let owner = identity.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let (Some(owner), Some(viewer)) = (owner, message["to"].as_str().map(str::to_owned)) else { return Some(text) };
+    let (Some(owner), Some(viewer)) = (client.id(), message["to"].as_str().map(str::to_owned)) else {
+        return Some(text);
+    };
     let mut kept = Kept::default();
     let stays =
         candidates::rewrite(&mut message, &mut kept, |address| shared.relay.advertise(&owner, &viewer, address));
@@ -100,12 +160,12 @@ fn to_server(text: String, identity: &Identity, shared: &Shared) -> Option<Strin
 }
 
 /// To the client: passes as it is; from `joined` the relay learns who this is.
-fn to_client(text: String, identity: &Identity, shared: &Shared) -> Option<String> {
+fn to_client(text: String, client: &Client, shared: &Shared) -> Option<String> {
     if let Some(joined) = parsed(&text, "joined")
         && let (Some(id), Some(name)) = (joined["peer_id"].as_str(), joined["name"].as_str())
     {
         shared.relay.add_peer(id, name);
-        *identity.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.to_owned());
+        *client.id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.to_owned());
     }
     Some(text)
 }

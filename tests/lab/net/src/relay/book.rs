@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use super::flights::Flights;
+use super::series::Series;
 use super::{Datagram, bind};
-use crate::direction::Counters;
+use crate::direction::{Counters, HEADER_BYTES};
 use crate::network::{LinkId, Network, Side};
 use crate::rule::{Rule, What};
 
@@ -49,6 +51,7 @@ struct Peer {
     link: LinkId,
     /// Their addresses that died and were not told anew.
     dead: BTreeSet<SocketAddr>,
+    arrived: Series,
 }
 
 /// Everything the relay knows.
@@ -68,6 +71,7 @@ pub(super) struct Book {
     ports: BTreeMap<(String, String), Vec<Arc<Port>>>,
     new_ports: Vec<Arc<Port>>,
     astray: u64,
+    flights: Flights,
 }
 
 impl Book {
@@ -84,6 +88,7 @@ impl Book {
             ports: BTreeMap::new(),
             new_ports: Vec::new(),
             astray: 0,
+            flights: Flights::default(),
         }
     }
 
@@ -93,7 +98,8 @@ impl Book {
         }
         let link = self.network.add_link();
         self.order.push(id.to_owned());
-        self.peers.insert(id.to_owned(), Peer { name: name.to_owned(), link, dead: BTreeSet::new() });
+        let peer = Peer { name: name.to_owned(), link, dead: BTreeSet::new(), arrived: Series::default() };
+        self.peers.insert(id.to_owned(), peer);
         let rules: Vec<Rule> = self.rules.iter().filter(|rule| rule.is_about(name)).cloned().collect();
         for rule in rules {
             let What::Link(side, change) = rule.what else { continue };
@@ -162,7 +168,8 @@ impl Book {
             self.astray += 1;
             return;
         };
-        let datagram = Datagram { payload: payload.to_vec(), entry: entry.clone(), exit };
+        let flight = self.flights.sent(&entry.viewer);
+        let datagram = Datagram { payload: payload.to_vec(), entry: entry.clone(), exit, flight };
         self.network.handle_packet(now, from, to, datagram);
     }
 
@@ -222,7 +229,23 @@ impl Book {
 
     pub(super) fn poll_packet(&mut self, now: Instant) -> Option<(Instant, Datagram)> {
         self.run_address_events(now);
-        self.network.poll_packet(now)
+        let (at, datagram) = self.network.poll_packet(now)?;
+        let Datagram { payload, entry, flight, .. } = &datagram;
+        self.flights.packet_came(&entry.owner, *flight, payload);
+        if let (Some(peer), Some(began)) = (self.peers.get_mut(&entry.owner), self.began) {
+            peer.arrived.add(began, at, payload.len() + HEADER_BYTES);
+        }
+        Some((at, datagram))
+    }
+
+    /// What was sent after what.
+    pub(super) fn flights(&mut self) -> &mut Flights {
+        &mut self.flights
+    }
+
+    /// When the first packet of all came.
+    pub(super) fn began(&self) -> Option<Instant> {
+        self.began
     }
 
     fn run_address_events(&mut self, now: Instant) {
@@ -245,11 +268,13 @@ impl Book {
         }
     }
 
-    /// Names in the order in which they came, each with what its link counted.
-    pub(super) fn links(&self) -> impl Iterator<Item = (&str, impl Fn(Side) -> Counters)> {
+    /// Names in the order in which they came, each with what its link counted, the bytes that arrived by tenths of a second, and the
+    /// flight in which media first came.
+    pub(super) fn links(&self) -> impl Iterator<Item = (&str, impl Fn(Side) -> Counters, &[u64], Option<u32>)> {
         self.order.iter().filter_map(move |id| {
             let peer = self.peers.get(id)?;
-            Some((peer.name.as_str(), move |side| self.network.counters(peer.link, side)))
+            let counters = move |side| self.network.counters(peer.link, side);
+            Some((peer.name.as_str(), counters, peer.arrived.bins(), self.flights.to_media(id)))
         })
     }
 

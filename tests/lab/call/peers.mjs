@@ -1,0 +1,151 @@
+/**
+ * The two kinds of people in a call of the lab: the shipped native program, and the shipped page in Chromium. Both play the same film
+ * and the same sound, and keep what they are shown and what they hear.
+ */
+
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import vm from 'node:vm';
+import { LAB_FLAGS } from '../../browser/lab.mjs';
+import { launchBrowser, newPage, openLobby, until } from '../../browser/lib.mjs';
+import { startNative } from '../../browser/native.mjs';
+import { recordingOf } from './sound.mjs';
+
+const FILM_FRAMES = 60;
+const FILM_SOURCE = readFileSync(new URL('film.js', import.meta.url), 'utf8');
+const PAGE_SOURCE = readFileSync(new URL('stamps.js', import.meta.url), 'utf8');
+
+/** Unix time in ms, with its fraction. */
+export const nowMs = () => performance.timeOrigin + performance.now();
+
+/** The pictures of the film. @param {{width: number, height: number, seed: number, frames?: number}} film @returns {Uint8Array[]} */
+export function filmOf({ width, height, seed, frames = FILM_FRAMES }) {
+  return [...vm.runInNewContext(`${FILM_SOURCE}; makeFilm(film)`, { film: { width, height, frames, seed } })];
+}
+
+/** Writes the film as Y4M. @param {string} file @param {{width: number, height: number, seed: number}} film */
+export function writeFilm(file, film) {
+  const pictures = filmOf(film).flatMap((picture) => [Buffer.from('FRAME\n'), picture]);
+  writeFileSync(file, Buffer.concat([Buffer.from(`YUV4MPEG2 W${film.width} H${film.height} F30:1 Ip A1:1 C420jpeg\n`), ...pictures]));
+}
+
+/**
+ * @typedef {object} Kept
+ * @property {{shownMs: number, stampMs: number|null}[]} pictures of the other one
+ * @property {object|null} spoken a recording (sound.mjs) of what this one's source gave
+ * @property {object|null} heard one of what was heard of the other
+ *
+ * @typedef {object} LabPeer
+ * @property {() => Promise<number>} join goes into the room; when that was asked for, in Unix ms
+ * @property {() => Promise<unknown>} connected until the other's picture is shown
+ * @property {() => Promise<{concealed: number, samples: number}>} figures counted so far
+ * @property {() => Promise<Kept>} kept ends the call and gives all that was kept
+ * @property {() => Promise<void>} end
+ * @property {Record<string, unknown>} facts versions, offset of its clock
+ */
+
+/**
+ * A native peer with everything open, before it joins.
+ * @param {{lab: {url: string}, room: string, name: string, other: string, folder: string, film: {width: number, height: number, seed: number}, filmFile: string, soundFile: string, recordsSound: boolean}} options
+ * @returns {Promise<LabPeer>}
+ */
+export async function nativePeer({ lab, room, name, other, folder, film, filmFile, soundFile, recordsSound }) {
+  const [pictureFile, soundFolder] = [path.join(folder, `${name}.jsonl`), path.join(folder, name)];
+  const flags = [
+    '--video', `file:${filmFile}`, '--stamp-pictures', '--video-size', `${film.width}x${film.height}`, '--audio', `file:${soundFile}`, '--speaker', 'none',
+    '--record-pictures', pictureFile, '--join-on-command', ...recordsSound ? ['--record-audio', soundFolder] : [],
+  ];
+  const native = startNative(lab, { room, name, flags });
+  await native.wait('ready');
+  const pictures = () => readFileSync(pictureFile, 'utf8').split('\n').filter((line) => line.endsWith('}')).map((line) => JSON.parse(line));
+  return {
+    facts: { parlor: execFileSync(process.env.PARLOR, ['--version'], { encoding: 'utf8' }).trim() },
+    join: async () => {
+      const at = nowMs();
+      native.command('join');
+      await native.wait('joined');
+      return at;
+    },
+    connected: () => native.statsOf(other, ({ frames_shown: frames }) => frames > 0),
+    figures: async () => {
+      const of = await native.statsOf(other, () => true);
+      // The program counts its peer's own samples and the made-up ones apart.
+      return { concealed: of.audio_concealed, samples: of.audio_played + of.audio_concealed };
+    },
+    kept: async () => {
+      await native.leave();
+      const heard = (kind) => (recordsSound && existsSync(path.join(soundFolder, `${kind}.json`)) ? recordingOf(soundFolder, kind) : null);
+      return {
+        pictures: pictures().map(({ shown_ms: shownMs, stamp_ms: stampMs }) => ({ shownMs, stampMs })),
+        spoken: heard('spoken'),
+        heard: heard('heard'),
+      };
+    },
+    end: () => native.end(),
+  };
+}
+
+/**
+ * A page in the lobby of the room, with camera and microphone open and the name filled in.
+ * @param {Parameters<typeof nativePeer>[0]} options @returns {Promise<LabPeer>}
+ */
+export async function pagePeer({ lab, room, name, other, film, soundFile, recordsSound }) {
+  const browser = await launchBrowser({ args: [...LAB_FLAGS, `--use-file-for-fake-audio-capture=${soundFile}`] });
+  const init = `globalThis.labFilm = ${JSON.stringify({ ...film, recordsSound })};\n${FILM_SOURCE}\nglobalThis.makeFilm = makeFilm;\n${PAGE_SOURCE}`;
+  const page = await newPage(browser, { init, settings: { audioProcessing: false }, viewport: { width: 1_400, height: 900 } });
+  await openLobby(page, lab, { room });
+  await page.getByLabel('Your name').fill(name);
+  return {
+    facts: { chromium: browser.version(), clock_offset_ms: await clockOffsetMs(page) },
+    join: async () => {
+      await page.getByRole('button', { name: 'Join', exact: true }).click();
+      await until(page, () => globalThis.parlor?.state === 'joined', null, `${name} joins ${room}`);
+      return page.evaluate(() => globalThis.lab.clickedMs);
+    },
+    connected: () => until(page, () => globalThis.lab.pictures.length > 0, null, `a picture of ${other}`),
+    figures: () => page.evaluate(() => globalThis.inboundFigures()),
+    kept: async () => {
+      const pictures = await page.evaluate(() => globalThis.lab.pictures);
+      const sound = async (kind) => (recordsSound ? page.evaluate((which) => globalThis.soundKept(which), kind) : null);
+      return {
+        pictures: pictures.map(([shownMs, stampMs]) => ({ shownMs, stampMs })),
+        spoken: pageRecording(await sound('spoken'), 'spoken'),
+        heard: pageRecording(await sound('heard'), 'heard'),
+      };
+    },
+    end: () => browser.close(),
+  };
+}
+
+/** How far the page's clock is ahead of ours, by the quickest of some questions. @param {import('playwright-core').Page} page */
+async function clockOffsetMs(page) {
+  let best = { roundTrip: Infinity, offset: 0 };
+  for (let tries = 0; tries < 12; tries += 1) {
+    const asked = nowMs();
+    const there = await page.evaluate(() => performance.timeOrigin + performance.now());
+    const roundTrip = nowMs() - asked;
+    if (roundTrip < best.roundTrip) best = { roundTrip, offset: there - asked - roundTrip / 2 };
+  }
+  return Math.round(best.offset * 10) / 10;
+}
+
+/** Blocks that come within so many ms came together. */
+const TOGETHER_MS = 4;
+
+/**
+ * What a page kept, as a recording. A block of a microphone is there when its last sample was taken; of blocks that are pulled for
+ * the speaker together the first is played at once. What came latest of all was held up on its way to us, so nearly the earliest counts.
+ * @param {{rate: number, blocks: [number, number, number][], base64: string}|null} kept @param {'spoken'|'heard'} kind
+ */
+export function pageRecording(kept, kind) {
+  if (!kept) return null;
+  const { rate, blocks } = kept;
+  const bytes = Buffer.from(kept.base64, 'base64');
+  const samples = Float32Array.from({ length: bytes.length >> 1 }, (_, index) => bytes.readInt16LE(index * 2) / 32_767);
+  const starts = blocks
+    .filter(([, , atMs], index) => kind === 'spoken' || index === 0 || atMs - blocks[index - 1][2] > TOGETHER_MS)
+    .map(([first, count, atMs]) => atMs - (kind === 'spoken' ? first + count : first) * 1_000 / rate)
+    .sort((one, other) => one - other);
+  return { samples, rate, firstMs: starts[Math.floor(starts.length / 20)] };
+}
