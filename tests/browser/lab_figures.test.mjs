@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { arrivedBps, charted, delays, freezes, longestGapMs, pathDelayMs, pauseSeconds, quantile, rateSteps, utilisation } from '../lab/call/figures.mjs';
 import { figuresOf } from '../lab/call/groups.mjs';
 import { filmOf, pageRecording } from '../lab/call/peers.mjs';
-import { bursts, findBursts, lipSyncMs, readWav, soundDelays, wav } from '../lab/call/sound.mjs';
+import { bursts, findBursts, firstSoundMs, lipSyncMs, readWav, soundDelays, tone, wav } from '../lab/call/sound.mjs';
 
 /** Times at an even pace, from one on. */
 const steady = (from, count, every = 40) => Array.from({ length: count }, (_, index) => from + index * every);
@@ -101,6 +101,14 @@ test('a burst that is lost moves none of the others, and noise is no burst', () 
   });
   assert.deepEqual(findBursts({ samples: noise, rate: 48_000, firstMs: 0 }), []);
   assert.deepEqual(findBursts({ samples: new Float32Array(48_000), rate: 48_000, firstMs: 0 }), []);
+});
+
+test('the first sound is where it stays loud, not where it clicks', () => {
+  const samples = new Float32Array(48_000);
+  samples.fill(0.5, 4_800, 4_850);
+  samples.set(tone().samples.subarray(0, 9_600), 24_000);
+  assert.equal(firstSoundMs({ samples, rate: 48_000, firstMs: 7_000 }), 7_500);
+  assert.equal(firstSoundMs({ samples: samples.subarray(0, 20_000), rate: 48_000, firstMs: 7_000 }), undefined);
 });
 
 test('lips are late by what the picture is later than the sound', () => {

@@ -15,7 +15,7 @@
  */
 
 import { arrivedBps, charted, delays, freezes, longestGapMs, pathDelayMs, pauseSeconds, quantile, rateSteps, utilisation } from './figures.mjs';
-import { findBursts, lipSyncMs, soundDelays } from './sound.mjs';
+import { findBursts, firstSoundMs, lipSyncMs, soundDelays } from './sound.mjs';
 
 /** What stands still so long after a change of the way is no peak any more. */
 const PEAK_SECONDS = 10;
@@ -52,11 +52,12 @@ const GROUPS = {
   'set-up': (end, run) => {
     const { joinedMs, rules } = run;
     const firstAfter = (times) => times.filter((at) => at > joinedMs).map((at) => at - joinedMs)[0];
+    const sound = end.heard && firstSoundMs(end.heard);
     // Without a delay there is chatter in no time, and flights say nothing.
     const hasDelay = pathDelayMs(rules, end.way) > 0;
     return {
       first_frame_ms: firstAfter(end.pictures.map(({ shownMs }) => shownMs)),
-      first_sound_ms: end.heard ? firstAfter(findBursts(end.heard).map(({ atMs }) => atMs)) : undefined,
+      first_sound_ms: sound ? firstAfter([sound]) : undefined,
       round_trips: hasDelay && end.link?.flights_to_media ? end.link.flights_to_media / 2 : undefined,
     };
   },

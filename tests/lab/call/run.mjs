@@ -5,7 +5,8 @@
  *
  * Groups: set-up, delay, loss, capacity, outage; they differ in which figures are told. Contenders: native-native, native-chromium,
  * chromium-chromium; the first is in the room when the second joins, and figures stand in that order, each that of the one who sees and hears.
- * `steps` are rules with the second of the measurement at which they begin to hold: [[10, "down rate=600kbps"]]. `height` is 360 or 720.
+ * `steps` are rules with the second of the measurement at which they begin to hold: [[10, "down rate=600kbps"]]. `height` is 360 or 720; rates settle for
+ * `settle_seconds` (5) before.
  * Environment: PARLOR, PARLOR_SERVER, PARLOR_LAB_NET, CHROMIUM.
  */
 
@@ -16,18 +17,17 @@ import { startServer, temporaryFolder } from '../../browser/lib.mjs';
 import { pathDelayMs } from './figures.mjs';
 import { figuresOf } from './groups.mjs';
 import { nativePeer, nowMs, pagePeer, writeFilm } from './peers.mjs';
-import { bursts, wav } from './sound.mjs';
+import { bursts, tone, wav } from './sound.mjs';
+import { pesq, preparePesq, speech } from './speech.mjs';
 
 const MAKERS = { native: nativePeer, chromium: pagePeer };
 const NAMES = ['Ana', 'Bo'];
 const ROOM = 'bench';
-/** Before measuring: rates have settled where they can. */
-const SETTLE_MS = 5_000;
 /** A page whose clock is further off than that was not measured. */
 const CLOCK_OFFSET_MAX_MS = 5;
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, Math.max(0, ms)); });
 
-const wanted = { rules: [], steps: [], seconds: 20, seed: 1, height: 360, group: 'loss', ...JSON.parse(process.argv[2]) };
+const wanted = { rules: [], steps: [], seconds: 20, seed: 1, height: 360, group: 'loss', settle_seconds: 5, ...JSON.parse(process.argv[2]) };
 
 /** Both in the room; when each was asked to join. @param {import('./peers.mjs').LabPeer[]} peers */
 async function meet(peers) {
@@ -55,12 +55,26 @@ function invalidReason({ lateness, scheduling }, peers) {
   return ahead === undefined ? undefined : `a page's clock is ${ahead} ms off`;
 }
 
+/** What everybody says: what the group's figures need. @param {string} folder @param {string|undefined} noPesq why there is no score for speech */
+function soundOf(folder, noPesq) {
+  if (wanted.group === 'set-up') return tone();
+  return wanted.group === 'loss' && !noPesq ? speech(folder) : bursts();
+}
+
+/** How well each understands the other, added to the figures. */
+function addPesq({ figures, missing }, ends, { from, to }, folder) {
+  const scores = ends.map(({ spokenByOther, heard, way }) => (spokenByOther && heard ? pesq(spokenByOther, heard, from, to, folder, way.to) : undefined));
+  if (scores.every(Number.isFinite)) figures.pesq_mos = scores.map((score) => Math.round(score * 100) / 100);
+  else missing.push('pesq_mos');
+}
+
 async function measure({ folder, lab, kinds }) {
   const film = { width: Math.round(wanted.height * 16 / 9), height: wanted.height, seed: wanted.seed };
   const recordsSound = wanted.group !== 'outage';
-  const [filmFile, soundFile] = [path.join(folder, 'film.y4m'), path.join(folder, 'bursts.wav')];
+  const [filmFile, soundFile] = [path.join(folder, 'film.y4m'), path.join(folder, 'sound.wav')];
   if (kinds.includes('native')) writeFilm(filmFile, film);
-  writeFileSync(soundFile, wav(bursts()));
+  const noPesq = wanted.group === 'loss' ? preparePesq() : undefined;
+  writeFileSync(soundFile, wav(soundOf(folder, noPesq)));
   const peers = [];
   try {
     for (const [index, kind] of kinds.entries()) {
@@ -72,7 +86,7 @@ async function measure({ folder, lab, kinds }) {
     const joined = await meet(peers);
     if (!isSetUp) {
       for (const rule of wanted.rules) await lab.apply(rule);
-      await sleep(SETTLE_MS);
+      await sleep(wanted.settle_seconds * 1_000);
       await lab.measure();
     }
     const before = await Promise.all(peers.map((peer) => peer.figures()));
@@ -92,9 +106,10 @@ async function measure({ folder, lab, kinds }) {
       spokenByOther: kept[1 - index].spoken,
     }));
     const measured = figuresOf({ ...wanted, from, to, joinedMs: joined[1], beganMs: report.began_unix_ms, ends });
+    if (wanted.group === 'loss' && !noPesq) addPesq(measured, ends, { from, to }, folder);
     const reason = invalidReason(report, peers);
     const versions = Object.assign({}, ...peers.map(({ facts }) => facts), { node: process.version });
-    return { valid: reason === undefined, ...reason && { invalid_reason: reason }, lateness: { ...report.lateness, scheduling: report.scheduling }, versions, ...measured };
+    return { valid: reason === undefined, ...reason && { invalid_reason: reason }, lateness: { ...report.lateness, scheduling: report.scheduling }, versions, ...measured, ...noPesq && { notes: [noPesq] } };
   } finally {
     for (const peer of peers) await peer.end();
   }

@@ -29,6 +29,23 @@ export function bursts() {
   return { samples, rate: RATE };
 }
 
+/** A second of a tone without an edge, to be played over and over: something is heard from the first moment on. */
+export function tone() {
+  return { samples: Float32Array.from({ length: RATE }, (_, at) => 0.4 * Math.sin(2 * Math.PI * PITCHES_HZ[0] * at / RATE)), rate: RATE };
+}
+
+/** When a recording is first louder than silence for five milliseconds together. @param {{samples: Float32Array, rate: number, firstMs: number}} recording */
+export function firstSoundMs({ samples, rate, firstMs }) {
+  const step = Math.round(rate / 1_000);
+  let loudMs = 0;
+  for (let ms = 0; (ms + 1) * step <= samples.length; ms += 1) {
+    const isLoud = samples.subarray(ms * step, (ms + 1) * step).some((sample) => Math.abs(sample) >= LEVEL_MIN);
+    loudMs = isLoud ? loudMs + 1 : 0;
+    if (loudMs === 5) return firstMs + ms - 4;
+  }
+  return undefined;
+}
+
 /** As a WAV file of 16 bit, one channel. @param {{samples: ArrayLike<number>, rate: number}} sound @returns {Buffer} */
 export function wav({ samples, rate }) {
   const file = Buffer.alloc(44 + samples.length * 2);

@@ -1,0 +1,53 @@
+/** A run of the lab (tests/lab/call) as the benchmark starts it: a native peer and a page, measured at both ends. */
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { temporaryFolder } from './lib.mjs';
+import { cut, pesq, speech } from '../lab/call/speech.mjs';
+
+const run = async (wanted) => {
+  const { stdout } = await promisify(execFile)(process.execPath, [fileURLToPath(new URL('../lab/call/run.mjs', import.meta.url)), JSON.stringify(wanted)]);
+  return JSON.parse(stdout.trim().split('\n').at(-1));
+};
+
+test('a run tells delay of picture and sound at both ends, with the path’s delay in it', async () => {
+  const result = await run({ group: 'delay', scenario: '150 ms', contender: 'native-chromium', rules: ['up delay=150ms'], seconds: 3, settle_seconds: 1, seed: 3 });
+  assert.equal(result.failed, undefined, result.invalid_reason);
+  assert.deepEqual([result.group, result.scenario, result.contender, result.seed, result.missing], ['delay', '150 ms', 'native-chromium', 3, []]);
+  assert.ok(result.valid === (result.invalid_reason === undefined) && result.lateness.packets > 0, JSON.stringify(result.lateness));
+  assert.match(result.versions.parlor, /^parlor \d/);
+  assert.match(result.versions.chromium, /^\d+\./);
+  for (const name of ['video_delay_p50_ms', 'mouth_to_ear_p50_ms']) {
+    const values = result.figures[name];
+    // However busy the machine is, nothing comes sooner than the path lets it.
+    assert.ok(values.length === 2 && values.every((ms) => ms > 150 && ms < 3_000), `${name}: ${values}`);
+  }
+  assert.ok(result.unread_share.every((share) => share < 0.5), `${result.unread_share}`);
+});
+
+test('a contender that there is none of is refused in words', async () => {
+  for (const contender of ['native-typewriter', 'native', undefined]) {
+    await assert.rejects(run({ group: 'delay', contender }), new RegExp(`no contender ${contender}`));
+  }
+});
+
+const folder = fileURLToPath(new URL('../../target/lab/venv', import.meta.url));
+test('speech that is damaged is scored lower than speech that is not', { skip: !existsSync(folder) && 'PESQ is installed by a run of the loss group only' }, () => {
+  const own = temporaryFolder();
+  try {
+    const said = { ...speech(own.folder), firstMs: 0 };
+    assert.ok(said.samples.length > 9 * said.rate, 'the sentences last a part and its margin');
+    const holes = said.samples.map((sample, index) => (index % 9_600 < 2_400 ? 0 : sample));
+    const score = (samples) => pesq(said, { ...said, samples }, 0, 8_000, own.folder, 'test');
+    const [whole, damaged, silent] = [score(said.samples), score(holes), score(said.samples.map(() => 0))];
+    assert.ok(whole > 4.4 && damaged < 3 && silent < 1.5, `${whole} ${damaged} ${silent}`);
+    assert.equal(pesq(said, said, 0, 4_000, own.folder, 'short'), undefined);
+    assert.deepEqual(cut({ samples: Float32Array.of(1, 2, 3, 4), rate: 1_000, firstMs: 10 }, 11, 13), { samples: Float32Array.of(2, 3), rate: 1_000 });
+  } finally {
+    own.remove();
+  }
+});
