@@ -100,7 +100,7 @@ fn an_allocation_outlives_lifetimes_of_a_minute() {
 /// Coturn gives the short lifetime to a new allocation only: refreshed, it lives for ten minutes.
 fn outlive(nats: &Nats, lifetime_secs: u32, allocations: usize) {
     let mut coturn = Coturn::start(nats, lifetime_secs);
-    let server = TurnServer::start(nats, &TurnServer::udp_url(), &["--turn-lifetime-secs", "10"]);
+    let server = TurnServer::start(nats, &TurnServer::udp_url(), &["--turn-lifetime-seconds", "10"]);
     let mut peers = call(nats, [&server.link("a"), &server.link("a")], [&["--relay-only"], &["--relay-only"]]);
     let mut names = coturn.names(2, "new, realm=");
     for number in 1..=allocations {

@@ -31,9 +31,9 @@ pub struct ServerConfig {
     pub turn: Option<TurnFile>,
     /// Where the secret and the self-signed certificate are kept; none where the system names no such folder.
     pub state_dir: Option<PathBuf>,
-    /// WebSockets at one time; one more is answered with 503. 4,000: about 2.5 KiB each when idle (10 KiB over TLS), and well below the
-    /// usual limit of 20,000 descriptors.
-    pub connections_max: usize,
+    /// WebSockets at one time; one more is answered with 503. None: as many as the process may have descriptors but for a reserve of
+    /// 256, and not more than 20,000: about 2.5 KiB each when idle (10 KiB over TLS).
+    pub connections_max: Option<usize>,
     /// WebSockets of one address at one time. 200: an office or a school behind one address.
     pub connections_per_address: usize,
     /// The address that people know, where it is another than the one listened on.
@@ -165,7 +165,7 @@ impl Default for ServerConfig {
             secret: Secret::StateDir,
             turn: None,
             state_dir: default_state_dir(),
-            connections_max: 4_000,
+            connections_max: None,
             connections_per_address: 200,
             public_url: None,
             proxies: TrustedProxies::default(),

@@ -92,6 +92,19 @@ pub enum StartError {
          secret for all: stop them, and wait a minute.)"
     )]
     OtherSecret,
+    /// More clients were asked for than the process may have descriptors.
+    #[error(
+        "max_connections is {asked_for}, but this process may have {limit} descriptors, of which {fits} can be clients. Set it \
+         to {fits} or less, or raise the limit (LimitNOFILE in the unit, ulimit -n in a shell)."
+    )]
+    TooFewDescriptors {
+        /// How many clients.
+        asked_for: usize,
+        /// How many descriptors.
+        limit: usize,
+        /// How many of these can be clients.
+        fits: usize,
+    },
     /// The system gave no randomness.
     #[error("The system gave no random numbers.")]
     Random,

@@ -11,6 +11,7 @@ mod allowance;
 pub(crate) mod budget;
 mod config;
 mod guesses;
+pub(crate) mod holdings;
 mod joining;
 mod length;
 mod messages;
@@ -24,8 +25,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use parlor_proto::{
-    ClientMessage, DecodeMessageError, ErrorCode, LeaveReason, MESSAGE_BYTES_MAX, PeerId, PeerInfo, RoomId,
-    ServerMessage,
+    ClientMessage, DecodeMessageError, ErrorCode, LeaveReason, PeerId, PeerInfo, RoomId, ServerMessage,
 };
 use ring::hmac;
 
@@ -34,6 +34,7 @@ pub use self::config::{GuessConfig, HubConfig};
 use self::admission::Stamp;
 use self::allowance::{Allowance, Joins};
 use self::guesses::Guesses;
+use self::holdings::Holdings;
 use self::refusal::Refusal;
 use self::spanning::Span;
 use crate::access::InvitedIds;
@@ -137,6 +138,8 @@ pub struct Hub {
     latest_stamp: Stamp,
     connections: BTreeMap<ConnId, Connection>,
     rooms: BTreeMap<RoomId, Room>,
+    /// What they hold.
+    holdings: Holdings,
     /// The away members, in the order in which their time is up.
     away: BTreeSet<(Instant, RoomId, PeerId)>,
     /// The rooms whose moderator is expected back, in the order in which the wait is over.
@@ -155,6 +158,8 @@ pub struct Hub {
 pub struct Census {
     /// Rooms.
     pub rooms: usize,
+    /// Bytes that they may hold at most, as they are counted.
+    pub rooms_bytes: usize,
     /// Members who can be reached.
     pub here: usize,
     /// Members who may come back.
@@ -229,6 +234,7 @@ impl Hub {
             latest_stamp: Stamp::default(),
             connections: BTreeMap::new(),
             rooms: BTreeMap::new(),
+            holdings: Holdings::default(),
             away: BTreeSet::new(),
             moderators_awaited: BTreeSet::new(),
             idle: BTreeSet::new(),
@@ -254,7 +260,7 @@ impl Hub {
         if let Err(excess) = connection.allowance.take(text.len(), now) {
             return self.answer(conn, excess.into(), now);
         }
-        if text.len() > MESSAGE_BYTES_MAX {
+        if text.len() > self.config.message_bytes_max {
             return self.answer(conn, ErrorCode::MessageTooLarge.into(), now);
         }
         let state = connection.state.clone();
@@ -375,7 +381,18 @@ impl Hub {
         let away = self.away.len();
         let of_room = |room: &Room| room.members().filter(|member| member.is_local()).count();
         let members: usize = self.rooms.values().map(of_room).sum();
-        Census { rooms: self.rooms.len(), here: members.saturating_sub(away), away, joins: self.join_counts.clone() }
+        Census {
+            rooms: self.rooms.len(),
+            rooms_bytes: self.holdings.bytes(),
+            here: members.saturating_sub(away),
+            away,
+            joins: self.join_counts.clone(),
+        }
+    }
+
+    /// Bytes of one message.
+    pub(crate) fn message_bytes_max(&self) -> usize {
+        self.config.message_bytes_max
     }
 
     /// How many connections are open.

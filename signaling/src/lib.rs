@@ -11,6 +11,7 @@ mod client_address;
 mod config;
 mod connection;
 mod courier;
+mod descriptors;
 mod error;
 #[doc(hidden)]
 pub mod fuzz;
@@ -40,6 +41,7 @@ pub use config::{
     DEFAULT_ICE_SERVER, DrainConfig, InvalidIceServer, InvalidTurnUrl, Secret, ServerConfig, SocketConfig, Tls,
     TurnFile, default_state_dir, parse_ice_server, parse_turn_url,
 };
+pub use descriptors::raise_descriptor_limit;
 pub use error::StartError;
 pub use hub::{Census, CloseKind, Comeback, ConnId, GuessConfig, Hub, HubConfig, JoinCounts, Output};
 pub use origin::{InvalidOrigin, Origin};

@@ -5,7 +5,7 @@ mod cli;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use parlor_signaling::{Server, ServerConfig, bind, check};
+use parlor_signaling::{Server, ServerConfig, bind, check, raise_descriptor_limit};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Command, ConfigCommand, LogFormat, NoCli, example};
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Err(NoCli::Usage(error)) => error.exit(),
         Err(NoCli::Settings(problems)) => return complain(&problems),
     };
+    raise_descriptor_limit();
     let access_key_file = cli.settings.access_key_file();
     let log_format = cli.settings.log_format();
     let config = cli.settings.into_config();

@@ -37,6 +37,7 @@ pub(crate) struct Metrics {
     handshake_failures: Family<Label, Counter>,
     joins: Family<Label, Counter>,
     rooms: Gauge,
+    rooms_bytes: Gauge,
     peers: Family<Label, Gauge>,
     outbox_high_water: Gauge,
     /// Of the fullest outbox since the last time somebody asked.
@@ -84,6 +85,7 @@ impl Metrics {
             handshake_failures: new.family("handshake_failures", "Connections that failed while they were opened"),
             joins: new.family("joins", "Joins: new, resumed, or the code they were refused with"),
             rooms: new.gauge("rooms", "Rooms now"),
+            rooms_bytes: new.gauge_bytes("rooms", "Bytes that rooms hold now, as they are counted"),
             peers: new.family("peers", "People in rooms now, here or away"),
             outboxes_bytes: new.gauge_bytes("outboxes", "Bytes that wait for all clients together"),
             outbox_high_water: new
@@ -136,6 +138,7 @@ impl Metrics {
     /// Everything as text, with what the hub says of its rooms.
     pub(crate) fn text(&self, census: &Census) -> String {
         self.rooms.set(to_i64(census.rooms));
+        self.rooms_bytes.set(to_i64(census.rooms_bytes));
         for (presence, count) in [("here", census.here), ("away", census.away)] {
             self.peers.get_or_create(&[("presence", presence.to_owned())]).set(to_i64(count));
         }
@@ -218,7 +221,7 @@ mod tests {
         metrics.note_outbox(70);
         metrics.note_outbox(30);
         let joins = JoinCounts { new: 3, resumed: 1, refused: [(ErrorCode::RoomFull, 2)].into() };
-        let census = Census { rooms: 2, here: 5, away: 1, joins };
+        let census = Census { rooms: 2, rooms_bytes: 9_216, here: 5, away: 1, joins };
         let text = metrics.text(&census);
         for line in [
             "# TYPE parlor_connections_total counter",
@@ -230,6 +233,7 @@ mod tests {
             "parlor_joins_total{result=\"resumed\"} 1",
             "parlor_joins_total{result=\"room_full\"} 2",
             "parlor_rooms 2",
+            "parlor_rooms_bytes 9216",
             "parlor_peers{presence=\"here\"} 5",
             "parlor_outbox_high_water_bytes 70",
             "parlor_build_info{server=\"parlor-server 0.1.0\"} 1",

@@ -8,6 +8,7 @@ use crate::backplane::ServerId;
 use crate::hub::ConnId;
 use crate::hub::admission::{Policy, Stamp};
 use crate::hub::budget::Budget;
+use crate::hub::holdings::{Holdings, Share};
 
 /// One room. Its members are never more than its capacity, but for those who came in at several servers out of reach of each other.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Room {
     pub(crate) guesses: Budget,
     /// What is known of it at the other servers.
     pub(crate) shared: Shared,
+    /// What it counts for among all that rooms hold.
+    share: Share,
 }
 
 /// What a server knows of a room at the meeting place of the servers.
@@ -79,16 +82,26 @@ pub(crate) enum Presence {
 }
 
 impl Room {
-    pub(crate) fn new(policy: Policy, origin: Origin, guesses: Budget) -> Self {
-        Self { members: Vec::new(), policy, origin, moderator_awaited_until: None, guesses, shared: Shared::default() }
+    pub(crate) fn new(policy: Policy, origin: Origin, guesses: Budget, holdings: &Holdings) -> Self {
+        Self {
+            members: Vec::new(),
+            policy,
+            origin,
+            moderator_awaited_until: None,
+            guesses,
+            shared: Shared::default(),
+            share: holdings.room(),
+        }
     }
 
     pub(crate) fn add(&mut self, member: Member) {
         self.members.push(member);
+        self.share.set_members(self.members.len());
     }
 
     pub(crate) fn remove(&mut self, peer_id: &PeerId) {
         self.members.retain(|member| member.peer_id != *peer_id);
+        self.share.set_members(self.members.len());
     }
 
     pub(crate) fn get(&self, peer_id: &PeerId) -> Option<&Member> {

@@ -16,6 +16,7 @@ use crate::backplane::{Backplane as _, LEASE, RedisBackplane, RedisUrl, ServerId
 use crate::config::{DrainConfig, ServerConfig};
 use crate::connection::{self, Phase, Shared};
 use crate::courier::{self, BackplaneStatus};
+use crate::descriptors;
 use crate::error::StartError;
 use crate::hub::{Hub, HubConfig};
 use crate::metrics::Metrics;
@@ -64,6 +65,7 @@ pub fn check(config: &ServerConfig) -> Result<(), StartError> {
     state::load_turn(config)?;
     state::load_access_key(config)?;
     state::load_metrics_token(config)?;
+    descriptors::connections_max(config.connections_max, descriptors::limit())?;
     tls::check(config)
 }
 
@@ -163,6 +165,9 @@ impl RunningServer {
 impl Server {
     async fn new(listener: TcpListener, config: ServerConfig) -> Result<Self, StartError> {
         let addr = listener.local_addr().map_err(|error| StartError::listen(config.bind, error))?;
+        let connections_max = descriptors::connections_max(config.connections_max, descriptors::limit())?;
+        let connections_max = connections_max.min(CONNECTIONS_MAX);
+        tracing::info!(connections_max, "clients at one time");
         let secret = state::load_secret(&config)?;
         let metrics_token = state::load_metrics_token(&config)?;
         let tls = tls::load(&config)?;
@@ -191,7 +196,7 @@ impl Server {
             switchboard: Switchboard::new(hub, &config.sockets, Arc::clone(&metrics)),
             pages,
             acceptor,
-            websockets: Arc::new(Semaphore::new(config.connections_max.min(CONNECTIONS_MAX))),
+            websockets: Arc::new(Semaphore::new(connections_max)),
             places: Places::default(),
             connections_per_address: config.connections_per_address,
             proxies: config.proxies,
@@ -207,7 +212,7 @@ impl Server {
             addr,
             fingerprint,
             public_url: config.public_url,
-            connections_max: config.connections_max.min(CONNECTIONS_MAX),
+            connections_max,
             drain: config.drain,
             certificates,
             shared,

@@ -121,7 +121,7 @@ impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Socket<'a, IO> {
             switchboard,
             outbox,
             config,
-            reader: Reader::default(),
+            reader: Reader::new(switchboard.message_bytes_max()),
             is_reading: true,
             heard_at: now,
             control_frames: Budget::new(CONTROL_FRAME_BURST, CONTROL_FRAMES_PER_SEC, now.into()),
@@ -177,7 +177,8 @@ impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Socket<'a, IO> {
     }
 
     fn handle_bytes(&mut self, bytes: &mut [u8]) {
-        let mut reader = std::mem::take(&mut self.reader);
+        let unread = Reader::new(self.switchboard.message_bytes_max());
+        let mut reader = std::mem::replace(&mut self.reader, unread);
         let outcome = reader.feed(bytes, |heard| self.handle_heard(heard));
         self.reader = reader;
         if let Err(broken) = outcome {

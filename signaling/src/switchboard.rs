@@ -25,6 +25,7 @@ pub(crate) struct Switchboard {
     /// The time-out of the hub may have changed.
     timeout_changed: Notify,
     outbox_bytes_max: usize,
+    message_bytes_max: usize,
     all: Arc<AllOutboxes>,
     metrics: Arc<Metrics>,
 }
@@ -44,6 +45,7 @@ struct State {
 impl Switchboard {
     pub(crate) fn new(hub: Hub, config: &SocketConfig, metrics: Arc<Metrics>) -> Self {
         let all = Arc::<AllOutboxes>::default();
+        let message_bytes_max = hub.message_bytes_max();
         let state = State {
             hub,
             outboxes: BTreeMap::new(),
@@ -58,6 +60,7 @@ impl Switchboard {
             state: Mutex::new(state),
             timeout_changed: Notify::new(),
             outbox_bytes_max: config.outbox_bytes_max,
+            message_bytes_max,
             all,
             metrics,
         }
@@ -149,6 +152,11 @@ impl Switchboard {
     /// Ends what has had its time by now.
     pub(crate) fn handle_timeout(&self) {
         self.input(Hub::handle_timeout);
+    }
+
+    /// Bytes of one message of a client.
+    pub(crate) fn message_bytes_max(&self) -> usize {
+        self.message_bytes_max
     }
 
     /// The bytes that wait in all outboxes.

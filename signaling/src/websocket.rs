@@ -2,13 +2,12 @@
 //!
 //! tungstenite reads and writes their headers; its own sockets keep a buffer for each connection, and this is made for many
 //! that are quiet most of the time: between two messages a reader holds no buffer at all, and a message that came in one
-//! piece is read where it lies. What it holds is bounded by [`MESSAGE_BYTES_MAX`] for the
-//! fragments of a message, the same for a frame that is not complete, and what is fed at once.
+//! piece is read where it lies. What it holds is bounded by the longest message for the
+//! fragments of one, the same for a frame that is not complete, and what is fed at once.
 
 use std::io::Cursor;
 use std::ops::ControlFlow;
 
-use parlor_proto::MESSAGE_BYTES_MAX;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
@@ -36,7 +35,7 @@ pub(crate) enum Heard<'bytes> {
 /// Why a connection cannot be read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Broken {
-    /// A message over [`MESSAGE_BYTES_MAX`].
+    /// A message that is longer than the longest.
     #[error("a message is too large")]
     TooLarge,
     /// A text that is not UTF-8.
@@ -48,8 +47,9 @@ pub(crate) enum Broken {
 }
 
 /// Reads the frames of one client.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Reader {
+    message_bytes_max: usize,
     /// The beginning of a frame that is not complete.
     incomplete: Vec<u8>,
     /// The message that goes on in the next frame, and whether it is text.
@@ -57,6 +57,10 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
+    pub(crate) fn new(message_bytes_max: usize) -> Self {
+        Self { message_bytes_max, incomplete: Vec::new(), message: None }
+    }
+
     /// Reads on. `heard` gets what is complete, in order, and breaks off where nothing more shall be read.
     ///
     /// # Errors
@@ -117,7 +121,7 @@ impl Reader {
             OpCode::Data(Data::Text | Data::Binary) if self.message.is_some() => {
                 Err(Broken::Protocol("a message within a message"))
             }
-            OpCode::Data(_) if before + header.payload > MESSAGE_BYTES_MAX => Err(Broken::TooLarge),
+            OpCode::Data(_) if before + header.payload > self.message_bytes_max => Err(Broken::TooLarge),
             OpCode::Data(_) | OpCode::Control(_) => Ok(()),
         }
     }

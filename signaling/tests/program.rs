@@ -211,6 +211,37 @@ async fn settings_are_checked_and_an_example_of_them_is_good() {
 }
 
 #[tokio::test]
+async fn more_clients_than_descriptors_are_said_in_words_and_by_default_there_are_fewer() {
+    let dir = tempfile::tempdir().unwrap();
+    let limited = async |args: &str| {
+        let run = format!("ulimit -n 1000; exec \"$0\" --bind 127.0.0.1:0 --state-dir \"$1\" {args}");
+        let mut command = Command::new("sh");
+        command.args(["-c", &run, env!("CARGO_BIN_EXE_parlor-server")]).arg(dir.path());
+        command.kill_on_drop(true).stdin(Stdio::null()).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    };
+    for args in ["--max-connections 745", "--max-connections 745 config check"] {
+        let output = timeout(PATIENCE, limited(args).await.wait_with_output()).await.unwrap().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("max_connections is 745") && said.contains("744 can be clients"), "{said}");
+    }
+    let output = timeout(PATIENCE, limited("config check").await.wait_with_output()).await.unwrap().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let mut running = limited("").await;
+    let mut log = BufReader::new(running.stderr.take().unwrap()).lines();
+    let said = timeout(PATIENCE, async {
+        loop {
+            let line = log.next_line().await.unwrap().expect("it ended without a word of its limit");
+            if line.contains("connections_max") {
+                return line;
+            }
+        }
+    });
+    let said = said.await.unwrap();
+    assert!(said.contains("744"), "{said}");
+}
+
+#[tokio::test]
 async fn bound_to_all_interfaces_each_line_is_an_address() {
     let dir = tempfile::tempdir().unwrap();
     let server = Program::start(dir.path(), "0.0.0.0:0").await;

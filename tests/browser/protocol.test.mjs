@@ -134,7 +134,7 @@ test('a killed server is waited for, and known again with the same id', async ()
 test('TURN credentials come with the join and anew when asked for', async () => {
   const secret = path.join(state.folder, 'turn-secret');
   writeFileSync(secret, 'known to both\n');
-  const other = await startServer({ args: ['--turn-url', 'turn:203.0.113.1:3478', '--turn-secret-file', secret, '--turn-lifetime-secs', '600'] });
+  const other = await startServer({ args: ['--turn-url', 'turn:203.0.113.1:3478', '--turn-secret-file', secret, '--turn-lifetime-seconds', '600'] });
   const visitor = await newPage(browser);
   try {
     await visitor.goto(`${other.url}/healthz`);

@@ -30,7 +30,7 @@ pub enum ErrorCode {
     SelfSignal,
     /// A message over the size limit.
     MessageTooLarge,
-    /// The server holds as many rooms as it may.
+    /// The server holds as many rooms, or as much in them, as it may.
     TooManyRooms,
     /// Too many messages; `retry_after_ms` says when to go on.
     RateLimited,

@@ -100,6 +100,11 @@ mod tests {
             let flag = arg.get_long().unwrap_or_default().replace('-', "_");
             assert!(arg.get_id().as_str().starts_with(&flag), "{flag} and {line} are called differently");
         }
+        let operating = include_str!("../../OPERATING.md");
+        for limit in settings.get_arguments().filter(|arg| arg.get_help_heading() == Some("Limits")) {
+            let name = format!("`{}`", limit.get_id());
+            assert!(operating.contains(&name), "OPERATING.md does not name {name}");
+        }
         assert!(example.contains("room_capacity = 8\n"), "{example}");
         assert!(example.contains("ice_servers = [\"stun:stun.l.google.com:19302\"]\n"), "{example}");
     }

@@ -169,7 +169,7 @@ pub(super) fn is_list(arg: &Arg) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use parlor_signaling::{DEFAULT_ICE_SERVER, ServerConfig, Tls};
+    use parlor_signaling::{DEFAULT_ICE_SERVER, GuessConfig, ServerConfig, Tls};
 
     use super::*;
 
@@ -202,7 +202,7 @@ mod tests {
         let file = "room_capacity = 3\nmax_rooms = 3\nmax_connections = 3\ntls_self_signed = true";
         let variables = [("PARLOR_ROOM_CAPACITY", "4"), ("PARLOR_MAX_ROOMS", "4"), ("PARLOR_BIND", "")];
         let config = config(&["--room-capacity", "5"], &variables, file).unwrap();
-        assert_eq!((config.hub.room_capacity, config.hub.rooms_max, config.connections_max), (5, 4, 3));
+        assert_eq!((config.hub.room_capacity, config.hub.rooms_max, config.connections_max), (5, 4, Some(3)));
         assert_eq!((config.tls, config.bind.port()), (Tls::SelfSigned, 8080));
     }
 
@@ -249,13 +249,39 @@ mod tests {
 
     #[test]
     fn turn_servers_come_with_the_file_of_their_secret() {
-        let args = ["--turn-url", "turn:a", "--turn-url", "turns:b", "--turn-lifetime-secs", "600"];
+        let args = ["--turn-url", "turn:a", "--turn-url", "turns:b", "--turn-lifetime-seconds", "600"];
         let turn = config(&args, &[("PARLOR_TURN_SECRET_FILE", "s")], "").unwrap().turn.unwrap();
         assert_eq!((turn.urls, turn.secret), (vec!["turn:a".into(), "turns:b".into()], "s".into()));
         assert_eq!(turn.lifetime.as_secs(), 600);
         assert!(config(&args[..2], &[], "").unwrap_err().contains("turn_secret_file"));
         assert!(config(&[], &[], "turn_secret_file = \"s\"").unwrap_err().contains("turn_urls"));
         assert!(config(&["--turn-url", "stun:a"], &[], "").unwrap_err().contains("turn: or turns:"));
+    }
+
+    #[test]
+    fn every_limit_is_a_setting() {
+        let file = "rooms_bytes = 1\nmessage_bytes = 40000\nping_seconds = 3\nsilence_seconds = 7\npage_seconds = 9";
+        let guesses = [
+            ("PARLOR_GUESSES_PER_ADDRESS", "2"),
+            ("PARLOR_GUESSES_PER_ROOM", "3"),
+            ("PARLOR_GUESS_WINDOW_SECONDS", "4"),
+            ("PARLOR_PASSWORD_BURST", "5"),
+        ];
+        let config = config(&["--passwords-per-second", "6"], &guesses, file).unwrap();
+        assert_eq!((config.hub.rooms_bytes_max, config.hub.message_bytes_max), (1, 40_000));
+        let sockets = [config.sockets.ping_interval, config.sockets.silence_max, config.sockets.page_timeout];
+        assert_eq!(sockets.map(|time| time.as_secs()), [3, 7, 9]);
+        let GuessConfig { per_address, per_room, window, address_hash_burst, address_hashes_per_sec, .. } =
+            config.hub.guesses;
+        assert_eq!(window.as_secs(), 4);
+        assert_eq!([per_address, per_room, address_hash_burst, address_hashes_per_sec], [2, 3, 5, 6]);
+    }
+
+    #[test]
+    fn who_answers_every_ping_cannot_be_silent_for_too_long() {
+        let said = config(&["--ping-seconds", "15"], &[], "").unwrap_err();
+        assert_eq!(said, "silence_seconds (15) must be more than ping_seconds (15): three times is good.");
+        assert!(config(&["--message-bytes", "65537"], &[], "").unwrap_err().contains("65536"));
     }
 
     #[test]

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum, value_parser};
 use ipnet::IpNet;
-use parlor_proto::IceServer;
+use parlor_proto::{IceServer, MESSAGE_BYTES_MAX};
 use parlor_signaling::backplane::{InvalidRedisUrl, RedisUrl};
 use parlor_signaling::{
-    DEFAULT_ICE_SERVER, DrainConfig, ForwardedHeader, HubConfig, Origin, Secret, ServerConfig, SocketConfig, Tls,
-    TrustedProxies, TurnConfig, TurnFile, default_state_dir, parse_ice_server, parse_turn_url,
+    DEFAULT_ICE_SERVER, DrainConfig, ForwardedHeader, GuessConfig, HubConfig, Origin, Secret, ServerConfig,
+    SocketConfig, Tls, TrustedProxies, TurnConfig, TurnFile, default_state_dir, parse_ice_server, parse_turn_url,
 };
 
 /// All settings, as they are before they are looked at together.
@@ -103,7 +103,7 @@ struct Rooms {
 
     /// How long such credentials are good for; clients renew them after half of it
     #[arg(long, value_name = "SECONDS", default_value_t = TurnConfig::LIFETIME.as_secs(), value_parser = value_parser!(u64).range(10..=2_592_000))]
-    turn_lifetime_secs: u64,
+    turn_lifetime_seconds: u64,
 
     /// People in one room. Each sends its picture to all others, so that more than 8 need a fast line
     #[arg(long, value_name = "N", default_value_t = HubConfig::default().room_capacity, value_parser = value_parser!(u32).range(2..=64))]
@@ -167,9 +167,9 @@ enum ForwardedHeaderArg {
 #[command(next_help_heading = "Limits")]
 struct Limits {
     /// Clients at one time; one more is answered with 503. One costs about 2.5 KiB when idle (10 KiB
-    /// over TLS), and one file descriptor
-    #[arg(long, value_name = "N", default_value_t = ServerConfig::default().connections_max, value_parser = at_least_one)]
-    max_connections: usize,
+    /// over TLS), and one file descriptor [default: 256 fewer than the descriptors that this process may have, and not more than 20000]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    max_connections: Option<usize>,
 
     /// Clients of one address at one time; one more is answered with 429. 200: an office or a school behind one address. IPv6
     /// addresses count by their first 64 bits, loopback addresses not at all: they are this machine's own
@@ -179,6 +179,16 @@ struct Limits {
     /// Rooms at one time, so that room names cannot fill the memory
     #[arg(long, value_name = "N", default_value_t = HubConfig::default().rooms_max, value_parser = at_least_one)]
     max_rooms: usize,
+
+    /// Bytes that all rooms may hold, a person counted as 1 KiB and a room as 2 KiB. 64 MiB: 20,000 people in 10,000 rooms, one
+    /// and a half times. With more, nobody new comes in: `too_many_rooms`
+    #[arg(long, value_name = "BYTES", default_value_t = HubConfig::default().rooms_bytes_max, value_parser = at_least_one)]
+    rooms_bytes: usize,
+
+    /// Bytes of one message. 64 KiB: the longest there is in the protocol; the offers of some browsers have 20. Whoever sends more
+    /// is closed with `message_too_large`
+    #[arg(long, value_name = "BYTES", default_value_t = longest_message(), value_parser = value_parser!(u32).range(32_768..=i64::from(longest_message())))]
+    message_bytes: u32,
 
     /// Messages that one client may send at once. 600: a call of eight, negotiating anew all at the same time, sends about
     /// 200. What is over is dropped with `rate_limited`; who goes on and on is closed with `flooding`
@@ -205,6 +215,38 @@ struct Limits {
     /// How long a client may be connected without being in a room. 2 minutes: somebody looks for a password meanwhile
     #[arg(long, value_name = "SECONDS", default_value_t = HubConfig::default().idle_max.as_secs(), value_parser = value_parser!(u64).range(1..=86_400))]
     idle_seconds: u64,
+
+    /// How often a client is asked with a ping whether it is there. 5: soon enough for the others to see who is lost
+    #[arg(long, value_name = "SECONDS", default_value_t = SocketConfig::default().ping_interval.as_secs(), value_parser = value_parser!(u64).range(1..=300))]
+    ping_seconds: u64,
+
+    /// How long a client may be silent, answers to pings included, before it is closed with `idle`. 15: three pings
+    #[arg(long, value_name = "SECONDS", default_value_t = SocketConfig::default().silence_max.as_secs(), value_parser = value_parser!(u64).range(2..=3_600))]
+    silence_seconds: u64,
+
+    /// The longest life of a connection that only fetches the page. 60: a phone on a bad line
+    #[arg(long, value_name = "SECONDS", default_value_t = SocketConfig::default().page_timeout.as_secs(), value_parser = value_parser!(u64).range(1..=3_600))]
+    page_seconds: u64,
+
+    /// Wrong passwords from one address, at once and then in each `guess_window_seconds`. 10: a person who mistypes
+    #[arg(long, value_name = "N", default_value_t = GuessConfig::default().per_address, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    guesses_per_address: u32,
+
+    /// Wrong passwords for one room, the same way. 100: many who mistype, and no dictionary
+    #[arg(long, value_name = "N", default_value_t = GuessConfig::default().per_room, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    guesses_per_room: u32,
+
+    /// The time in which all that may be guessed again. 600: a dictionary of 10,000 words takes a room's guesses for weeks
+    #[arg(long, value_name = "SECONDS", default_value_t = GuessConfig::default().window.as_secs(), value_parser = value_parser!(u64).range(1..=86_400))]
+    guess_window_seconds: u64,
+
+    /// Passwords of one address that are hashed at once, right ones too: an office that comes to a meeting
+    #[arg(long, value_name = "N", default_value_t = GuessConfig::default().address_hash_burst, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    password_burst: u32,
+
+    /// Passwords a second that an address earns back
+    #[arg(long, value_name = "N", default_value_t = GuessConfig::default().address_hashes_per_sec, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    passwords_per_second: u32,
 
     /// Bytes that may wait for one client. 256 KiB: the offers of a full room, several times over. Who does not read them
     /// is closed with `too_slow`
@@ -284,6 +326,7 @@ impl Settings {
             problems.push(problem.to_owned());
             None
         });
+        problems.extend(limits.silence_problem());
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -297,6 +340,8 @@ impl Settings {
             hub: HubConfig {
                 room_capacity: rooms.room_capacity,
                 rooms_max: limits.max_rooms,
+                rooms_bytes_max: limits.rooms_bytes,
+                message_bytes_max: usize::try_from(limits.message_bytes).unwrap_or(usize::MAX),
                 message_burst: limits.message_burst,
                 messages_per_sec: limits.messages_per_second,
                 byte_burst: limits.byte_burst,
@@ -304,6 +349,7 @@ impl Settings {
                 joins_per_address_per_min: limits.joins_per_address_per_minute,
                 idle_max: Duration::from_secs(limits.idle_seconds),
                 ice_servers: ice_servers.collect(),
+                guesses: limits.guesses(),
                 ..defaults.hub
             },
             tls,
@@ -328,6 +374,9 @@ impl Settings {
                 outbox_bytes_max: limits.outbox_bytes,
                 outboxes_bytes_max: limits.outboxes_bytes,
                 handshake_timeout: Duration::from_secs(limits.handshake_seconds),
+                page_timeout: Duration::from_secs(limits.page_seconds),
+                ping_interval: Duration::from_secs(limits.ping_seconds),
+                silence_max: Duration::from_secs(limits.silence_seconds),
                 ..defaults.sockets
             },
             drain: DrainConfig {
@@ -347,10 +396,36 @@ impl Rooms {
             (Some(secret), false) => Ok(Some(TurnFile {
                 urls: self.turn_urls.clone(),
                 secret: secret.clone(),
-                lifetime: Duration::from_secs(self.turn_lifetime_secs),
+                lifetime: Duration::from_secs(self.turn_lifetime_seconds),
             })),
         }
     }
+}
+
+impl Limits {
+    fn guesses(&self) -> GuessConfig {
+        GuessConfig {
+            per_address: self.guesses_per_address,
+            per_room: self.guesses_per_room,
+            window: Duration::from_secs(self.guess_window_seconds),
+            address_hash_burst: self.password_burst,
+            address_hashes_per_sec: self.passwords_per_second,
+            ..GuessConfig::default()
+        }
+    }
+
+    /// A client that answers every ping must never be silent for too long.
+    fn silence_problem(&self) -> Option<String> {
+        let Self { ping_seconds, silence_seconds, .. } = self;
+        (silence_seconds <= ping_seconds).then(|| {
+            format!("silence_seconds ({silence_seconds}) must be more than ping_seconds ({ping_seconds}): three times is good.")
+        })
+    }
+}
+
+/// What the clients take.
+fn longest_message() -> u32 {
+    u32::try_from(MESSAGE_BYTES_MAX).unwrap_or(u32::MAX)
 }
 
 impl Access {

@@ -15,7 +15,7 @@ pub fn fuzz_websocket(data: &[u8]) {
 }
 
 fn hear(bytes: &[u8], piece: usize) -> (Vec<String>, Result<(), Broken>) {
-    let (mut reader, mut heard) = (Reader::default(), Vec::new());
+    let (mut reader, mut heard) = (Reader::new(MESSAGE_BYTES_MAX), Vec::new());
     for piece in bytes.chunks(piece.min(bytes.len().max(1))) {
         let outcome = reader.feed(&mut piece.to_vec(), |message| {
             heard.push(format!("{message:?}"));

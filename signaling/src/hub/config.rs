@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use parlor_proto::IceServer;
+use parlor_proto::{IceServer, MESSAGE_BYTES_MAX};
 
 use crate::access::AccessKey;
 use crate::turn::TurnConfig;
@@ -17,10 +17,15 @@ pub struct HubConfig {
     pub room_capacity: u32,
     /// Rooms at one time, so that room names cannot fill the memory.
     pub rooms_max: usize,
+    /// Bytes that all rooms may hold, a room counted as 2 KiB and a person as 1 KiB, which neither exceeds. 64 MiB: 20,000 people
+    /// in 10,000 rooms, one and a half times. Beyond it nobody new comes in: `too_many_rooms`.
+    pub rooms_bytes_max: usize,
     /// How long a lost peer keeps its place. 10 s: longer than a change from Wi-Fi to mobile takes.
     pub resume_window: Duration,
     /// How long a resume token is good for. 24 h: longer than calls and server updates take.
     pub token_lifetime: Duration,
+    /// Bytes of one message. What is larger closes its connection with `message_too_large`. 64 KiB: the longest the protocol has.
+    pub message_bytes_max: usize,
     /// Messages a connection may send at once. 600: a call of eight renegotiating all at the same time sends about 200.
     pub message_burst: u32,
     /// Messages a second that a connection earns back.
@@ -85,8 +90,10 @@ impl Default for HubConfig {
             server: concat!("parlor-server ", env!("CARGO_PKG_VERSION")).to_owned(),
             room_capacity: 8,
             rooms_max: 10_000,
+            rooms_bytes_max: 64 * 1024 * 1024,
             resume_window: Duration::from_secs(10),
             token_lifetime: Duration::from_secs(24 * 60 * 60),
+            message_bytes_max: MESSAGE_BYTES_MAX,
             message_burst: 600,
             messages_per_sec: 100,
             byte_burst: 4 * 1024 * 1024,

@@ -6,6 +6,7 @@ use parlor_proto::{DisplayName, ErrorCode, PeerId, RoomId, ServerMessage};
 
 use super::admission::{Candidate, Policy, Verdict};
 use super::guesses::Guesses;
+use super::holdings::{MEMBER_BYTES, ROOM_BYTES};
 use super::refusal::Refusal;
 use super::{ConnId, ConnectionState, Hub, Seat};
 use crate::access::Invitation;
@@ -88,9 +89,17 @@ impl Hub {
             Some(room) if room.len() >= usize::try_from(capacity).unwrap_or(usize::MAX) => {
                 Err(Refusal::room_full(capacity))
             }
-            None if self.rooms.len() >= self.config.rooms_max => Err(ErrorCode::TooManyRooms.into()),
-            Some(_) | None => Ok(()),
+            Some(_) | None => self.check_holdings(room),
         }
+    }
+
+    /// Whether the rooms may hold one more person, and one more room where this one is not there.
+    pub(super) fn check_holdings(&self, room: &RoomId) -> Result<(), Refusal> {
+        let is_there = self.rooms.contains_key(room);
+        let added = MEMBER_BYTES + if is_there { 0 } else { ROOM_BYTES };
+        let too_many = !is_there && self.rooms.len() >= self.config.rooms_max;
+        let too_much = self.holdings.bytes() + added > self.config.rooms_bytes_max;
+        if too_many || too_much { Err(ErrorCode::TooManyRooms.into()) } else { Ok(()) }
     }
 
     /// Gives somebody who was let in their place, and tells everyone.
@@ -303,7 +312,7 @@ impl Hub {
         let is_restored = comer.membership.as_ref().is_some_and(|membership| membership.policy.is_some());
         let origin = if is_restored { Origin::Restored(now) } else { Origin::Founded(now) };
         let guesses = Guesses::of_room(&self.config.guesses, now);
-        self.rooms.insert(comer.room.clone(), Room::new(policy, origin, guesses));
+        self.rooms.insert(comer.room.clone(), Room::new(policy, origin, guesses, &self.holdings));
         if is_restored && comer.membership.as_ref().is_some_and(|membership| !membership.moderates) {
             self.await_moderator(&comer.room, now);
         }

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use parlor_proto::{
-    CHAT_CHARACTERS_MAX, ClientMessage, ErrorCode, IceServer, LeaveReason, Limits, MESSAGE_BYTES_MAX, PROTOCOL_VERSION,
-    PeerId, ServerMessage, Signal, TransportId,
+    CHAT_CHARACTERS_MAX, ClientMessage, ErrorCode, IceServer, LeaveReason, Limits, PROTOCOL_VERSION, PeerId,
+    ServerMessage, Signal, TransportId,
 };
 
 use super::joining::JoinRequest;
@@ -83,10 +83,11 @@ impl Hub {
         }
         let addressee = self.rooms.get(&seat.room).and_then(|room| room.get(&to)).filter(|member| !member.is_away());
         let Some(presence) = addressee.map(|member| member.presence) else { return Err(Refusal::unknown_peer(to)) };
-        let is_long = encoded_bytes_max(&signal) > MESSAGE_BYTES_MAX;
+        let message_bytes_max = self.config.message_bytes_max;
+        let is_long = encoded_bytes_max(&signal) > message_bytes_max;
         let message = ServerMessage::Signal { from: seat.peer_id.clone(), connection, signal };
         // Written anew, a message can be longer than it came; too long, it would cost the addressee its connection.
-        if is_long && message.encode().len() > MESSAGE_BYTES_MAX {
+        if is_long && message.encode().len() > message_bytes_max {
             return Err(ErrorCode::MessageTooLarge.into());
         }
         match presence {
@@ -127,7 +128,7 @@ impl Hub {
     fn limits(&self) -> Limits {
         Limits {
             room_capacity: self.config.room_capacity,
-            message_bytes: to_u32(MESSAGE_BYTES_MAX),
+            message_bytes: to_u32(self.config.message_bytes_max),
             resume_seconds: u32::try_from(self.config.resume_window.as_secs()).unwrap_or(u32::MAX),
             chat_characters: to_u32(CHAT_CHARACTERS_MAX),
         }

@@ -92,7 +92,7 @@ pub(crate) fn sentence(code: ErrorCode) -> &'static str {
         ErrorCode::UnknownPeer => "This person is not in the room, or is away.",
         ErrorCode::SelfSignal => "A signal cannot be sent to oneself.",
         ErrorCode::MessageTooLarge => "This message is too large.",
-        ErrorCode::TooManyRooms => "This server holds as many rooms as it may. Please try again later.",
+        ErrorCode::TooManyRooms => "This server holds as many rooms and people as it may. Please try again later.",
         ErrorCode::RateLimited => "Too many messages at once.",
         ErrorCode::TooSlow => "The messages for this connection were not read in time.",
         ErrorCode::Replaced => "The same person has come back on another connection.",

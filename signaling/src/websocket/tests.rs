@@ -1,3 +1,4 @@
+use parlor_proto::MESSAGE_BYTES_MAX;
 use std::ops::ControlFlow;
 
 use proptest::prelude::*;
@@ -29,7 +30,8 @@ impl Heard<'_> {
 
 /// Feeds the bytes in pieces of these lengths in turn.
 fn hear(bytes: &[u8], pieces: &[usize]) -> (Vec<Kept>, Result<(), Broken>, Reader) {
-    let (mut reader, mut kept, mut rest, mut pieces) = (Reader::default(), Vec::new(), bytes, pieces.iter().cycle());
+    let (mut reader, mut kept, mut rest, mut pieces) =
+        (Reader::new(MESSAGE_BYTES_MAX), Vec::new(), bytes, pieces.iter().cycle());
     while !rest.is_empty() {
         let (piece, after) = rest.split_at((*pieces.next().unwrap()).min(rest.len()));
         rest = after;
@@ -130,7 +132,7 @@ fn nothing_is_read_after_a_close_or_where_the_caller_breaks_off() {
     assert_eq!(hear(&close, &[usize::MAX]).0, [Kept::Close(Some(1000))]);
     let mut two = masked([data("a", Data::Text, true), data("b", Data::Text, true)]);
     let mut heard = 0;
-    let flow = Reader::default().feed(&mut two, |_| {
+    let flow = Reader::new(MESSAGE_BYTES_MAX).feed(&mut two, |_| {
         heard += 1;
         ControlFlow::Break(())
     });

@@ -70,7 +70,7 @@ async fn who_is_no_proxy_of_ours_is_not_believed() {
 
 #[tokio::test]
 async fn machines_learn_whether_the_server_is_ready_and_what_it_has_counted() {
-    let server = start(ServerConfig { connections_max: 2, ..config() }).await;
+    let server = start(ServerConfig { connections_max: Some(2), ..config() }).await;
     let addr = server.local_addr();
     let ready = get(addr, "/readyz", "").await;
     assert!(ready.starts_with("HTTP/1.1 200 ") && ready.ends_with("ready\n"), "{ready}");

@@ -78,7 +78,7 @@ async fn a_request_for_the_websocket_that_is_none_is_told_so() {
 
 #[tokio::test]
 async fn a_full_server_answers_503_and_still_shows_its_page() {
-    let server = start(ServerConfig { connections_max: 1, ..config() }).await;
+    let server = start(ServerConfig { connections_max: Some(1), ..config() }).await;
     let addr = server.local_addr();
     let (first, _) = Client::joined(addr, "a", "Ana").await;
     let answer = get(addr, "/ws", &format!("Connection: upgrade\r\n{UPGRADE}")).await;

@@ -133,8 +133,8 @@ impl Hub {
         self.learn_policy(&comer, now);
         comer.knows_password |= self.admit(conn, &comer, now)?;
         let known = self.rooms.get(&comer.room).map(|room| room.policy.clone());
-        if known.is_none() && self.rooms.len() >= self.config.rooms_max {
-            return Err(ErrorCode::TooManyRooms.into());
+        if !self.is_member(&comer.room, &comer.peer_id) {
+            self.check_holdings(&comer.room)?;
         }
         if judged == 1 && comer.membership.is_none() {
             self.take_join(conn, now)?;

@@ -53,7 +53,7 @@ impl Hub {
             None => Policy::founded(self.stamp(now)),
         };
         let guesses = Guesses::of_room(&self.config.guesses, now);
-        let mut room = Room::new(policy, Origin::Shared, guesses);
+        let mut room = Room::new(policy, Origin::Shared, guesses, &self.holdings);
         room.shared.base = state.policy.as_ref().map(|policy| (policy.tag.clone(), room.policy.clone()));
         self.rooms.insert(state.room.clone(), room);
         if !state.members.iter().any(|member| member.moderates) {

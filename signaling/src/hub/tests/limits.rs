@@ -47,6 +47,44 @@ fn long_messages_use_up_their_bytes_before_their_number() {
 }
 
 #[test]
+fn nobody_new_comes_in_where_rooms_hold_as_much_as_they_may() {
+    let mut net = Net::new();
+    net.hub.config.rooms_bytes_max = 2 * 2_048 + 3 * 1_024;
+    let [ana, bo, cleo, dee] = [(); 4].map(|()| net.greeted());
+    let token = net.join(ana, "a", "Ana").token;
+    net.join(bo, "a", "Bo");
+    net.join(cleo, "b", "Cleo");
+    net.say(dee, &join("a", "Dee", None));
+    assert_eq!(net.error(dee), ErrorCode::TooManyRooms);
+    assert_eq!(net.hub.census().rooms_bytes, net.hub.config.rooms_bytes_max);
+    net.close(ana, CloseKind::Lost);
+    let ana = net.greeted();
+    assert!(net.resume(ana, "a", "Ana", &token).resumed, "who is in a room already keeps their place");
+    net.say(cleo, &ClientMessage::Leave);
+    net.join(dee, "a", "Dee");
+    for conn in [ana, bo, dee] {
+        net.say(conn, &ClientMessage::Leave);
+    }
+    assert_eq!(net.hub.census().rooms_bytes, 0);
+}
+
+#[test]
+fn the_longest_message_is_what_the_operator_says_and_everyone_is_told() {
+    let mut net = Net::new();
+    net.hub.config.message_bytes_max = 40_000;
+    let ana = net.greeted();
+    net.say(ana, &join("a", "Ana", None));
+    let heard = net.heard(ana);
+    assert!(
+        matches!(&heard[..], [ServerMessage::Joined { limits, .. }] if limits.message_bytes == 40_000),
+        "{heard:?}"
+    );
+    net.hub.handle_message(ana, &" ".repeat(40_001), net.now);
+    net.drain();
+    assert_eq!((net.error(ana), &net.closed[..]), (ErrorCode::MessageTooLarge, &[(ana, 1009)][..]));
+}
+
+#[test]
 fn joins_of_one_address_are_limited_and_those_of_another_are_not() {
     let mut net = Net::new();
     net.hub.config.joins_per_address_per_min = 2;
