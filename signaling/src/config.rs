@@ -224,7 +224,7 @@ pub fn parse_ice_server(text: &str) -> Result<IceServer, InvalidIceServer> {
     Ok(IceServer {
         urls: vec![format!("{scheme}:{host}")],
         username: credentials.map(|(username, _)| username.to_owned()),
-        credential: credentials.map(|(_, credential)| credential.to_owned()),
+        credential: credentials.map(|(_, credential)| credential.into()),
     })
 }
 
@@ -281,7 +281,7 @@ mod tests {
         );
         let turn = parse_ice_server("turn:ana:pa:ss@w@turn.example.org?transport=udp").unwrap();
         assert_eq!(turn.urls, ["turn:turn.example.org?transport=udp"]);
-        assert_eq!((turn.username.as_deref(), turn.credential.as_deref()), (Some("ana"), Some("pa:ss@w")));
+        assert_eq!((turn.username.as_deref(), turn.credential), (Some("ana"), Some("pa:ss@w".into())));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use parlor_proto::{
     ClientMessage, DecodeMessageError, DisplayName, ErrorCode, LeaveReason, PeerId, PeerInfo, ResumeToken, RoomId,
-    RoomPolicy, ServerMessage, Signal,
+    RoomPolicy, Secret, ServerMessage, Signal,
 };
 
 use self::door::{Came, Door, Held};
@@ -175,7 +175,7 @@ impl Model {
                 self.say(who, &ClientMessage::SetLock { locked });
             }
             15 | 17 => {
-                let password = PASSWORDS.get(bytes.below(6)).map(|text| (*text).to_owned());
+                let password = PASSWORDS.get(bytes.below(6)).map(|text| Secret::from(*text));
                 self.say(who, &ClientMessage::SetPassword { password });
             }
             16 => {
@@ -283,10 +283,10 @@ impl Model {
     fn any_join(&self, bytes: &mut Bytes<'_>) -> ClientMessage {
         let (room, name) = (ROOMS[bytes.below(ROOMS.len())], NAMES[bytes.below(NAMES.len())]);
         let issued = self.tokens.get(bytes.below(CLIENTS * 2)).and_then(Option::as_ref);
-        let resume = issued.map(|issued| issued.token.as_str().to_owned());
+        let resume = issued.map(|issued| issued.token.as_str().into());
         let passes = self.passes.get(bytes.below(self.passes.len() + 2)).filter(|_| self.invited);
-        let access = passes.map(|pass| pass.text.clone());
-        let password = PASSWORDS.get(bytes.below(5)).map(|text| (*text).to_owned());
+        let access = passes.map(|pass| pass.text.as_str().into());
+        let password = PASSWORDS.get(bytes.below(5)).map(|text| Secret::from(*text));
         ClientMessage::Join { room: room.to_owned(), name: name.to_owned(), resume, access, password }
     }
 
@@ -341,12 +341,12 @@ impl Model {
     ) -> Result<Entry, ErrorCode> {
         let ClientMessage::Join { room, name, resume, access, password } = message else { panic!("a join") };
         let room = room.parse::<RoomId>().map_err(|_| ErrorCode::InvalidRoom)?;
-        let issued = self.issued(&room, resume.as_deref());
+        let issued = self.issued(&room, resume.as_ref().map(Secret::reveal));
         let invited = match (self.invited, access) {
             (false, _) => None,
             (true, None) if issued.is_none() => return Err(ErrorCode::AccessRequired),
             (true, None) => None,
-            (true, Some(text)) => match self.invited_id(text, &room) {
+            (true, Some(text)) => match self.invited_id(text.reveal(), &room) {
                 Err(code) if issued.is_none() => return Err(code),
                 found => found.ok(),
             },
@@ -369,7 +369,7 @@ impl Model {
             // The token says what holds from now on, and so its bearer is in.
             None => Came { vouched: token.as_ref().map(|token| token.revision), password: None },
             Some(door) => {
-                let came = door.judge(who.as_ref(), token.as_ref(), password.as_deref())?;
+                let came = door.judge(who.as_ref(), token.as_ref(), password.as_ref().map(Secret::reveal))?;
                 let is_member = who.as_ref().is_some_and(|who| door.members.contains_key(who));
                 if !is_member && door.members.len() >= CAPACITY {
                     return Err(ErrorCode::RoomFull);
@@ -408,7 +408,7 @@ impl Model {
                 *locked
             }
             ClientMessage::SetPassword { password } => {
-                door.held.password = password.clone().map(|text| (text, now));
+                door.held.password = password.as_ref().map(|text| (text.reveal().to_owned(), now));
                 password.is_some()
             }
             ClientMessage::Remove { peer_id } => door.held.remove(peer_id),
@@ -480,6 +480,7 @@ impl Model {
                     assert_eq!(last, Some(code), "a close without its error");
                     self.clients[who] = Client::Closed;
                 }
+                Output::Stretch(stretch) => self.hub.handle_stretched(stretch.run(), self.now),
                 Output::Claim { .. } | Output::State(_) | Output::Forward(_) => panic!("a hub alone says {output:?}"),
             }
         }
@@ -597,7 +598,8 @@ impl Place {
             ClientMessage::Leave | ClientMessage::RefreshIceServers => None,
             ClientMessage::SetLock { .. } => not_moderator,
             ClientMessage::SetPassword { password } => {
-                let is_wrong = password.as_ref().is_some_and(|text| !(1..=128).contains(&text.chars().count()));
+                let is_wrong =
+                    password.as_ref().is_some_and(|text| !(1..=128).contains(&text.reveal().chars().count()));
                 not_moderator.or(is_wrong.then_some(ErrorCode::InvalidPassword))
             }
             ClientMessage::Remove { peer_id } if *peer_id == self.me => not_moderator.or(Some(ErrorCode::SelfSignal)),
@@ -662,8 +664,6 @@ fn without_limits() -> GuessConfig {
         per_room: many,
         address_hash_burst: many,
         address_hashes_per_sec: many,
-        hash_burst: many,
-        hashes_per_sec: many,
         ..GuessConfig::default()
     }
 }

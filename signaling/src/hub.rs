@@ -18,6 +18,7 @@ mod messages;
 mod moderation;
 mod refusal;
 mod spanning;
+mod stretching;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
@@ -37,9 +38,10 @@ use self::guesses::Guesses;
 use self::holdings::Holdings;
 use self::refusal::Refusal;
 use self::spanning::Span;
+use self::stretching::Stretches;
 use crate::access::InvitedIds;
 use crate::backplane::{Claim, Forward, Statement};
-use crate::password::PasswordKey;
+use crate::password::{PasswordKey, Stretch};
 use crate::room::{Member, Presence, Room};
 use crate::token::TokenKey;
 
@@ -107,6 +109,9 @@ pub enum Output {
     State(Box<Statement>),
     /// Send a message on to another server, after all for the same room before it.
     Forward(Box<Forward>),
+    /// Stretch a password, which takes milliseconds: not where anybody waits for the hub. The result goes to
+    /// [`Hub::handle_stretched`]; the next one is said only after it.
+    Stretch(Box<Stretch>),
 }
 
 /// When those whom a stopping server sends away may come back.
@@ -132,6 +137,7 @@ pub struct Hub {
     passwords: PasswordKey,
     invited_ids: InvitedIds,
     guesses: Guesses,
+    stretches: Stretches,
     numbers: Numbers,
     started_at: Instant,
     started_at_unix_secs: u64,
@@ -196,6 +202,10 @@ enum ConnectionState {
         room: RoomId,
         number: u64,
     },
+    /// Their password is being looked at.
+    Knocking {
+        room: RoomId,
+    },
     Joined(Seat),
 }
 
@@ -203,7 +213,10 @@ impl Connection {
     fn room(&self) -> Option<&RoomId> {
         match &self.state {
             ConnectionState::Joined(seat) => Some(&seat.room),
-            ConnectionState::Opened | ConnectionState::Greeted | ConnectionState::Joining { .. } => None,
+            ConnectionState::Opened
+            | ConnectionState::Greeted
+            | ConnectionState::Joining { .. }
+            | ConnectionState::Knocking { .. } => None,
         }
     }
 }
@@ -226,7 +239,8 @@ impl Hub {
             tokens: TokenKey::new(secret),
             passwords: PasswordKey::new(secret, config.password_iterations),
             invited_ids: InvitedIds::new(secret),
-            guesses: Guesses::new(config.guesses.clone(), now),
+            guesses: Guesses::new(config.guesses.clone()),
+            stretches: Stretches::default(),
             config,
             numbers: Numbers { key: hmac::Key::new(hmac::HMAC_SHA256, &seed), given: 0 },
             started_at: now,
@@ -296,9 +310,10 @@ impl Hub {
     /// A connection has ended. Ignored for one that the hub does not know, or has closed itself.
     pub fn handle_close(&mut self, conn: ConnId, kind: CloseKind, now: Instant) {
         self.set_idle_until(conn, None);
+        self.forget_password(conn);
         let Some(connection) = self.connections.remove(&conn) else { return };
         let seat = match connection.state {
-            ConnectionState::Opened | ConnectionState::Greeted => return,
+            ConnectionState::Opened | ConnectionState::Greeted | ConnectionState::Knocking { .. } => return,
             ConnectionState::Joining { number, .. } => return self.forget_claim(number),
             ConnectionState::Joined(seat) => seat,
         };
@@ -336,6 +351,7 @@ impl Hub {
         self.away.clear();
         self.moderators_awaited.clear();
         self.idle.clear();
+        self.stretches.clear();
         let mut conns: Vec<_> = std::mem::take(&mut self.connections).into_iter().collect();
         conns.sort_by(|(_, one), (_, other)| {
             (one.room().is_none(), one.room()).cmp(&(other.room().is_none(), other.room()))
@@ -434,9 +450,13 @@ impl Hub {
             (_, ConnectionState::Joined(_)) => None,
             // It begins anew after a room, not with each message.
             (ConnectionState::Joined(_), _) => Some(now + self.config.idle_max),
-            (ConnectionState::Opened | ConnectionState::Greeted | ConnectionState::Joining { .. }, _) => {
-                connection.idle_until
-            }
+            (
+                ConnectionState::Opened
+                | ConnectionState::Greeted
+                | ConnectionState::Joining { .. }
+                | ConnectionState::Knocking { .. },
+                _,
+            ) => connection.idle_until,
         };
         connection.state = state;
         self.set_idle_until(conn, idle_until);

@@ -254,6 +254,10 @@ impl Server {
             let shared = Arc::clone(&shared);
             async move { shared.switchboard.run_timeouts().await }
         });
+        helpers.spawn({
+            let shared = Arc::clone(&shared);
+            async move { shared.switchboard.run_stretches().await }
+        });
         if let Some(certificates) = certificates {
             helpers.spawn(certificates.watch(shared.sockets.certificate_poll, Arc::clone(&shared.metrics)));
         }

@@ -13,6 +13,7 @@ use crate::courier::{Lanes, Request};
 use crate::hub::{Census, CloseKind, Comeback, ConnId, Hub, Output, error_message};
 use crate::metrics::Metrics;
 use crate::outbox::{AllOutboxes, Item, Outbox, Overflow};
+use crate::password::Stretch;
 
 /// When the first may come back after a restart: what starts a server again takes about as long.
 const COMEBACK_FIRST: Duration = Duration::from_millis(500);
@@ -24,6 +25,8 @@ pub(crate) struct Switchboard {
     state: Mutex<State>,
     /// The time-out of the hub may have changed.
     timeout_changed: Notify,
+    /// There is a password to be stretched.
+    stretch_wanted: Arc<Notify>,
     outbox_bytes_max: usize,
     message_bytes_max: usize,
     all: Arc<AllOutboxes>,
@@ -38,6 +41,9 @@ struct State {
     metrics: Arc<Metrics>,
     /// To the other servers, while they can be reached.
     lanes: Option<Lanes>,
+    /// The password to be stretched; the hub says the next one only after it.
+    stretch: Option<Box<Stretch>>,
+    stretch_wanted: Arc<Notify>,
     opened: u64,
     stopped: bool,
 }
@@ -46,6 +52,7 @@ impl Switchboard {
     pub(crate) fn new(hub: Hub, config: &SocketConfig, metrics: Arc<Metrics>) -> Self {
         let all = Arc::<AllOutboxes>::default();
         let message_bytes_max = hub.message_bytes_max();
+        let stretch_wanted = Arc::<Notify>::default();
         let state = State {
             hub,
             outboxes: BTreeMap::new(),
@@ -53,12 +60,15 @@ impl Switchboard {
             all_bytes_max: config.outboxes_bytes_max,
             metrics: Arc::clone(&metrics),
             lanes: None,
+            stretch: None,
+            stretch_wanted: Arc::clone(&stretch_wanted),
             opened: 0,
             stopped: false,
         };
         Self {
             state: Mutex::new(state),
             timeout_changed: Notify::new(),
+            stretch_wanted,
             outbox_bytes_max: config.outbox_bytes_max,
             message_bytes_max,
             all,
@@ -185,6 +195,23 @@ impl Switchboard {
         }
     }
 
+    /// Stretches passwords where nobody waits for it; never returns.
+    pub(crate) async fn run_stretches(&self) {
+        loop {
+            let wanted = self.stretch_wanted.notified();
+            let stretch = self.state().stretch.take();
+            let Some(stretch) = stretch else {
+                wanted.await;
+                continue;
+            };
+            match tokio::task::spawn_blocking(move || stretch.run()).await {
+                Ok(stretched) => self.input(|hub, now| hub.handle_stretched(stretched, now)),
+                // Only a runtime that ends leaves such a task undone.
+                Err(error) => tracing::debug!(%error, "a password was not stretched"),
+            }
+        }
+    }
+
     pub(crate) fn input(&self, input: impl FnOnce(&mut Hub, Instant)) {
         let mut state = self.state();
         let before = state.hub.poll_timeout();
@@ -214,6 +241,10 @@ impl State {
                 Output::Claim { number, claim } => self.post(Request::Claim { number, claim }),
                 Output::State(statement) => self.post(Request::State(statement)),
                 Output::Forward(forward) => self.post(Request::Forward(forward)),
+                Output::Stretch(stretch) => {
+                    self.stretch = Some(stretch);
+                    self.stretch_wanted.notify_one();
+                }
             }
         }
     }
@@ -263,5 +294,62 @@ impl State {
         let (message, code, reason) = error_message(ErrorCode::TooSlow);
         outbox.close_now(message.encode(), Item::Close { code, reason });
         self.hub.handle_close(conn, CloseKind::Lost, Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::hub::HubConfig;
+
+    /// Somebody who has said all this; gives their outbox.
+    fn someone(switchboard: &Switchboard, said: &[&str]) -> (ConnId, Arc<Outbox>) {
+        let (conn, outbox) = switchboard.open(Ipv4Addr::LOCALHOST.into()).unwrap();
+        for text in said {
+            switchboard.message(conn, text);
+        }
+        (conn, outbox)
+    }
+
+    fn heard(outbox: &Outbox) -> Vec<String> {
+        let texts = std::iter::from_fn(|| match outbox.take()? {
+            Item::Message(text) => ServerMessage::decode(&text).ok(),
+            Item::Close { .. } | Item::Stop => None,
+        });
+        texts.map(|message| format!("{message:?}").split([' ', '{']).next().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Passwords are stretched until something is said to this client.
+    async fn stretch_until_heard(switchboard: &Switchboard, outbox: &Outbox) {
+        let heard = std::future::poll_fn(|context| {
+            outbox.watch(context);
+            if outbox.bytes() > 0 { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        });
+        tokio::select! {
+            () = switchboard.run_stretches() => {}
+            () = heard => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn messages_go_on_while_a_password_is_being_looked_at() {
+        const HELLO: &str = r#"{"type":"hello","versions":[1],"client":""}"#;
+        let join = |room: &str, password: &str| {
+            format!(r#"{{"type":"join","room":"{room}","name":"N","password":"{password}"}}"#)
+        };
+        let hub = Hub::new(HubConfig::default(), b"a secret of the tests", [1; 32], Instant::now(), 1_760_000_000);
+        let switchboard = Switchboard::new(hub, &SocketConfig::default(), Arc::new(Metrics::new("test")));
+        let (_, ana) = someone(&switchboard, &[HELLO, &join("a", ""), r#"{"type":"set_password","password":"right"}"#]);
+        assert_eq!(heard(&ana), ["Welcome", "Joined"], "nobody stretches yet");
+        let (_, cleo) = someone(&switchboard, &[HELLO, &join("b", ""), r#"{"type":"set_lock","locked":true}"#]);
+        assert_eq!(heard(&cleo), ["Welcome", "Joined", "Policy"]);
+        stretch_until_heard(&switchboard, &ana).await;
+        assert_eq!(heard(&ana), ["Policy"]);
+        let (_, eve) = someone(&switchboard, &[HELLO, &join("a", "wrong")]);
+        assert_eq!(heard(&eve), ["Welcome"]);
+        stretch_until_heard(&switchboard, &eve).await;
+        assert_eq!(heard(&eve), ["Error"]);
     }
 }

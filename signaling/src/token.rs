@@ -164,7 +164,10 @@ mod tests {
 
     fn policy() -> Policy {
         let mut policy = Policy::founded(Stamp(1_760_000_000_000));
-        policy.set_password(Some(PasswordKey::new(b"secret", NonZeroU32::MIN).hash("a", [5; 16])), Stamp(u64::MAX - 9));
+        policy.set_password(
+            Some(PasswordKey::new(b"secret", NonZeroU32::MIN).hash_text("a", [5; 16])),
+            Stamp(u64::MAX - 9),
+        );
         policy.remove(&PeerId::from_random(1), Stamp(u64::MAX - 8));
         policy.set_lock(true, Stamp(u64::MAX - 7));
         policy

@@ -34,7 +34,7 @@ impl TurnConfig {
         // RFC 2104; SHA-1's collisions do not weaken it, and the other end knows nothing newer.
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &self.secret);
         let credential = STANDARD.encode(hmac::sign(&key, username.as_bytes()));
-        IceServer { urls: self.urls.clone(), username: Some(username), credential: Some(credential) }
+        IceServer { urls: self.urls.clone(), username: Some(username), credential: Some(credential.into()) }
     }
 }
 
@@ -60,7 +60,7 @@ mod tests {
         assert_eq!(urls, turn.urls);
         assert_eq!(username.as_deref(), Some("1800043200:aaaaaaaaaaaaaaaaaaaaaaaaaa"));
         // printf %s 1800043200:aaaaaaaaaaaaaaaaaaaaaaaaaa | openssl dgst -sha1 -hmac north -binary | base64
-        assert_eq!(credential.as_deref(), Some("PJfxyw8f8arCYGD9kTX4gyOfHkU="));
+        assert_eq!(credential, Some("PJfxyw8f8arCYGD9kTX4gyOfHkU=".into()));
     }
 
     #[test]

@@ -263,7 +263,7 @@ async fn a_token_of_the_program_opens_its_room_on_the_server_with_the_key_and_no
     let [token, link] = printed.lines().collect::<Vec<_>>()[..] else { panic!("{printed}") };
     assert_eq!(link, format!("{url}/r/tea#access={token}"));
     let joined = |room: &str, access: Option<&str>| {
-        let (room, access) = (room.to_owned(), access.map(str::to_owned));
+        let (room, access) = (room.to_owned(), access.map(Into::into));
         async move {
             let mut client = Client::greeted(server.addr).await;
             client
@@ -327,7 +327,7 @@ async fn nothing_personal_and_no_secret_is_in_the_log() {
     bo.hear().await;
     let mut eve = Client::greeted(server.addr).await;
     let (room, name) = ("room-of-ana".to_owned(), "Eve Name".to_owned());
-    let password = Some("three red apples".to_owned());
+    let password = Some("three red apples".into());
     eve.say(&ClientMessage::Join { room, name, resume: None, access: Some("a.b.c".into()), password }).await;
     assert_eq!(eve.error().await, ErrorCode::PasswordWrong);
     eve.say_text("no message of Eve's").await;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use parlor_media::{AudioSink, AudioSource, LocalAudio, LocalVideo, MediaClock, VideoFrame, VideoSource, latest};
-use parlor_proto::{DisplayName, PeerId, RoomId};
-use parlor_session::{Credentials, EndReason, Event, Secret};
+use parlor_proto::{DisplayName, PeerId, RoomId, Secret};
+use parlor_session::{Credentials, EndReason, Event};
 use tokio::sync::{mpsc, watch};
 
 use crate::engine;

@@ -32,7 +32,8 @@ mod simulation;
 mod snapshot;
 
 pub use call::{Busy, Call, CallCommand, CallConfig, LocalMedia};
-pub use parlor_session::{Credentials, EndReason, Event as Notice, Secret};
+pub use parlor_proto::Secret;
+pub use parlor_session::{Credentials, EndReason, Event as Notice};
 pub use policy::{EnginePolicy, EstimatorPolicy, PacerPolicy, SignalingPolicy};
 pub use signaling_client::ServerAddress;
 pub use snapshot::{PeerMediaView, SentView, Snapshot, TransportView};

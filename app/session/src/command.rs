@@ -1,8 +1,8 @@
 //! What the user wants.
 
-use parlor_proto::{CameraState, ControlMessage, DisplayName, MicrophoneState, PeerId, Reason, RoomId};
+use parlor_proto::{CameraState, ControlMessage, DisplayName, MicrophoneState, PeerId, Reason, RoomId, Secret};
 
-use crate::{Credentials, Secret};
+use crate::Credentials;
 
 /// What the user wants.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,29 +1,6 @@
 //! What a room may ask for before it lets someone in.
 
-use std::fmt;
-
-/// A text that is not printed for logs.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text itself.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Secret(…)")
-    }
-}
+use parlor_proto::Secret;
 
 /// What a room may ask for before it lets someone in (`PROTOCOL.md`, *Who may come in*).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -35,7 +35,7 @@ mod view;
 pub use action::Action;
 pub use command::{Command, MediaState};
 pub use config::SessionConfig;
-pub use credentials::{Credentials, Secret};
+pub use credentials::Credentials;
 pub use event::{
     Channel, ConnectionEvent, ConnectionState, EndReason, Event, OpenFailure, PeerLeftReason, SignalingEvent,
 };

@@ -5,7 +5,7 @@ use std::time::Instant;
 use parlor_proto::{ClientMessage, DisplayName, Limits, PROTOCOL_VERSION, PeerId, ResumeToken, RoomId, RoomPolicy};
 
 use crate::ice_servers::IceServers;
-use crate::{Credentials, EndReason, Secret, SessionConfig};
+use crate::{Credentials, EndReason, SessionConfig};
 
 /// Our own place in a room.
 #[derive(Debug)]
@@ -98,17 +98,10 @@ impl Membership {
     pub(crate) fn greeting(&self, config: &SessionConfig) -> Vec<ClientMessage> {
         let Some((room, name)) = self.room_and_name() else { return Vec::new() };
         let Credentials { access, password } = self.credentials();
-        let revealed = |secret: Option<Secret>| secret.map(|secret| secret.reveal().to_owned());
-        let resume = self.member().map(|member| member.resume_token.as_str().to_owned());
+        let resume = self.member().map(|member| member.resume_token.as_str().into());
         vec![
             ClientMessage::Hello { versions: vec![PROTOCOL_VERSION], client: config.client.clone() },
-            ClientMessage::Join {
-                room: room.to_string(),
-                name: name.to_string(),
-                resume,
-                access: revealed(access),
-                password: revealed(password),
-            },
+            ClientMessage::Join { room: room.to_string(), name: name.to_string(), resume, access, password },
         ]
     }
 }

@@ -1,6 +1,7 @@
 //! The call screen: header, tiles, controls, and what lies over them.
 
 use egui::{Align2, Rect, Ui, vec2};
+use parlor_proto::Secret;
 
 use super::call_layout::{CallLayout, call_layout};
 use super::chat::chat_ui;
@@ -51,7 +52,7 @@ pub struct CallState {
     /// The window fills the screen.
     pub fullscreen: bool,
     /// The field of the room's password.
-    pub password: String,
+    pub password: Secret,
     /// Copied links carry the password.
     pub link_with_password: bool,
 }

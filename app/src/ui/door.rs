@@ -1,6 +1,7 @@
 //! At the door of a room that asks for its password.
 
 use egui::{RichText, Ui, vec2};
+use parlor_proto::Secret;
 
 use super::column::centered_column;
 use super::theme;
@@ -11,7 +12,7 @@ use super::widgets::{Look, secret_field, text_button, toggle};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DoorState {
     /// The password's field.
-    pub password: String,
+    pub password: Secret,
     /// Show what is typed.
     pub shown: bool,
     /// The keyboard has been put into the field.
@@ -28,7 +29,7 @@ pub fn door_ui(ui: &mut Ui, view: &DoorView, state: &mut DoorState, commands: &m
         ui.add(egui::Label::new(RichText::new(&view.text).color(theme::MUTED)).wrap());
         ui.add_space(8.0);
         let label = format!("Password of {}", view.room);
-        let password = secret_field(ui, &label, &mut state.password, "", state.shown);
+        let password = secret_field(ui, &label, state.password.reveal_mut(), "", state.shown);
         if !std::mem::replace(&mut state.focused, true) {
             password.request_focus();
         }
@@ -41,7 +42,7 @@ pub fn door_ui(ui: &mut Ui, view: &DoorView, state: &mut DoorState, commands: &m
         let pressed =
             ui.add_enabled_ui(!view.busy, |ui| text_button(ui, size, None, "Join", Look::Primary).clicked()).inner;
         match pressed || entered {
-            true if state.password.is_empty() || view.busy => password.request_focus(),
+            true if state.password.reveal().is_empty() || view.busy => password.request_focus(),
             true => commands.push(UiCommand::JoinWithPassword(std::mem::take(&mut state.password))),
             false => {}
         }

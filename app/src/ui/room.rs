@@ -107,12 +107,12 @@ fn lock_ui(ui: &mut Ui, access: &AccessView, commands: &mut Vec<UiCommand>) {
 fn password_ui(ui: &mut Ui, access: &AccessView, state: &mut CallState, commands: &mut Vec<UiCommand>) {
     let label = if access.has_password { "New password" } else { "Password" };
     let hint = if access.has_password { "The room has one" } else { "None: the link is enough" };
-    let typed = secret_field(ui, label, &mut state.password, hint, true);
+    let typed = secret_field(ui, label, state.password.reveal_mut(), hint, true);
     let entered = typed.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = theme::GAP;
         let text = if access.has_password { "Change password" } else { "Set password" };
-        let ready = (1..=PASSWORD_CHARACTERS_MAX).contains(&state.password.chars().count());
+        let ready = (1..=PASSWORD_CHARACTERS_MAX).contains(&state.password.reveal().chars().count());
         let pressed = ui.add_enabled_ui(ready, |ui| words_button(ui, text)).inner;
         if ready && (pressed || entered) {
             commands.push(UiCommand::SetPassword(Some(std::mem::take(&mut state.password))));

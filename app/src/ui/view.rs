@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use egui::{TextureId, Vec2};
-use parlor_proto::PeerId;
+use parlor_proto::{PeerId, Secret};
 
 /// Whose tile.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -314,11 +314,11 @@ pub enum UiCommand {
     /// Let nobody new in, or let them in again.
     SetLock(bool),
     /// Set the room's password, or take it away.
-    SetPassword(Option<String>),
+    SetPassword(Option<Secret>),
     /// Remove someone (asked already).
     Remove(PeerId),
     /// Try the room that asks for a password with this one.
-    JoinWithPassword(String),
+    JoinWithPassword(Secret),
     /// Try the same call again.
     Rejoin,
     /// Back to the first screen.

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use egui::{Context, ViewportCommand};
-use parlor_engine::{CallCommand, Credentials, EndReason, Secret, ServerAddress};
+use parlor_engine::{CallCommand, Credentials, EndReason, ServerAddress};
 use parlor_proto::{RoomId, RoomLink};
 use tokio::runtime::Runtime;
 
@@ -310,9 +310,9 @@ impl Window {
                 self.ctx.send_viewport_cmd(ViewportCommand::Close);
             }
             UiCommand::SetLock(locked) => self.tell_call(CallCommand::SetLock(locked)),
-            UiCommand::SetPassword(password) => self.set_password(password.map(Secret::from)),
+            UiCommand::SetPassword(password) => self.set_password(password),
             UiCommand::Remove(peer) => self.tell_call(CallCommand::Remove(peer)),
-            UiCommand::JoinWithPassword(password) => self.join_with_password(password.into()),
+            UiCommand::JoinWithPassword(password) => self.join_with_password(password),
             UiCommand::Rejoin => {
                 self.screen = Screen::Lobby;
                 if let Some(place) = self.place.clone() {

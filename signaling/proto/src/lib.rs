@@ -9,6 +9,7 @@ mod id;
 mod link;
 mod message;
 mod room_name;
+mod secret;
 
 pub use control::{
     CHAT_CHARACTERS_MAX, CHAT_MESSAGE_BYTES_MAX, CONTROL_MESSAGE_BYTES_MAX, CameraState, ChatMessage, ControlMessage,
@@ -21,6 +22,7 @@ pub use message::{
     ClientMessage, DecodeMessageError, IceCandidate, IceServer, LeaveReason, Limits, MESSAGE_BYTES_MAX,
     PASSWORD_CHARACTERS_MAX, PeerInfo, RoomPolicy, ServerMessage, Signal, Source, StreamDescription,
 };
+pub use secret::Secret;
 
 /// The protocol version this crate speaks.
 pub const PROTOCOL_VERSION: u32 = 1;

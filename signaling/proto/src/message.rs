@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DisplayName, ErrorCode, PeerId, ResumeToken, RoomId, TransportId};
+use crate::{DisplayName, ErrorCode, PeerId, ResumeToken, RoomId, Secret, TransportId};
 
 /// The largest WebSocket message either side takes, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 65_536;
@@ -29,13 +29,13 @@ pub enum ClientMessage {
         name: String,
         /// The token of an earlier `joined`, unchecked.
         #[serde(default)]
-        resume: Option<String>,
+        resume: Option<Secret>,
         /// A JWT for servers that ask for one, unchecked.
         #[serde(default)]
-        access: Option<String>,
+        access: Option<Secret>,
         /// The room's password, where it has one.
         #[serde(default)]
-        password: Option<String>,
+        password: Option<Secret>,
     },
     /// A description or candidate for one other peer.
     Signal {
@@ -55,7 +55,7 @@ pub enum ClientMessage {
     SetPassword {
         /// The password, not yet checked; none for none.
         #[serde(default)]
-        password: Option<String>,
+        password: Option<Secret>,
     },
     /// End someone's membership; for who may moderate.
     Remove {
@@ -206,7 +206,7 @@ pub struct IceServer {
     pub username: Option<String>,
     /// The TURN password.
     #[serde(default)]
-    pub credential: Option<String>,
+    pub credential: Option<Secret>,
 }
 
 /// What the server allows.

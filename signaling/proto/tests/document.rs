@@ -72,6 +72,42 @@ fn every_json_block_of_the_document_is_read_and_written_again_unchanged() {
 }
 
 #[test]
+fn no_message_prints_a_secret_of_its_own() {
+    let hidden = ["password", "access", "resume", "resume_token", "credential"];
+    let mut found = 0;
+    for example in examples() {
+        let mut value: Value = serde_json::from_str(&example.text).unwrap();
+        hide(&mut value, &hidden, &mut found);
+        let text = value.to_string();
+        let printed = match example.heading.as_str() {
+            "From client to server" => format!("{0:?} {0:#?}", ClientMessage::decode(&text).unwrap()),
+            "From server to client" => format!("{0:?} {0:#?}", ServerMessage::decode(&text).unwrap()),
+            _ => continue,
+        };
+        assert!(!printed.contains("hunter2"), "{printed}");
+    }
+    assert!(found >= 8, "the document has {found} secrets");
+}
+
+/// Puts the same secret wherever one can stand.
+fn hide(value: &mut Value, names: &[&str], found: &mut usize) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                if names.contains(&name.as_str()) {
+                    *value = "hunter2".into();
+                    *found += 1;
+                } else {
+                    hide(value, names, found);
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| hide(value, names, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
 fn the_document_has_every_message() {
     let mut types: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for example in examples() {

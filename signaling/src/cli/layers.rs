@@ -271,7 +271,7 @@ mod tests {
         assert_eq!((config.hub.rooms_bytes_max, config.hub.message_bytes_max), (1, 40_000));
         let sockets = [config.sockets.ping_interval, config.sockets.silence_max, config.sockets.page_timeout];
         assert_eq!(sockets.map(|time| time.as_secs()), [3, 7, 9]);
-        let GuessConfig { per_address, per_room, window, address_hash_burst, address_hashes_per_sec, .. } =
+        let GuessConfig { per_address, per_room, window, address_hash_burst, address_hashes_per_sec } =
             config.hub.guesses;
         assert_eq!(window.as_secs(), 4);
         assert_eq!([per_address, per_room, address_hash_burst, address_hashes_per_sec], [2, 3, 5, 6]);

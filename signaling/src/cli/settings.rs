@@ -410,7 +410,6 @@ impl Limits {
             window: Duration::from_secs(self.guess_window_seconds),
             address_hash_burst: self.password_burst,
             address_hashes_per_sec: self.passwords_per_second,
-            ..GuessConfig::default()
         }
     }
 

@@ -14,11 +14,10 @@ use crate::client_address::AddressGroup;
 /// Addresses remembered. When there are more, those that owe nothing are forgotten, and then the one that owes least.
 const ADDRESSES_MAX: usize = 10_000;
 
-/// The wrong passwords and the hashing of each address, and of all together.
+/// The wrong passwords and the hashing of each address.
 pub(crate) struct Guesses {
     config: GuessConfig,
     addresses: BTreeMap<AddressGroup, Address>,
-    hashes: Budget,
 }
 
 struct Address {
@@ -27,9 +26,8 @@ struct Address {
 }
 
 impl Guesses {
-    pub(crate) fn new(config: GuessConfig, now: Instant) -> Self {
-        let hashes = Budget::new(config.hash_burst, config.hashes_per_sec, now);
-        Self { config, addresses: BTreeMap::new(), hashes }
+    pub(crate) fn new(config: GuessConfig) -> Self {
+        Self { config, addresses: BTreeMap::new() }
     }
 
     /// The wrong passwords of one room.
@@ -42,8 +40,7 @@ impl Guesses {
     /// # Errors
     /// `rate_limited` with the time to wait.
     pub(crate) fn allow_hash(&mut self, address: IpAddr, now: Instant) -> Result<(), Refusal> {
-        self.address(address, now).hashes.take(now).map_err(Refusal::rate_limited)?;
-        self.hashes.take(now).map_err(Refusal::rate_limited)
+        self.address(address, now).hashes.take(now).map_err(Refusal::rate_limited)
     }
 
     /// Whether a password from this address may be compared with that of a room.
@@ -111,7 +108,7 @@ mod tests {
     fn wrong_passwords_are_limited_for_an_address_and_for_a_room() {
         let now = Instant::now();
         let config = GuessConfig { per_address: 3, per_room: 5, window: Duration::from_secs(60), ..Default::default() };
-        let (mut guesses, mut room) = (Guesses::new(config.clone(), now), Guesses::of_room(&config, now));
+        let (mut guesses, mut room) = (Guesses::new(config.clone()), Guesses::of_room(&config, now));
         for guesser in [1, 1, 1, 2, 2] {
             assert_eq!(code(guesses.allow_guess(address(guesser), &room, now)), None);
             guesses.note_wrong(address(guesser), &mut room, now);
@@ -127,18 +124,18 @@ mod tests {
     #[test]
     fn hashing_is_limited_even_with_the_right_password() {
         let now = Instant::now();
-        let config = GuessConfig { address_hash_burst: 2, hash_burst: 3, ..Default::default() };
-        let mut guesses = Guesses::new(config, now);
+        let config = GuessConfig { address_hash_burst: 2, ..Default::default() };
+        let mut guesses = Guesses::new(config);
         let hashed: Vec<_> = [1, 1, 1, 2, 2].map(|of| code(guesses.allow_hash(address(of), now))).into();
         let limited = Some(ErrorCode::RateLimited);
-        assert_eq!(hashed, [None, None, limited, None, limited]);
+        assert_eq!(hashed, [None, None, limited, None, None]);
     }
 
     #[test]
     fn remembered_addresses_are_bounded_and_the_guiltiest_stay() {
         let now = Instant::now();
         let config = GuessConfig::default();
-        let (mut guesses, mut room) = (Guesses::new(config.clone(), now), Guesses::of_room(&config, now));
+        let (mut guesses, mut room) = (Guesses::new(config.clone()), Guesses::of_room(&config, now));
         for _ in 0..config.per_address {
             guesses.note_wrong(address(0), &mut room, now);
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use parlor_proto::{DisplayName, ErrorCode, PeerId, RoomId, ServerMessage};
+use parlor_proto::{DisplayName, ErrorCode, PeerId, RoomId, Secret, ServerMessage};
 
 use super::admission::{Candidate, Policy, Verdict};
 use super::guesses::Guesses;
@@ -11,6 +11,7 @@ use super::refusal::Refusal;
 use super::{ConnId, ConnectionState, Hub, Seat};
 use crate::access::Invitation;
 use crate::backplane::SharedMember;
+use crate::password::Stretched;
 use crate::room::{Member, Origin, Presence, Room};
 use crate::token::Membership;
 
@@ -22,9 +23,9 @@ const TAKEN_BACK_FOR: Duration = Duration::from_secs(60);
 pub(super) struct JoinRequest {
     pub(super) room: String,
     pub(super) name: String,
-    pub(super) resume: Option<String>,
-    pub(super) access: Option<String>,
-    pub(super) password: Option<String>,
+    pub(super) resume: Option<Secret>,
+    pub(super) access: Option<Secret>,
+    pub(super) password: Option<Secret>,
 }
 
 /// Somebody at the door, and what they have shown so far.
@@ -40,7 +41,9 @@ pub(super) struct Comer {
     /// Whether the one or the other proves who they are.
     is_proven: bool,
     /// What they say is the room's password.
-    pub(super) password: Option<String>,
+    pub(super) password: Option<Secret>,
+    /// The same, stretched, once that is done.
+    pub(super) stretched: Option<Stretched>,
     pub(super) knows_password: bool,
     /// How the meeting place of the servers has let them in.
     pub(super) record: Option<SharedMember>,
@@ -48,14 +51,19 @@ pub(super) struct Comer {
 
 impl Hub {
     pub(super) fn join(&mut self, conn: ConnId, request: JoinRequest, now: Instant) -> Result<(), Refusal> {
-        let outcome = self.identify(request, now).and_then(|comer| match self.is_reached() {
-            true => self.claim_place(conn, comer, now),
-            false => self.come_in(conn, comer, now),
-        });
+        let outcome = self.identify(request, now).and_then(|comer| self.go_in(conn, comer, 1, now));
         if let Err(refusal) = &outcome {
             self.count_refused(refusal);
         }
         outcome
+    }
+
+    /// Somebody wants in, and where servers share rooms is judged for so many a time.
+    pub(super) fn go_in(&mut self, conn: ConnId, comer: Comer, judged: u32, now: Instant) -> Result<(), Refusal> {
+        match self.is_reached() {
+            true => self.claim(conn, comer, judged, now),
+            false => self.come_in(conn, comer, now),
+        }
     }
 
     fn count_refused(&mut self, refusal: &Refusal) {
@@ -69,9 +77,9 @@ impl Hub {
     }
 
     /// Lets somebody in by what this server knows.
-    pub(super) fn come_in(&mut self, conn: ConnId, mut comer: Comer, now: Instant) -> Result<(), Refusal> {
+    pub(super) fn come_in(&mut self, conn: ConnId, comer: Comer, now: Instant) -> Result<(), Refusal> {
         self.learn_policy(&comer, now);
-        comer.knows_password = self.admit(conn, &comer, now)?;
+        let Some(comer) = self.admit(conn, comer, 1, now)? else { return Ok(()) };
         if !self.is_member(&comer.room, &comer.peer_id) {
             if comer.membership.is_none() {
                 self.take_join(conn, now)?;
@@ -133,9 +141,10 @@ impl Hub {
     /// Finds out who it is, by a resume token or by an access token.
     fn identify(&mut self, request: JoinRequest, now: Instant) -> Result<Comer, Refusal> {
         let room = parse_room(&request.room)?;
-        let membership = request.resume.as_ref().and_then(|token| self.tokens.open(token, self.unix_secs(now)));
+        let membership =
+            request.resume.as_ref().and_then(|token| self.tokens.open(token.reveal(), self.unix_secs(now)));
         let mut membership = membership.filter(|membership| membership.room == room);
-        let invitation = self.invitation(&room, request.access.as_deref(), &mut membership, now)?;
+        let invitation = self.invitation(&room, request.access.as_ref().map(Secret::reveal), &mut membership, now)?;
         let invited_id = invitation.as_ref().map(|invitation| self.invited_ids.peer_id(&room, &invitation.jti));
         membership = membership.filter(|membership| invited_id.as_ref().is_none_or(|id| *id == membership.peer_id));
         let peer_id = invited_id.or_else(|| membership.as_ref().map(|membership| membership.peer_id.clone()));
@@ -156,6 +165,7 @@ impl Hub {
             invitation,
             is_proven,
             password,
+            stretched: None,
             knows_password: false,
             record: None,
         })
@@ -180,33 +190,32 @@ impl Hub {
         }
     }
 
-    /// Decides whether they may come in; says whether they gave the password.
-    pub(super) fn admit(&mut self, conn: ConnId, comer: &Comer, now: Instant) -> Result<bool, Refusal> {
-        let Some(room) = self.rooms.get(&comer.room) else { return Ok(false) };
+    /// Decides whether they may come in: gives them back where they may, and none where their password has to be stretched
+    /// first, after which they are judged anew.
+    pub(super) fn admit(
+        &mut self,
+        conn: ConnId,
+        mut comer: Comer,
+        judged: u32,
+        now: Instant,
+    ) -> Result<Option<Comer>, Refusal> {
+        let Some(room) = self.rooms.get(&comer.room) else { return Ok(Some(comer)) };
         let peer_id = comer.is_proven.then_some(&comer.peer_id);
         let is_member = peer_id.is_some_and(|peer_id| room.get(peer_id).is_some());
         let vouched = comer.membership.as_ref().and_then(|membership| room.policy.vouched(membership.policy.as_ref()));
-        match room.policy.judge(&Candidate { peer_id, is_member, vouched }) {
-            Verdict::Enter => Ok(false),
-            Verdict::Refuse(code) => Err(code.into()),
-            Verdict::Ask(_) => {
-                let password = comer.password.as_deref().ok_or(ErrorCode::PasswordRequired)?;
-                self.check_password(conn, &comer.room, password, now).map(|()| true)
+        let asked = match room.policy.judge(&Candidate { peer_id, is_member, vouched }) {
+            Verdict::Enter => return Ok(Some(comer)),
+            Verdict::Refuse(code) => return Err(code.into()),
+            Verdict::Ask(password) => password.clone(),
+        };
+        match &comer.stretched {
+            Some(stretched) if stretched.is_for(&asked) => {
+                self.check_password(conn, &comer, stretched, &asked, now)?;
+                comer.knows_password = true;
+                Ok(Some(comer))
             }
+            Some(_) | None => self.knock(conn, comer, judged, &asked, now).map(|()| None),
         }
-    }
-
-    /// Compares a password with the room's, where this may be tried again.
-    fn check_password(&mut self, conn: ConnId, room: &RoomId, given: &str, now: Instant) -> Result<(), Refusal> {
-        let Some(address) = self.connections.get(&conn).map(|connection| connection.address) else { return Ok(()) };
-        let Some(room) = self.rooms.get_mut(room) else { return Ok(()) };
-        let Some(password) = &room.policy.password else { return Ok(()) };
-        self.guesses.allow_guess(address, &room.guesses, now)?;
-        if self.passwords.verify(password, given) {
-            return Ok(());
-        }
-        self.guesses.note_wrong(address, &mut room.guesses, now);
-        Err(ErrorCode::PasswordWrong.into())
     }
 
     /// Takes over what the comer's token knows of the room and this server does not: after a restart, or after a time in

@@ -27,8 +27,14 @@ impl Hub {
             (ConnectionState::Greeted, ClientMessage::Join { room, name, resume, access, password }) => {
                 self.join(conn, JoinRequest { room, name, resume, access, password }, now)
             }
-            (ConnectionState::Joining { room, .. }, ClientMessage::Join { room: other, .. }) => {
-                self.join_while_joining(&room, &other)
+            (
+                ConnectionState::Joining { room, .. } | ConnectionState::Knocking { room },
+                ClientMessage::Join { room: other, .. },
+            ) => self.join_while_joining(&room, &other),
+            (ConnectionState::Knocking { .. }, ClientMessage::Leave) => {
+                self.forget_password(conn);
+                self.set_state(conn, ConnectionState::Greeted, now);
+                Ok(())
             }
             (ConnectionState::Joining { number, .. }, ClientMessage::Leave) => {
                 self.forget_claim(number);
@@ -36,7 +42,7 @@ impl Hub {
                 Ok(())
             }
             (
-                ConnectionState::Greeted | ConnectionState::Joining { .. },
+                ConnectionState::Greeted | ConnectionState::Joining { .. } | ConnectionState::Knocking { .. },
                 ClientMessage::Signal { .. }
                 | ClientMessage::SetLock { .. }
                 | ClientMessage::SetPassword { .. }
@@ -46,7 +52,7 @@ impl Hub {
             ) => Err(ErrorCode::NotJoined.into()),
             (ConnectionState::Joined(seat), ClientMessage::SetLock { locked }) => self.set_lock(&seat, locked, now),
             (ConnectionState::Joined(seat), ClientMessage::SetPassword { password }) => {
-                self.set_password(conn, &seat, password.as_deref(), now)
+                self.set_password(conn, &seat, password, now)
             }
             (ConnectionState::Joined(seat), ClientMessage::Remove { peer_id }) => self.remove(&seat, peer_id, now),
             (ConnectionState::Joined(seat), ClientMessage::RefreshIceServers) => {
@@ -61,6 +67,7 @@ impl Hub {
                 self.relay(&seat, to, connection, signal)
             }
             (ConnectionState::Joined(seat), ClientMessage::Leave) => {
+                self.forget_password(conn);
                 self.set_state(conn, ConnectionState::Greeted, now);
                 self.remove_member(&seat.room, &seat.peer_id, LeaveReason::Left, now);
                 Ok(())

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use parlor_proto::{ErrorCode, LeaveReason, PeerId, ResumeToken, RoomId, ServerMessage};
+use parlor_proto::{ErrorCode, LeaveReason, PeerId, ResumeToken, RoomId, Secret, ServerMessage};
 
 use super::refusal::Refusal;
 use super::{ConnId, ConnectionState, Hub, Seat};
-use crate::password::is_password;
+use crate::password::{Stretched, is_password};
 use crate::room::{Member, Presence, Room};
 use crate::token::Membership;
 
@@ -20,24 +20,38 @@ impl Hub {
         Ok(())
     }
 
+    /// Takes the place of an earlier wish of this connection that is still under way.
     pub(super) fn set_password(
         &mut self,
         conn: ConnId,
         seat: &Seat,
-        password: Option<&str>,
+        password: Option<Secret>,
         now: Instant,
     ) -> Result<(), Refusal> {
         self.check_moderates(seat)?;
-        let hash = match password {
-            Some(password) if !is_password(password) => return Err(ErrorCode::InvalidPassword.into()),
+        match password {
+            Some(password) if !is_password(password.reveal()) => Err(ErrorCode::InvalidPassword.into()),
             Some(password) => {
-                let Some(connection) = self.connections.get(&conn) else { return Ok(()) };
-                self.guesses.allow_hash(connection.address, now)?;
-                let salt = self.numbers.next();
-                Some(self.passwords.hash(password, salt))
+                self.forget_password(conn);
+                self.stretch_to_set(conn, seat, password, now);
+                Ok(())
             }
-            None => None,
-        };
+            None => {
+                self.forget_password(conn);
+                self.put_password(seat, None, now)
+            }
+        }
+    }
+
+    /// Newcomers are asked for this one from now on, or for none.
+    pub(super) fn put_password(
+        &mut self,
+        seat: &Seat,
+        password: Option<&Stretched>,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        self.check_moderates(seat)?;
+        let hash = password.map(|stretched| self.passwords.hash(stretched));
         let stamp = self.stamp(now);
         let Some(room) = self.rooms.get_mut(&seat.room) else { return Ok(()) };
         room.policy.set_password(hash, stamp);

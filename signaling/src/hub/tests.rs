@@ -4,14 +4,17 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use parlor_proto::{
-    ClientMessage, ErrorCode, LeaveReason, MESSAGE_BYTES_MAX, PeerId, ResumeToken, RoomPolicy, ServerMessage, Signal,
+    ClientMessage, ErrorCode, LeaveReason, MESSAGE_BYTES_MAX, PeerId, ResumeToken, RoomPolicy, Secret, ServerMessage,
+    Signal,
 };
 
 use super::{CloseKind, Comeback, ConnId, Hub, HubConfig, Output};
+use crate::password::Stretch;
 use crate::turn::TurnConfig;
 
 mod guarded;
 mod invited;
+mod knocking;
 mod limits;
 
 const SECRET: &[u8] = b"a secret of the tests";
@@ -498,6 +501,9 @@ struct Net {
     opened: u64,
     heard: Vec<(ConnId, ServerMessage)>,
     closed: Vec<(ConnId, u16)>,
+    /// Whether passwords are stretched only when the test says so.
+    holds_stretches: bool,
+    stretches: Vec<Stretch>,
 }
 
 /// What `joined` said.
@@ -529,7 +535,8 @@ impl Net {
             ..HubConfig::default()
         };
         let hub = Hub::new(config, SECRET, [seed; 32], now, UNIX_SECS + u64::from(seed));
-        Self { hub, now, opened: 0, heard: Vec::new(), closed: Vec::new() }
+        let (heard, closed, stretches) = (Vec::new(), Vec::new(), Vec::new());
+        Self { hub, now, opened: 0, heard, closed, holds_stretches: false, stretches }
     }
 
     fn open(&mut self) -> ConnId {
@@ -605,6 +612,8 @@ impl Net {
                     assert!(reason.len() <= 123);
                     self.closed.push((conn, code));
                 }
+                Output::Stretch(stretch) if self.holds_stretches => self.stretches.push(*stretch),
+                Output::Stretch(stretch) => self.hub.handle_stretched(stretch.run(), self.now),
                 Output::Claim { .. } | Output::State(_) | Output::Forward(_) => panic!("a hub alone says {output:?}"),
             }
         }
@@ -632,7 +641,7 @@ fn hello(versions: &[u32]) -> ClientMessage {
 }
 
 fn join(room: &str, name: &str, resume: Option<&ResumeToken>) -> ClientMessage {
-    let resume = resume.map(|token| token.as_str().to_owned());
+    let resume = resume.map(|token| token.as_str().into());
     ClientMessage::Join { room: room.to_owned(), name: name.to_owned(), resume, access: None, password: None }
 }
 

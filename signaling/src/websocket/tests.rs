@@ -1,6 +1,6 @@
-use parlor_proto::MESSAGE_BYTES_MAX;
 use std::ops::ControlFlow;
 
+use parlor_proto::MESSAGE_BYTES_MAX;
 use proptest::prelude::*;
 use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameSocket};
 

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use parlor_proto::{ClientMessage, ErrorCode, PeerId, ServerMessage, Signal};
-use parlor_signaling::{HubConfig, Secret, ServerConfig};
+use parlor_proto::{ClientMessage, ErrorCode, PeerId, Secret, ServerMessage, Signal};
+use parlor_signaling::{HubConfig, Secret as ServerSecret, ServerConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -161,7 +161,8 @@ async fn a_guessed_resume_token_makes_nobody_somebody_else() {
         bo_token = Some(resume_token);
     }
     let real = bo_token.unwrap();
-    let elsewhere = start(ServerConfig { secret: Secret::Given(b"another secret than this one".to_vec()), ..config() });
+    let elsewhere =
+        start(ServerConfig { secret: ServerSecret::Given(b"another secret than this one".to_vec()), ..config() });
     let elsewhere = elsewhere.await;
     let (_other, of_another_server) = Client::joined(elsewhere.local_addr(), "pair", "Bo").await;
     let (_far, of_another_room) = Client::joined(addr, "far", "Bo").await;
@@ -267,6 +268,7 @@ fn join_again(room: &str) -> ClientMessage {
 }
 
 fn join_with(room: &str, resume: Option<String>, password: Option<String>) -> ClientMessage {
+    let (resume, password) = (resume.map(Secret::from), password.map(Secret::from));
     ClientMessage::Join { room: room.into(), name: "Eve".into(), resume, access: None, password }
 }
 

@@ -113,7 +113,7 @@ impl Client {
     }
 
     pub(crate) async fn join(&mut self, room: &str, name: &str, resume: Option<&ResumeToken>) -> Joined {
-        let resume = resume.map(|token| token.as_str().to_owned());
+        let resume = resume.map(|token| token.as_str().into());
         self.say(&ClientMessage::Join { room: room.into(), name: name.into(), resume, access: None, password: None })
             .await;
         match self.hear().await {

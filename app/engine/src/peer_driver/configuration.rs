@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use parlor_proto::IceServer;
+use parlor_proto::{IceServer, Secret};
 use parlor_session::{TurnTransport, turn_transport};
 use rtc::crypto::SignatureScheme;
 use rtc::ice::mdns::MulticastDnsMode;
@@ -164,7 +164,7 @@ fn usable(server: &IceServer) -> Option<RTCIceServer> {
     (!urls.is_empty()).then(|| RTCIceServer {
         urls,
         username: username.clone().unwrap_or_default(),
-        credential: credential.clone().unwrap_or_default(),
+        credential: credential.as_ref().map_or("", Secret::reveal).to_owned(),
     })
 }
 

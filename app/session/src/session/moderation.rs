@@ -1,9 +1,9 @@
 //! Lock, password and removing someone: asked of the server, which decides, and heard from it.
 
-use parlor_proto::{ClientMessage, ErrorCode, ResumeToken, RoomPolicy};
+use parlor_proto::{ClientMessage, ErrorCode, ResumeToken, RoomPolicy, Secret};
 
 use super::Session;
-use crate::{Event, Secret};
+use crate::Event;
 
 impl Session {
     /// Asks for what only the server can do, and cannot do while it is away.
@@ -19,8 +19,7 @@ impl Session {
 
     /// What we set is what we know, should we have to come in anew.
     pub(super) fn set_password(&mut self, password: Option<Secret>) {
-        let text = password.as_ref().map(|password| password.reveal().to_owned());
-        self.ask_server(ClientMessage::SetPassword { password: text });
+        self.ask_server(ClientMessage::SetPassword { password: password.clone() });
         if let Some(member) = self.membership.member_mut().filter(|_| self.link.is_ready()) {
             member.credentials.password = password;
         }

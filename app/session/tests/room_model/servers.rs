@@ -159,7 +159,7 @@ impl Servers {
                 };
                 letters.extend(self.answer(to, content, wait, now));
             }
-            Output::Send { .. } | Output::Close { .. } => panic!("{request:?} is for a client"),
+            Output::Send { .. } | Output::Close { .. } | Output::Stretch(_) => panic!("{request:?} is for a client"),
         }
         letters
     }

@@ -567,6 +567,7 @@ impl World {
                     let at = self.down_time(socket);
                     self.at(at, Job::ClientNotices { socket, retry_after_ms: None });
                 }
+                Output::Stretch(stretch) => self.servers.all[server].hub.handle_stretched(stretch.run(), self.now),
                 Output::Claim { .. } | Output::State(_) | Output::Forward(_) => {
                     let wait = self.dice.millis(1, 20);
                     if let Some((at, letter)) = self.servers.send(server, output, wait, self.now) {

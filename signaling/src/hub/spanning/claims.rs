@@ -98,10 +98,6 @@ impl Hub {
         }
     }
 
-    pub(in super::super) fn claim_place(&mut self, conn: ConnId, comer: Comer, now: Instant) -> Result<(), Refusal> {
-        self.claim(conn, comer, 1, now)
-    }
-
     /// The connection has ended, or left again.
     pub(in super::super) fn forget_claim(&mut self, number: u64) {
         self.take_claim(number);
@@ -129,9 +125,15 @@ impl Hub {
     }
 
     /// Judges by what is known here, and claims a place under that.
-    fn claim(&mut self, conn: ConnId, mut comer: Comer, judged: u32, now: Instant) -> Result<(), Refusal> {
+    pub(in super::super) fn claim(
+        &mut self,
+        conn: ConnId,
+        comer: Comer,
+        judged: u32,
+        now: Instant,
+    ) -> Result<(), Refusal> {
         self.learn_policy(&comer, now);
-        comer.knows_password |= self.admit(conn, &comer, now)?;
+        let Some(comer) = self.admit(conn, comer, judged, now)? else { return Ok(()) };
         let known = self.rooms.get(&comer.room).map(|room| room.policy.clone());
         if !self.is_member(&comer.room, &comer.peer_id) {
             self.check_holdings(&comer.room)?;

@@ -93,7 +93,7 @@ fn a_lock_a_password_and_a_removal_hold_at_every_server() {
     net.say_join(cleo, "Cleo", None, None);
     assert_eq!(net.error_of(cleo), ErrorCode::RoomLocked);
     net.say(&ana, &ClientMessage::SetLock { locked: false });
-    net.say(&ana, &ClientMessage::SetPassword { password: Some("apples".to_owned()) });
+    net.say(&ana, &ClientMessage::SetPassword { password: Some("apples".into()) });
     net.say_join(cleo, "Cleo", None, None);
     assert_eq!(net.error_of(cleo), ErrorCode::PasswordRequired);
     net.say_join(cleo, "Cleo", None, Some("pears"));
@@ -116,7 +116,7 @@ fn a_lock_a_password_and_a_removal_hold_at_every_server() {
 fn at_a_server_that_knows_nothing_of_the_room_its_rules_hold_too() {
     let mut net = Servers::new(2);
     let ana = net.join(0, "Ana");
-    net.say(&ana, &ClientMessage::SetPassword { password: Some("apples".to_owned()) });
+    net.say(&ana, &ClientMessage::SetPassword { password: Some("apples".into()) });
     let bo = net.greeted(1);
     net.say_join(bo, "Bo", None, None);
     assert_eq!(net.error_of(bo), ErrorCode::PasswordRequired);

@@ -180,10 +180,11 @@ fn guesses_from_many_addresses_are_limited_for_the_room() {
 #[test]
 fn hashing_is_limited_for_who_knows_the_password_too() {
     let mut net = Net::new();
-    net.hub.guesses = crate::hub::guesses::Guesses::new(
-        GuessConfig { address_hash_burst: 3, address_hashes_per_sec: 1, ..GuessConfig::default() },
-        net.now,
-    );
+    net.hub.guesses = crate::hub::guesses::Guesses::new(GuessConfig {
+        address_hash_burst: 3,
+        address_hashes_per_sec: 1,
+        ..GuessConfig::default()
+    });
     let ana = net.greeted();
     net.join(ana, "a", "Ana");
     for _ in 0..3 {
@@ -421,12 +422,12 @@ fn a_token_of_an_older_server_brings_its_person_back_into_an_open_room() {
 }
 
 impl Net {
-    fn forget_heard(&mut self) {
+    pub(super) fn forget_heard(&mut self) {
         self.heard.clear();
     }
 
     /// The last policy that a connection was told, since it was last asked.
-    fn policy(&mut self, conn: ConnId) -> Option<RoomPolicy> {
+    pub(super) fn policy(&mut self, conn: ConnId) -> Option<RoomPolicy> {
         self.heard(conn).into_iter().rev().find_map(|message| match message {
             ServerMessage::Policy { policy, .. } => Some(policy),
             _ => None,
@@ -440,10 +441,10 @@ impl Net {
     }
 }
 
-fn join_with(room: &str, name: &str, resume: Option<&ResumeToken>, given: &str) -> ClientMessage {
+pub(super) fn join_with(room: &str, name: &str, resume: Option<&ResumeToken>, given: &str) -> ClientMessage {
     match join(room, name, resume) {
         ClientMessage::Join { room, name, resume, access, password: _ } => {
-            ClientMessage::Join { room, name, resume, access, password: Some(given.to_owned()) }
+            ClientMessage::Join { room, name, resume, access, password: Some(given.into()) }
         }
         other => other,
     }
@@ -453,8 +454,8 @@ fn lock(locked: bool) -> ClientMessage {
     ClientMessage::SetLock { locked }
 }
 
-fn set_password(password: Option<&str>) -> ClientMessage {
-    ClientMessage::SetPassword { password: password.map(str::to_owned) }
+pub(super) fn set_password(password: Option<&str>) -> ClientMessage {
+    ClientMessage::SetPassword { password: password.map(Secret::from) }
 }
 
 fn remove(peer_id: &PeerId) -> ClientMessage {

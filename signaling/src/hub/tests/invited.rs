@@ -163,8 +163,8 @@ fn with_key(mut net: Net) -> Net {
 }
 
 fn join_by(room: &str, name: &str, resume: Option<&ResumeToken>, access: Option<&str>) -> ClientMessage {
-    let resume = resume.map(|token| token.as_str().to_owned());
-    let access = access.map(str::to_owned);
+    let resume = resume.map(|token| token.as_str().into());
+    let access = access.map(Secret::from);
     ClientMessage::Join { room: room.to_owned(), name: name.to_owned(), resume, access, password: None }
 }
 

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use parlor_proto::{
     ChatMessage, ClientMessage, ControlMessage, ErrorCode, IceCandidate, IceServer, Limits, PeerId, PeerInfo,
-    RoomPolicy, ServerMessage, Signal, Source, StreamDescription, TransportId,
+    RoomPolicy, Secret, ServerMessage, Signal, Source, StreamDescription, TransportId,
 };
 
 use crate::{
@@ -275,15 +275,18 @@ fn short(action: &Action) -> String {
         Action::SendSignaling(message) => match message {
             ClientMessage::Hello { .. } => "hello".into(),
             ClientMessage::Join { room, name, resume, access, password } => {
-                let shown = |word: &str, secret: &Option<String>| {
-                    secret.as_ref().map_or(String::new(), |secret| format!(" {word} {secret}"))
+                let shown = |word: &str, secret: &Option<Secret>| {
+                    secret.as_ref().map_or(String::new(), |secret| format!(" {word} {}", secret.reveal()))
                 };
+                let resume = resume.as_ref().map(Secret::reveal);
                 format!("join {room} {name} {resume:?}{}{}", shown("access", access), shown("password", password))
             }
-            ClientMessage::SetLock { .. }
-            | ClientMessage::SetPassword { .. }
-            | ClientMessage::Remove { .. }
-            | ClientMessage::RefreshIceServers => format!("{message:?}"),
+            ClientMessage::SetPassword { password } => {
+                format!("set password {}", password.as_ref().map_or("none", Secret::reveal))
+            }
+            ClientMessage::SetLock { .. } | ClientMessage::Remove { .. } | ClientMessage::RefreshIceServers => {
+                format!("{message:?}")
+            }
             ClientMessage::Leave => "leave".into(),
             ClientMessage::Signal { signal: Signal::Offer { sdp, .. }, .. } => format!("offer {sdp}"),
             ClientMessage::Signal { signal: Signal::Answer { sdp, .. }, .. } => format!("answer {sdp}"),

@@ -1,11 +1,11 @@
 //! A room that is not open to everyone: what it asks for, what holds in it, who is removed from it.
 
-use parlor_proto::{ErrorCode, LeaveReason, RoomPolicy, ServerMessage};
+use parlor_proto::{ErrorCode, LeaveReason, RoomPolicy, Secret, ServerMessage};
 
 use super::fixture::{ANN, Fixture, ME, ZOE, id, person, secs};
 use crate::{
     Command, ConnectionState, Credentials, EndReason, Event, OpenFailure, PeerLeftReason, PeerState, Phase, Presence,
-    Secret, SignalingEvent,
+    SignalingEvent,
 };
 
 const OPEN: RoomPolicy = RoomPolicy { locked: false, has_password: false, may_moderate: false };
@@ -131,7 +131,7 @@ fn the_server_is_asked_to_lock_to_set_a_password_and_to_remove() {
     fixture.command(Command::Remove(id(ANN)));
     let said = fixture.said();
     assert_eq!(said[0], "SetLock { locked: true }");
-    assert_eq!(said[1], "SetPassword { password: Some(\"apples\") }");
+    assert_eq!(said[1], "set password apples");
     assert_eq!(said[2], format!("Remove {{ peer_id: PeerId({ANN:?}) }}"));
     assert_eq!(fixture.session.view().policy, OPEN, "the server decides");
     // Whoever may not is told, and stays.

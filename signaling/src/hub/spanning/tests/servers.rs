@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use parlor_proto::{ClientMessage, ErrorCode, PeerId, PeerInfo, ResumeToken, RoomPolicy, ServerMessage, Signal};
+use parlor_proto::{
+    ClientMessage, ErrorCode, PeerId, PeerInfo, ResumeToken, RoomPolicy, Secret, ServerMessage, Signal,
+};
 
 use crate::backplane::{Claimed, Event, Forward, LEASE, News, RoomState, ServerId, SharedRooms};
 use crate::hub::{CloseKind, ConnId, Hub, HubConfig, Output};
@@ -105,9 +107,9 @@ impl Servers {
         let message = ClientMessage::Join {
             room: "a".to_owned(),
             name: name.to_owned(),
-            resume: resume.map(|token| token.as_str().to_owned()),
+            resume: resume.map(|token| token.as_str().into()),
             access: None,
-            password: password.map(str::to_owned),
+            password: password.map(Secret::from),
         };
         self.say_text(conn, &message);
     }
@@ -294,6 +296,7 @@ impl Servers {
         match output {
             Output::Send { conn, message } => self.heard.push((conn, message)),
             Output::Close { conn, code, .. } => self.closed.push((conn, code)),
+            Output::Stretch(stretch) => self.servers[index].hub.handle_stretched(stretch.run(), self.now),
             Output::Claim { .. } | Output::State(_) | Output::Forward(_) if !self.is_reachable => {
                 panic!("{output:?} while nobody is in reach")
             }
