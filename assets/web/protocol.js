@@ -316,7 +316,9 @@ export class SignalingClient {
 
   /** @param {ServerError} error */
   #handleError(error) {
-    if (typeof error.retry_after_ms === 'number') this.#retryAfterMs = error.retry_after_ms;
+    // In the room, only a server that goes away says when to come back; other waits are about other things.
+    const isAboutReturn = this.#state !== 'joined' || error.code === 'going_away';
+    if (isAboutReturn && typeof error.retry_after_ms === 'number') this.#retryAfterMs = error.retry_after_ms;
     if (FATAL_ERRORS.has(error.code)) { this.#fail(error); return; }
     if (this.#state === 'joined') { this.handlers.onError(error); return; }
     // A wrong password is not tried again by itself: each try counts as a guess.

@@ -323,3 +323,30 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The first cells of the table under a heading of the protocol's document.
+    fn column(heading: &str) -> Vec<&'static str> {
+        let document = include_str!("../proto/PROTOCOL.md");
+        let (_, section) = document.split_once(&format!("## {heading}\n")).expect(heading);
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+        rows.filter(|cell| cell.starts_with(|c: char| c == '`' || c.is_ascii_digit())).collect()
+    }
+
+    #[test]
+    fn every_close_code_that_the_server_sends_is_in_the_document_and_no_other() {
+        let said: BTreeSet<u16> = column("Close codes").into_iter().map(|code| code.parse().unwrap()).collect();
+        let codes = column("Error codes").into_iter().map(|name| name.trim_matches('`'));
+        let codes = codes.map(|name| serde_json::from_value::<ErrorCode>(name.into()).unwrap());
+        let mut sent: BTreeSet<u16> = codes.filter_map(ErrorCode::close_code).collect();
+        assert!(sent.len() > 6, "{sent:?}");
+        sent.extend([PROTOCOL_ERROR, INVALID_PAYLOAD]);
+        assert_eq!(said, sent);
+    }
+}

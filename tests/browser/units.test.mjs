@@ -235,6 +235,47 @@ test('waiting before a reconnect is random, capped, and obeys the server', async
   assert.deepEqual(await results('/protocol.js', 'reconnectDelayMs', [[0, 0.5], [1, 1], [10, 1], [10, 0], [500, 0.5], [3, 0.9, 700], [0, 0, 1e12]]), [50, 200, 2_000, 0, 1_000, 700, 60_000]);
 });
 
+test('who is sent away comes back when the server said, and after any other loss at random', async () => {
+  const waits = await page.evaluate(async () => {
+    const { SignalingClient } = await import('/protocol.js');
+    const kept = [globalThis.WebSocket, globalThis.setTimeout];
+    const sockets = [];
+    const timers = [];
+    globalThis.WebSocket = class { static OPEN = 1; readyState = 1; constructor() { sockets.push(this); } send() {} close() {} };
+    globalThis.setTimeout = (act, wait) => timers.push([act, wait]);
+    try {
+      const ignore = () => {};
+      const client = new SignalingClient('ws://a/ws', { onState: ignore, onJoined: ignore, onMessage: ignore, onError: ignore, onFailed: ignore }, { random: () => 0.5 });
+      const hear = (message) => sockets.at(-1).onmessage({ data: JSON.stringify(message) });
+      const refuse = (code, wait) => hear({ type: 'error', code, message: 'm', to: null, retry_after_ms: wait });
+      const comeIn = () => {
+        sockets.at(-1).onopen();
+        hear({ type: 'joined', room: 'a', peer_id: 'p', name: 'Ana', resume_token: 't', resumed: false, peers: [], ice_servers: [], limits: {} });
+      };
+      const lose = (code) => {
+        const before = sockets.length;
+        sockets.at(-1).onclose({ code });
+        const [act, wait] = timers.at(-1);
+        if (sockets.length !== before) throw new Error('back at once');
+        act();
+        return wait;
+      };
+      client.join('a', 'Ana');
+      comeIn();
+      refuse('rate_limited', 9_000);
+      const waited = [lose(1006)];
+      comeIn();
+      refuse('going_away', 1_234);
+      waited.push(lose(1001));
+      waited.push(lose(1006));
+      return waited;
+    } finally {
+      [globalThis.WebSocket, globalThis.setTimeout] = kept;
+    }
+  });
+  assert.deepEqual(waits, [50, 1_234, 100]);
+});
+
 test('server messages that are malformed or unknown are ignored', async () => {
   const peer = { peer_id: 'a', name: 'A', away: false };
   const good = [{ type: 'policy', policy: { locked: true }, resume_token: 't' }, { type: 'roster', peers: [peer] }, { type: 'peer_joined', peer }, { type: 'peer_left', peer_id: 'a', reason: 'left' }, { type: 'signal', from: 'a', connection: 'c', signal: { kind: 'end_of_candidates' } }, { type: 'error', code: 'x', message: 'y' }];

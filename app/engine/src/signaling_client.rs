@@ -8,7 +8,7 @@ mod tls;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
-use parlor_proto::{ClientMessage, DecodeMessageError, Fingerprint, RoomLink, ServerMessage};
+use parlor_proto::{ClientMessage, DecodeMessageError, ErrorCode, Fingerprint, RoomLink, ServerMessage};
 use parlor_session::SignalingEvent;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -163,7 +163,8 @@ async fn carry(
         tokio::select! {
             out = outgoing.recv() => match out {
                 Some(Outgoing::Message(text)) => {
-                    trace!(text, "to the server");
+                    // Not what it says: a password, a token.
+                    trace!(bytes = text.len(), "to the server");
                     if let Err(closed) = send(&mut socket, Message::text(text), policy.silence_max).await {
                         return closed;
                     }
@@ -236,7 +237,7 @@ fn incoming(read: Option<Result<Message, SocketError>>) -> Incoming {
 }
 
 fn decode(text: &str) -> Incoming {
-    trace!(text, "from the server");
+    trace!(bytes = text.len(), "from the server");
     match ServerMessage::decode(text) {
         Ok(message) => Incoming::Event(SignalingEvent::Message(message)),
         Err(DecodeMessageError::UnknownType) => Incoming::Nothing,
@@ -246,9 +247,12 @@ fn decode(text: &str) -> Incoming {
     }
 }
 
+/// When to come back, as the server's last words have it. What other refusals say is about other things.
 fn retry_after(event: &SignalingEvent) -> Option<u64> {
     match event {
-        SignalingEvent::Message(ServerMessage::Error { retry_after_ms, .. }) => *retry_after_ms,
+        SignalingEvent::Message(ServerMessage::Error { code: ErrorCode::GoingAway, retry_after_ms, .. }) => {
+            *retry_after_ms
+        }
         SignalingEvent::Message(_)
         | SignalingEvent::Opened
         | SignalingEvent::Undecodable(_)
@@ -268,7 +272,8 @@ fn close_reason(frame: Option<&CloseFrame>) -> String {
         4001 => "The server closed the connection, which was too slow".to_owned(),
         4002 => "You joined this room from somewhere else".to_owned(),
         4003 => "You were removed from this room".to_owned(),
-        4004 => "The server closed a connection that had joined no room".to_owned(),
+        4004 => "The server closed a connection that had joined no room, or said nothing".to_owned(),
+        4005 => "The server closed the connection, on which too much was sent".to_owned(),
         code => format!("The server closed the connection (code {code})"),
     }
 }

@@ -1,10 +1,15 @@
 //! Reaching the server, and being refused.
 
+use futures_util::{SinkExt as _, StreamExt as _};
 use parlor_engine::{EndReason, EnginePolicy, ServerAddress};
-use parlor_proto::Fingerprint;
+use parlor_proto::{ErrorCode, Fingerprint, ServerMessage};
 use parlor_session::SessionConfig;
 use parlor_signaling::{ServerConfig, Tls, serve};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio_tungstenite::accept_async;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::support::{PATIENCE, address, alone, in_room, join, join_with, server_config};
 
@@ -25,6 +30,31 @@ async fn wrong_address(websocket_url: String) -> String {
     let reason = tokio::time::timeout(PATIENCE, ana.call.finished()).await.unwrap();
     let EndReason::WrongAddress { message } = reason else { panic!("{reason:?}") };
     message
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_goes_away_is_returned_to_when_it_said() {
+    // Without being told, the first attempt follows within 100 ms.
+    const WAIT: Duration = Duration::from_millis(700);
+    let _alone = alone().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let websocket_url = format!("ws://{}/ws", listener.local_addr().unwrap());
+    let ana = join(ServerAddress { websocket_url, fingerprint: None }, "Ana", 440.0);
+    let come = async || tokio::time::timeout(PATIENCE, listener.accept()).await.unwrap().unwrap().0;
+    let mut socket = accept_async(come().await).await.unwrap();
+    socket.next().await.unwrap().unwrap();
+    let told_at = Instant::now();
+    let goodbye = ServerMessage::Error {
+        code: ErrorCode::GoingAway,
+        message: "The server is stopping.".into(),
+        to: None,
+        retry_after_ms: Some(u64::try_from(WAIT.as_millis()).unwrap()),
+    };
+    socket.send(Message::text(goodbye.encode())).await.unwrap();
+    socket.close(Some(CloseFrame { code: 1001.into(), reason: "".into() })).await.unwrap();
+    come().await;
+    assert!(told_at.elapsed() >= WAIT, "back after {:?}", told_at.elapsed());
+    ana.leave().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
