@@ -2,12 +2,16 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { temporaryFolder } from './lib.mjs';
+import { bestMatch, prepareFfmpeg, ssim } from '../lab/call/likeness.mjs';
+import { filmOf } from '../lab/call/peers.mjs';
 import { cut, pesq, speech } from '../lab/call/speech.mjs';
+import { isInstalled } from '../lab/call/venv.mjs';
 
 const run = async (wanted) => {
   const { stdout } = await promisify(execFile)(process.execPath, [fileURLToPath(new URL('../lab/call/run.mjs', import.meta.url)), JSON.stringify(wanted)]);
@@ -35,8 +39,10 @@ test('a contender that there is none of is refused in words', async () => {
   }
 });
 
-const folder = fileURLToPath(new URL('../../target/lab/venv', import.meta.url));
-test('speech that is damaged is scored lower than speech that is not', { skip: !existsSync(folder) && 'PESQ is installed by a run of the loss group only' }, () => {
+/** These are installed by a run of the loss group only. */
+const without = (module) => ({ skip: !isInstalled(module) && `a run of the loss group installs ${module}` });
+
+test('speech that is damaged is scored lower than speech that is not', without('pesq'), () => {
   const own = temporaryFolder();
   try {
     const said = { ...speech(own.folder), firstMs: 0 };
@@ -47,6 +53,34 @@ test('speech that is damaged is scored lower than speech that is not', { skip: !
     assert.ok(whole > 4.4 && damaged < 3 && silent < 1.5, `${whole} ${damaged} ${silent}`);
     assert.equal(pesq(said, said, 0, 4_000, own.folder, 'short'), undefined);
     assert.deepEqual(cut({ samples: Float32Array.of(1, 2, 3, 4), rate: 1_000, firstMs: 10 }, 11, 13), { samples: Float32Array.of(2, 3), rate: 1_000 });
+  } finally {
+    own.remove();
+  }
+});
+
+const SIZE = { width: 320, height: 180 };
+const film = filmOf({ ...SIZE, frames: 8, seed: 4 });
+
+test('a picture is known again among those of the film, with another stamp on it and in worse shape', () => {
+  film.forEach((picture, number) => {
+    const worse = picture.map((luma, index) => (index < 16 * SIZE.width ? 16 : luma + (index * 7 % 9) - 4));
+    assert.equal(bestMatch(worse, film, SIZE), number);
+  });
+});
+
+test('a picture is like itself, and less so when it is damaged', without('imageio_ffmpeg'), () => {
+  const own = temporaryFolder();
+  try {
+    const { ffmpeg } = prepareFfmpeg();
+    const likeness = (change) => {
+      const file = path.join(own.folder, 'picture.y4m');
+      const picture = Buffer.concat([film[5].subarray(0, SIZE.width * SIZE.height).map(change), Buffer.alloc(SIZE.width * SIZE.height / 2, 128)]);
+      writeFileSync(file, Buffer.concat([Buffer.from(`YUV4MPEG2 W${SIZE.width} H${SIZE.height} F30:1 C420jpeg\nFRAME\n`), picture]));
+      return ssim([file], film, SIZE, ffmpeg, own.folder);
+    };
+    const [same, coarse] = [likeness((luma) => luma), likeness((luma) => luma & 0xe0)];
+    assert.ok(same > 0.99 && coarse < 0.9, `${same} ${coarse}`);
+    assert.equal(ssim([], film, SIZE, ffmpeg, own.folder), undefined);
   } finally {
     own.remove();
   }

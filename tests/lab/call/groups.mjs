@@ -114,15 +114,15 @@ function arrivedSeries({ from, to, beganMs }, { link }) {
 /**
  * @param {Run} run
  * @returns {{figures: Record<string, number[]>, series: Record<string, [number, number][]>, unread_share: number[]}} each figure of both
- *   ends in their order; one that could not be taken at one of them is left out, and named in `missing`
+ *   ends in their order; one that could not be taken at one of them is null there, at both of them left out, and named in `missing`
  */
 export function figuresOf(run) {
   const taken = run.ends.map((end) => GROUPS[run.group](end, run));
   const [figures, missing] = [{}, []];
   for (const name of Object.keys(taken[0])) {
     const values = taken.map((one) => one[name]);
-    if (values.every(Number.isFinite)) figures[name] = values.map(rounded);
-    else missing.push(name);
+    if (values.some(Number.isFinite)) figures[name] = values.map((value) => (Number.isFinite(value) ? rounded(value) : null));
+    if (!values.every(Number.isFinite)) missing.push(name);
   }
   const series = {};
   if (run.group === 'capacity' || run.group === 'outage') {

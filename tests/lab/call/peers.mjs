@@ -4,12 +4,13 @@
  */
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import vm from 'node:vm';
 import { LAB_FLAGS } from '../../browser/lab.mjs';
 import { launchBrowser, newPage, openLobby, until } from '../../browser/lib.mjs';
 import { startNative } from '../../browser/native.mjs';
+import { keepSnapshots } from './likeness.mjs';
 import { recordingOf } from './sound.mjs';
 
 const FILM_FRAMES = 60;
@@ -40,6 +41,7 @@ export function writeFilm(file, film) {
  * @property {() => Promise<number>} join goes into the room; when that was asked for, in Unix ms
  * @property {() => Promise<unknown>} connected until the other's picture is shown
  * @property {() => Promise<{concealed: number, samples: number}>} figures counted so far
+ * @property {(from: number, to: number) => Promise<string[]>} whole some of the pictures shown then, as PNG files
  * @property {() => Promise<Kept>} kept ends the call and gives all that was kept
  * @property {() => Promise<void>} end
  * @property {Record<string, unknown>} facts versions, offset of its clock
@@ -47,17 +49,21 @@ export function writeFilm(file, film) {
 
 /**
  * A native peer with everything open, before it joins.
- * @param {{lab: {url: string}, room: string, name: string, other: string, folder: string, film: {width: number, height: number, seed: number}, filmFile: string, soundFile: string, recordsSound: boolean}} options
+ * @param {{lab: {url: string}, room: string, name: string, other: string, folder: string, film: {width: number, height: number, seed: number}, filmFile: string, soundFile: string, recordsSound: boolean, keepsPictures: boolean}} options
  * @returns {Promise<LabPeer>}
  */
-export async function nativePeer({ lab, room, name, other, folder, film, filmFile, soundFile, recordsSound }) {
+export async function nativePeer({ lab, room, name, other, folder, film, filmFile, soundFile, recordsSound, keepsPictures }) {
+  const snapshots = path.join(folder, `${name}-snapshots`);
+  mkdirSync(snapshots);
   const [pictureFile, soundFolder] = [path.join(folder, `${name}.jsonl`), path.join(folder, name)];
   const flags = [
     '--video', `file:${filmFile}`, '--stamp-pictures', '--video-size', `${film.width}x${film.height}`, '--audio', `file:${soundFile}`, '--speaker', 'none',
     '--record-pictures', pictureFile, '--join-on-command', ...recordsSound ? ['--record-audio', soundFolder] : [],
+    ...keepsPictures ? ['--snapshots', snapshots] : [],
   ];
   const native = startNative(lab, { room, name, flags });
   await native.wait('ready');
+  const shots = keepSnapshots(snapshots, folder);
   const pictures = () => readFileSync(pictureFile, 'utf8').split('\n').filter((line) => line.endsWith('}')).map((line) => JSON.parse(line));
   return {
     facts: { parlor: execFileSync(process.env.PARLOR, ['--version'], { encoding: 'utf8' }).trim() },
@@ -73,6 +79,7 @@ export async function nativePeer({ lab, room, name, other, folder, film, filmFil
       // The program counts its peer's own samples and the made-up ones apart.
       return { concealed: of.audio_concealed, samples: of.audio_played + of.audio_concealed };
     },
+    whole: async (from, to) => shots.kept.filter(({ atMs }) => atMs >= from && atMs < to).map(({ file }) => file),
     kept: async () => {
       await native.leave();
       const heard = (kind) => (recordsSound && existsSync(path.join(soundFolder, `${kind}.json`)) ? recordingOf(soundFolder, kind) : null);
@@ -82,7 +89,10 @@ export async function nativePeer({ lab, room, name, other, folder, film, filmFil
         heard: heard('heard'),
       };
     },
-    end: () => native.end(),
+    end: async () => {
+      shots.stop();
+      await native.end();
+    },
   };
 }
 
@@ -90,9 +100,9 @@ export async function nativePeer({ lab, room, name, other, folder, film, filmFil
  * A page in the lobby of the room, with camera and microphone open and the name filled in.
  * @param {Parameters<typeof nativePeer>[0]} options @returns {Promise<LabPeer>}
  */
-export async function pagePeer({ lab, room, name, other, film, soundFile, recordsSound }) {
+export async function pagePeer({ lab, room, name, other, folder, film, soundFile, recordsSound, keepsPictures }) {
   const browser = await launchBrowser({ args: [...LAB_FLAGS, `--use-file-for-fake-audio-capture=${soundFile}`] });
-  const init = `globalThis.labFilm = ${JSON.stringify({ ...film, recordsSound })};\n${FILM_SOURCE}\nglobalThis.makeFilm = makeFilm;\n${PAGE_SOURCE}`;
+  const init = `globalThis.labFilm = ${JSON.stringify({ ...film, recordsSound, keepsPictures })};\n${FILM_SOURCE}\nglobalThis.makeFilm = makeFilm;\n${PAGE_SOURCE}`;
   const page = await newPage(browser, { init, settings: { audioProcessing: false }, viewport: { width: 1_400, height: 900 } });
   await openLobby(page, lab, { room });
   await page.getByLabel('Your name').fill(name);
@@ -105,6 +115,14 @@ export async function pagePeer({ lab, room, name, other, film, soundFile, record
     },
     connected: () => until(page, () => globalThis.lab.pictures.length > 0, null, `a picture of ${other}`),
     figures: () => page.evaluate(() => globalThis.inboundFigures()),
+    whole: async (from, to) => {
+      const pictures = await page.evaluate(([begin, end]) => globalThis.picturesKept(begin, end), [from, to]);
+      return pictures.map((base64, index) => {
+        const file = path.join(folder, `${name}-shown-${index}.png`);
+        writeFileSync(file, Buffer.from(base64, 'base64'));
+        return file;
+      });
+    },
     kept: async () => {
       const pictures = await page.evaluate(() => globalThis.lab.pictures);
       const sound = async (kind) => (recordsSound ? page.evaluate((which) => globalThis.soundKept(which), kind) : null);

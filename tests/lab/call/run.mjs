@@ -7,6 +7,7 @@
  * chromium-chromium; the first is in the room when the second joins, and figures stand in that order, each that of the one who sees and hears.
  * `steps` are rules with the second of the measurement at which they begin to hold: [[10, "down rate=600kbps"]]. `height` is 360 or 720; rates settle for
  * `settle_seconds` (5) before.
+ * In set-up signaling takes as long as the path does, unless `signaling_delay_ms` says otherwise.
  * Environment: PARLOR, PARLOR_SERVER, PARLOR_LAB_NET, CHROMIUM.
  */
 
@@ -16,7 +17,8 @@ import { startLab } from '../../browser/lab.mjs';
 import { startServer, temporaryFolder } from '../../browser/lib.mjs';
 import { pathDelayMs } from './figures.mjs';
 import { figuresOf } from './groups.mjs';
-import { nativePeer, nowMs, pagePeer, writeFilm } from './peers.mjs';
+import { prepareFfmpeg, ssim } from './likeness.mjs';
+import { filmOf, nativePeer, nowMs, pagePeer, writeFilm } from './peers.mjs';
 import { bursts, tone, wav } from './sound.mjs';
 import { pesq, preparePesq, speech } from './speech.mjs';
 
@@ -61,11 +63,15 @@ function soundOf(folder, noPesq) {
   return wanted.group === 'loss' && !noPesq ? speech(folder) : bursts();
 }
 
-/** How well each understands the other, added to the figures. */
-function addPesq({ figures, missing }, ends, { from, to }, folder) {
-  const scores = ends.map(({ spokenByOther, heard, way }) => (spokenByOther && heard ? pesq(spokenByOther, heard, from, to, folder, way.to) : undefined));
-  if (scores.every(Number.isFinite)) figures.pesq_mos = scores.map((score) => Math.round(score * 100) / 100);
-  else missing.push('pesq_mos');
+/** How well one understands the other. */
+function pesqOf({ spokenByOther, heard, way }, { from, to }, folder) {
+  return spokenByOther && heard ? pesq(spokenByOther, heard, from, to, folder, way.to) : undefined;
+}
+
+/** One more figure. @param {(number|undefined)[]} values of both ends */
+function add({ figures, missing }, name, values) {
+  if (values.some(Number.isFinite)) figures[name] = values.map((value) => (Number.isFinite(value) ? Math.round(value * 1_000) / 1_000 : null));
+  if (!values.every(Number.isFinite)) missing.push(name);
 }
 
 async function measure({ folder, lab, kinds }) {
@@ -73,12 +79,14 @@ async function measure({ folder, lab, kinds }) {
   const recordsSound = wanted.group !== 'outage';
   const [filmFile, soundFile] = [path.join(folder, 'film.y4m'), path.join(folder, 'sound.wav')];
   if (kinds.includes('native')) writeFilm(filmFile, film);
-  const noPesq = wanted.group === 'loss' ? preparePesq() : undefined;
+  const isLoss = wanted.group === 'loss';
+  const noPesq = isLoss ? preparePesq() : undefined;
+  const { ffmpeg, reason: noFfmpeg } = isLoss ? prepareFfmpeg() : {};
   writeFileSync(soundFile, wav(soundOf(folder, noPesq)));
   const peers = [];
   try {
     for (const [index, kind] of kinds.entries()) {
-      peers.push(await MAKERS[kind]({ lab, room: ROOM, name: NAMES[index], other: NAMES[1 - index], folder, film, filmFile, soundFile, recordsSound }));
+      peers.push(await MAKERS[kind]({ lab, room: ROOM, name: NAMES[index], other: NAMES[1 - index], folder, film, filmFile, soundFile, recordsSound, keepsPictures: ffmpeg !== undefined }));
     }
     const isSetUp = wanted.group === 'set-up';
     if (isSetUp) for (const rule of wanted.rules) await lab.apply(rule);
@@ -93,6 +101,7 @@ async function measure({ folder, lab, kinds }) {
     const { from, to } = await pass(wanted, lab);
     const after = await Promise.all(peers.map((peer) => peer.figures()));
     const report = await lab.report();
+    const whole = ffmpeg ? await Promise.all(peers.map((peer) => peer.whole(from, to))) : [];
     // Pages first: they need nobody to leave, and who is left alone goes on being shown.
     const order = [...peers.keys()].sort((one, other) => kinds[one].localeCompare(kinds[other]));
     const kept = [];
@@ -106,10 +115,12 @@ async function measure({ folder, lab, kinds }) {
       spokenByOther: kept[1 - index].spoken,
     }));
     const measured = figuresOf({ ...wanted, from, to, joinedMs: joined[1], beganMs: report.began_unix_ms, ends });
-    if (wanted.group === 'loss' && !noPesq) addPesq(measured, ends, { from, to }, folder);
+    if (isLoss && !noPesq) add(measured, 'pesq_mos', ends.map((end) => pesqOf(end, { from, to }, folder)));
+    if (ffmpeg) add(measured, 'ssim', whole.map((files) => ssim(files, filmOf(film), film, ffmpeg, folder)));
+    const notes = [noPesq, noFfmpeg].filter(Boolean);
     const reason = invalidReason(report, peers);
     const versions = Object.assign({}, ...peers.map(({ facts }) => facts), { node: process.version });
-    return { valid: reason === undefined, ...reason && { invalid_reason: reason }, lateness: { ...report.lateness, scheduling: report.scheduling }, versions, ...measured, ...noPesq && { notes: [noPesq] } };
+    return { valid: reason === undefined, ...reason && { invalid_reason: reason }, lateness: { ...report.lateness, scheduling: report.scheduling }, versions, ...measured, notes };
   } finally {
     for (const peer of peers) await peer.end();
   }
@@ -119,13 +130,16 @@ const { group, scenario, contender, seed, rules, steps, seconds, height } = want
 const kinds = contender?.split('-') ?? [];
 if (kinds.length !== 2 || !kinds.every((kind) => MAKERS[kind])) throw new Error(`no contender ${contender}`);
 const facts = { group, scenario, contender, seed, rules, steps, seconds, height };
-const signalingDelayMs = group === 'set-up' ? pathDelayMs(rules, { from: NAMES[1], to: NAMES[0] }) : 0;
+const signalingDelayMs = wanted.signaling_delay_ms ?? (group === 'set-up' ? pathDelayMs(rules, { from: NAMES[1], to: NAMES[0] }) : 0);
 const own = temporaryFolder();
 const server = await startServer();
 const lab = await startLab(server, ['--seed', String(seed), '--signaling-delay', `${signalingDelayMs}ms`]);
 try {
   const result = await measure({ folder: own.folder, lab, kinds }).catch((error) => {
+    // A benchmark takes the last line of the log for the reason.
     console.error(error);
+    console.error(String(error.message).split('\n')[0]);
+    process.exitCode = 1;
     return { valid: false, failed: true, invalid_reason: String(error.message).split('\n')[0], lateness: null, versions: { node: process.version }, figures: {}, series: {} };
   });
   console.log(JSON.stringify({ ...facts, ...result }));

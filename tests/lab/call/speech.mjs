@@ -3,18 +3,14 @@
  * or there is no espeak-ng or sox, the reason is told and the score left out.
  */
 
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readWav, wav } from './sound.mjs';
+import { prepared, PYTHON } from './venv.mjs';
 
-const LAB = fileURLToPath(new URL('../../../target/lab', import.meta.url));
-const VENV = path.join(LAB, 'venv');
-/** Why there is none, so that not each run tries again. */
-const REASON = path.join(LAB, 'pesq-is-missing.txt');
 const SCRIPT = fileURLToPath(new URL('opinion.py', import.meta.url));
-const INSTALL_TIMEOUT_MS = 300_000;
 /** ITU-T P.862.3 §7: 8 to 12 s a sample. */
 const PART_SECONDS = 8;
 /** The codec's and the jitter buffer's delay, which the score finds by itself, must not cut words off at the end. */
@@ -43,27 +39,10 @@ export function speech(folder) {
   return readWav(readFileSync(whole));
 }
 
-/** Sees to it that PESQ can be computed. @returns {string|undefined} why it can't */
+/** Sees to it that PESQ can be computed, and speech be had. @returns {string|undefined} why not */
 export function preparePesq() {
-  const python = path.join(VENV, 'bin/python');
-  const works = () => { tool(python, '-c', 'import numpy, pesq'); };
-  if (existsSync(REASON)) return readFileSync(REASON, 'utf8').trim();
-  try {
-    if (existsSync(python)) {
-      works();
-      return undefined;
-    }
-    mkdirSync(LAB, { recursive: true });
-    tool('python3', '-m', 'venv', VENV);
-    execFileSync(python, ['-m', 'pip', 'install', '--quiet', 'numpy', 'pesq'], { stdio: ['ignore', 'pipe', 'pipe'], timeout: INSTALL_TIMEOUT_MS });
-    works();
-    return undefined;
-  } catch (error) {
-    const reason = `no PESQ: ${String(error.stderr ?? error.message).trim().split('\n').at(-1)}`;
-    mkdirSync(LAB, { recursive: true });
-    writeFileSync(REASON, `${reason}\nRemove this file to try again.\n`);
-    return reason;
-  }
+  for (const name of ['espeak-ng', 'sox']) if (spawnSync(name, ['--version']).status !== 0) return `there is no ${name}`;
+  return prepared('numpy pesq', 'pesq');
 }
 
 /** What was between two moments. @param {{samples: Float32Array, rate: number, firstMs: number}} recording @param {number} from @param {number} to */
@@ -91,7 +70,7 @@ export function pesq(spoken, heard, from, to, folder, name) {
     lines.push(files.join(' '));
   }
   if (lines.length === 0) return undefined;
-  const scores = execFileSync(path.join(VENV, 'bin/python'), [SCRIPT], { input: `${lines.join('\n')}\n`, encoding: 'utf8' }).trim().split('\n');
+  const scores = execFileSync(PYTHON, [SCRIPT], { input: `${lines.join('\n')}\n`, encoding: 'utf8' }).trim().split('\n');
   const worst = 1;
   return scores.reduce((sum, score) => sum + (score === 'none' ? worst : Number(score)), 0) / scores.length;
 }

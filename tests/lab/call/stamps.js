@@ -2,14 +2,14 @@
  * In the page, before it starts: the camera becomes the lab's film (film.js) with the time in it (tests/BARCODE.md), and what is shown
  * and heard of the other one is kept where the user would see and hear it. The page itself is the shipped one.
  *
- * `labFilm` is there before: {width, height, seed, recordsSound}. The film is written picture by picture into a MediaStreamTrackGenerator,
+ * `labFilm` is there before: {width, height, seed, recordsSound, keepsPictures}. The film is written picture by picture into a MediaStreamTrackGenerator,
  * without a canvas.
  */
 (() => {
-  const { width: WIDTH, height: HEIGHT, seed, recordsSound } = globalThis.labFilm;
+  const { width: WIDTH, height: HEIGHT, seed, recordsSound, keepsPictures } = globalThis.labFilm;
   const [FPS, FRAMES] = [30, 60];
-  /** Nine hours of pictures; ten minutes of sound. What comes after them is left out. */
-  const [PICTURES_MAX, SECONDS_MAX] = [1_000_000, 600];
+  /** Nine hours of pictures, ten minutes of sound, two of whole pictures. What comes after them is left out. */
+  const [PICTURES_MAX, SECONDS_MAX, KEPT_MAX] = [1_000_000, 600, 120];
   const edge = (index, width = WIDTH) => Math.floor(index * width / 40);
   const nowMs = () => performance.timeOrigin + performance.now();
 
@@ -95,7 +95,7 @@
   };
 
   /** What was shown of the other one, and what was said and heard. */
-  const lab = { pictures: [], spoken: null, heard: null, clickedMs: null };
+  const lab = { pictures: [], kept: [], spoken: null, heard: null, clickedMs: null };
   globalThis.lab = lab;
 
   /**
@@ -147,6 +147,14 @@
     }
   };
 
+  /** A picture a second, whole, as PNG. @param {HTMLVideoElement} video @param {number} shownMs */
+  const keepPicture = (video, shownMs) => {
+    if (lab.kept.length >= KEPT_MAX || shownMs - (lab.kept.at(-1)?.shownMs ?? 0) < 1_000) return;
+    const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
+    canvas.getContext('2d').drawImage(video, 0, 0);
+    lab.kept.push({ shownMs, png: canvas.convertToBlob({ type: 'image/png' }) });
+  };
+
   /** Reads every picture of an element from its first one on. @param {HTMLVideoElement} video */
   const watch = (video) => {
     const canvas = new OffscreenCanvas(640, 64);
@@ -157,6 +165,7 @@
       if (canvas.width !== width || canvas.height !== rows) [canvas.width, canvas.height] = [width, rows];
       context.drawImage(video, 0, 0);
       if (lab.pictures.length < PICTURES_MAX) lab.pictures.push([shownMs, width >= 160 ? readStamp(context.getImageData(0, 0, width, rows)) : null, width]);
+      if (keepsPictures) keepPicture(video, shownMs);
       video.requestVideoFrameCallback(look);
     };
     video.requestVideoFrameCallback(look);
@@ -173,7 +182,13 @@
 
   addEventListener('click', ({ timeStamp }) => { lab.clickedMs = performance.timeOrigin + timeStamp; }, { capture: true });
 
-  /** A part of the kept sound as 16 bit in base64, and where its blocks came. @param {'spoken'|'heard'} name */
+  const base64 = (bytes) => {
+    let binary = '';
+    for (let start = 0; start < bytes.length; start += 32_768) binary += String.fromCharCode(...bytes.subarray(start, start + 32_768));
+    return btoa(binary);
+  };
+
+  /** The kept sound as 16 bit in base64, and where its blocks came. @param {'spoken'|'heard'} name */
   globalThis.soundKept = (name) => {
     const kept = lab[name];
     if (!kept || kept.samples === 0) return null;
@@ -186,9 +201,14 @@
         at += 2;
       }
     }
-    let binary = '';
-    for (let start = 0; start < bytes.length; start += 32_768) binary += String.fromCharCode(...bytes.subarray(start, start + 32_768));
-    return { rate: kept.rate, blocks: kept.blocks, base64: btoa(binary) };
+    return { rate: kept.rate, blocks: kept.blocks, base64: base64(bytes) };
+  };
+
+  /** The whole pictures that were kept between two moments, as PNG in base64. @param {number} from @param {number} to */
+  globalThis.picturesKept = async (from, to) => {
+    const within = lab.kept.filter(({ shownMs }) => shownMs >= from && shownMs < to);
+    const files = await Promise.all(within.map(({ png }) => png));
+    return Promise.all(files.map(async (file) => base64(new Uint8Array(await file.arrayBuffer()))));
   };
 
   /** What arrives of the one peer, as getStats counts it. */
