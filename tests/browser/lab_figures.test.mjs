@@ -136,6 +136,16 @@ test('where a page’s sound came late the earliest blocks tell its time', () =>
   assert.equal(pageRecording(null, 'heard'), null);
 });
 
+test('what a page lost of a track is silence, so that what follows stays at its time', () => {
+  // Three seconds, of which the page stood still for 80 ms after the first.
+  const sound = Buffer.alloc(300 * 480 * 2);
+  for (let at = 0; at < sound.length; at += 2) sound.writeInt16LE(9_000, at);
+  const blocks = Array.from({ length: 300 }, (_, index) => [index * 480, 480, 5_000 + index * 10 + (index >= 100 ? 80 : 0) + index % 3 / 10]);
+  const { samples, firstMs } = pageRecording({ rate: 48_000, blocks, base64: sound.toString('base64') }, 'heard');
+  assert.ok(Math.abs(firstMs - 5_000) < 1 && Math.abs(samples.length - (300 * 480 + 80 * 48)) < 48, `${firstMs} ${samples.length}`);
+  assert.ok(samples[99 * 480] > 0.2 && samples[100 * 480 + 40 * 48] === 0 && samples[100 * 480 + 82 * 48] > 0.2);
+});
+
 test('the film follows from its seed, and no two pictures are alike where they overlap', () => {
   const film = { width: 160, height: 90, frames: 4, seed: 5 };
   const [one, two] = [filmOf(film), filmOf(film)];

@@ -150,10 +150,24 @@ async function clockOffsetMs(page) {
 
 /** Blocks that come within so many ms came together. */
 const TOGETHER_MS = 4;
+/** About half a second of blocks. */
+const WINDOW = 50;
+/** What a stalled page lost of a track is at least a block of 10 ms; less is unevenness. */
+const LOST_MIN_MS = 5;
+
+/** Where the first sample of all would have been, by what came nearly the earliest of these: others were held up on their way to us. */
+function startOf(blocks, before, rate, kind) {
+  const starts = blocks
+    .filter(([, , atMs], index) => kind === 'spoken' || atMs - (blocks[index - 1] ?? before)[2] > TOGETHER_MS)
+    .map(([first, count, atMs]) => atMs - (kind === 'spoken' ? first + count : first) * 1_000 / rate)
+    .sort((one, other) => one - other);
+  return starts[Math.floor(starts.length / 10)];
+}
 
 /**
  * What a page kept, as a recording. A block of a microphone is there when its last sample was taken; of blocks that are pulled for
- * the speaker together the first is played at once. What came latest of all was held up on its way to us, so nearly the earliest counts.
+ * the speaker together the first is played at once. Where a page that stood still lost some of a track, silence takes its place, so that
+ * sample and time stay in step.
  * @param {{rate: number, blocks: [number, number, number][], base64: string}|null} kept @param {'spoken'|'heard'} kind
  */
 export function pageRecording(kept, kind) {
@@ -161,9 +175,24 @@ export function pageRecording(kept, kind) {
   const { rate, blocks } = kept;
   const bytes = Buffer.from(kept.base64, 'base64');
   const samples = Float32Array.from({ length: bytes.length >> 1 }, (_, index) => bytes.readInt16LE(index * 2) / 32_767);
-  const starts = blocks
-    .filter(([, , atMs], index) => kind === 'spoken' || index === 0 || atMs - blocks[index - 1][2] > TOGETHER_MS)
-    .map(([first, count, atMs]) => atMs - (kind === 'spoken' ? first + count : first) * 1_000 / rate)
-    .sort((one, other) => one - other);
-  return { samples, rate, firstMs: starts[Math.floor(starts.length / 20)] };
+  const parts = [];
+  let firstMs;
+  let lostMs = 0;
+  for (let at = 0; at < blocks.length; at += WINDOW) {
+    const window = blocks.slice(at, at + WINDOW);
+    const start = startOf(window, blocks[at - 1] ?? [0, 0, -Infinity], rate, kind);
+    firstMs ??= start;
+    // What is left at the end is too little to judge by.
+    if (start - firstMs - lostMs >= LOST_MIN_MS && window.length === WINDOW) {
+      parts.push(new Float32Array(Math.round((start - firstMs - lostMs) * rate / 1_000)));
+      lostMs = start - firstMs;
+    }
+    parts.push(samples.subarray(window[0][0], window.at(-1)[0] + window.at(-1)[1]));
+  }
+  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  parts.reduce((at, part) => {
+    whole.set(part, at);
+    return at + part.length;
+  }, 0);
+  return { samples: whole, rate, firstMs };
 }

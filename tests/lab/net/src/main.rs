@@ -207,6 +207,17 @@ mod tests {
     }
 
     #[test]
+    fn every_command_is_answered_and_what_is_none_is_refused() {
+        let lab = Lab::start(LabConfig::new("http://127.0.0.1:1")).unwrap();
+        let event = |line: &str| answer(&lab, line, "realtime").map(|answer| answer["event"].clone());
+        assert_eq!(event("up loss=1%"), Some(json!("applied")));
+        assert_eq!(event("measure"), Some(json!("measuring")));
+        assert_eq!(event("sideways"), Some(json!("error")));
+        assert_eq!(answer(&lab, "report", "realtime").unwrap()["scheduling"], "realtime");
+        assert_eq!(event("stop"), None);
+    }
+
+    #[test]
     fn one_peers_link_is_told_from_everybodys() {
         let cli = Cli::try_parse_from([
             "parlor-lab-net",

@@ -50,6 +50,40 @@ fn is_silent(socket: &UdpSocket) -> bool {
 }
 
 #[test]
+fn what_arrived_is_told_by_its_time_with_the_flight_of_the_first_media() {
+    let pair = Pair::new(&[]);
+    // In the second flight, since it answers the first.
+    pair.bo.send_to(b"a request", pair.ana_outside).unwrap();
+    receive_at(&pair.ana);
+    let rtp = [&[0x80, 96][..], &[0; 98]].concat();
+    pair.ana.send_to(&rtp, pair.bo_outside).unwrap();
+    receive_at(&pair.bo);
+    let report = pair.relay.report();
+    assert!(report.began_unix_ms.is_some_and(|began| began > 1e12));
+    let told = |name: &str| {
+        let link = report.links.iter().find(|link| link.name == name).unwrap();
+        (link.arrived_bytes_per_100ms.iter().sum::<u64>(), link.flights_to_media)
+    };
+    assert_eq!(told("Bo"), (128, Some(2)));
+    assert_eq!(told("Ana"), (37, None));
+    pair.relay.begin_flights();
+    assert!(pair.relay.report().links.iter().all(|link| link.flights_to_media.is_none()));
+}
+
+#[test]
+fn lateness_can_begin_anew() {
+    let pair = Pair::new(&[]);
+    pair.ana.send_to(b"hello", pair.bo_outside).unwrap();
+    receive_at(&pair.bo);
+    // The lateness of a packet is noted after it has left: the next one tells that it was.
+    pair.ana.send_to(b"again", pair.bo_outside).unwrap();
+    receive_at(&pair.bo);
+    assert!(pair.relay.report().lateness.packets > 0);
+    pair.relay.forget_lateness();
+    assert!(pair.relay.report().lateness.packets < 2);
+}
+
+#[test]
 fn each_sees_the_other_at_the_address_it_was_told() {
     let pair = Pair::new(&[]);
     pair.ana.send_to(b"hello", pair.bo_outside).unwrap();
