@@ -203,5 +203,9 @@ test('an outage is told from the event on, of a blackout and of an address that 
   for (const rule of ['up blackout', 'Ana: address dies']) {
     assert.deepEqual(run('outage', seen, { steps: [[2.01, rule], [3, 'up blackout=off']] }).figures, { without_picture_ms: [3_040, 3_040] });
   }
+  assert.deepEqual(run('outage', seen, { steps: [[2, 'up blackout']], to: 8_900 }).notes, []);
+  const { figures, notes } = run('outage', { pictures: pictures(steady(0, 51)) }, { steps: [[2.01, 'up blackout']] });
+  assert.deepEqual(figures.without_picture_ms, [10_000, 10_000]);
+  assert.equal(notes[0], "the picture of Ana was not back at Bo's when the measurement ended");
   assert.deepEqual(run('outage', seen, { steps: [[1, 'up blackout=off']] }).missing, ['without_picture_ms']);
 });

@@ -100,6 +100,15 @@ const GROUPS = {
 /** More digits say nothing. @param {number} value */
 const rounded = (value) => Math.round(value * 10_000) / 10_000;
 
+/** How long before the end a picture has to be there for it to have come back. */
+const BACK_MS = 1_000;
+
+/** What is to be said where the picture did not come back: the time without it is only known to be longer. @param {End} end @param {Run} run */
+function neverBack({ pictures, way }, { to }) {
+  const isBack = pictures.some(({ shownMs }) => shownMs > to - BACK_MS && shownMs < to);
+  return isBack ? [] : [`the picture of ${way.from} was not back at ${way.to}'s when the measurement ended`];
+}
+
 /** Seconds since the beginning, kilobits a second. @param {Run} run @param {End} end */
 function arrivedSeries({ from, to, beganMs }, { link }) {
   const arrivals = { beganMs, bytes: link?.arrived_bytes_per_100ms ?? [] };
@@ -124,6 +133,7 @@ export function figuresOf(run) {
     if (values.some(Number.isFinite)) figures[name] = values.map((value) => (Number.isFinite(value) ? rounded(value) : null));
     if (!values.every(Number.isFinite)) missing.push(name);
   }
+  const notes = run.group === 'outage' ? run.ends.flatMap((end) => neverBack(end, run)) : [];
   const series = {};
   if (run.group === 'capacity' || run.group === 'outage') {
     run.ends.forEach((end, index) => {
@@ -132,5 +142,5 @@ export function figuresOf(run) {
     });
   }
   const unread = run.ends.map(({ pictures }) => pictures.filter(({ stampMs }) => stampMs === null).length / Math.max(1, pictures.length));
-  return { figures, series, missing, unread_share: unread };
+  return { figures, series, missing, notes, unread_share: unread };
 }

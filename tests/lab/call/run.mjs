@@ -117,7 +117,7 @@ async function measure({ folder, lab, kinds }) {
     const measured = figuresOf({ ...wanted, from, to, joinedMs: joined[1], beganMs: report.began_unix_ms, ends });
     if (isLoss && !noPesq) add(measured, 'pesq_mos', ends.map((end) => pesqOf(end, { from, to }, folder)));
     if (ffmpeg) add(measured, 'ssim', whole.map((files) => ssim(files, filmOf(film), film, ffmpeg, folder)));
-    const notes = [noPesq, noFfmpeg].filter(Boolean);
+    const notes = [...measured.notes, noPesq, noFfmpeg].filter(Boolean);
     const reason = invalidReason(report, peers);
     const versions = Object.assign({}, ...peers.map(({ facts }) => facts), { node: process.version });
     return { valid: reason === undefined, ...reason && { invalid_reason: reason }, lateness: { ...report.lateness, scheduling: report.scheduling }, versions, ...measured, notes };
@@ -132,6 +132,13 @@ if (kinds.length !== 2 || !kinds.every((kind) => MAKERS[kind])) throw new Error(
 const facts = { group, scenario, contender, seed, rules, steps, seconds, height };
 const signalingDelayMs = wanted.signaling_delay_ms ?? (group === 'set-up' ? pathDelayMs(rules, { from: NAMES[1], to: NAMES[0] }) : 0);
 const own = temporaryFolder();
+// Whoever stops us stops those we have started too; the film is all that would stay behind.
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, () => {
+    own.remove();
+    process.exit(130);
+  });
+}
 const server = await startServer();
 const lab = await startLab(server, ['--seed', String(seed), '--signaling-delay', `${signalingDelayMs}ms`]);
 try {
