@@ -48,6 +48,11 @@ fn the_jitter_buffer() {
 }
 
 #[test]
+fn redundant_sound() {
+    replay("red", parlor_media::fuzz::fuzz_red);
+}
+
+#[test]
 fn y4m_files() {
     replay("y4m", parlor_media::fuzz::fuzz_y4m);
 }

@@ -8,6 +8,7 @@ use crate::camera::file::y4m;
 use crate::rtp::frame_buffer::{FrameBuffer, FrameBufferConfig};
 use crate::rtp::h264::{Depacketizer, MAX_ACCESS_UNIT, PayloadInfo, nal_units};
 use crate::rtp::packet::RtpPacket;
+use crate::rtp::red;
 
 /// The bytes are payloads, each with its length in one byte before it.
 pub fn fuzz_depacketize(mut data: &[u8]) {
@@ -82,4 +83,14 @@ pub fn fuzz_y4m(mut data: &[u8]) {
     while let Ok(Some(picture)) = y4m::read_frame(&mut data, &header) {
         assert!(picture.holds(header.width, header.height));
     }
+}
+
+/// The bytes are the payload of a packet that carries earlier ones too.
+pub fn fuzz_red(data: &[u8]) {
+    let payload = Bytes::copy_from_slice(data);
+    let Some(blocks) = red::unpack(&payload) else { return };
+    assert!((1..=red::BLOCKS_MAX).contains(&blocks.len()));
+    assert!(blocks.last().is_some_and(|own| own.offset == 0));
+    let carried: usize = blocks.iter().map(|block| block.payload.len()).sum();
+    assert_eq!(carried + 4 * (blocks.len() - 1) + 1, payload.len(), "each byte is in one place");
 }

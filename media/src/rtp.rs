@@ -5,3 +5,4 @@ pub mod h264;
 pub mod jitter_buffer;
 pub mod packet;
 pub mod playout;
+pub mod red;

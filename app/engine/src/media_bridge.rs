@@ -3,6 +3,7 @@
 //! The encoder threads call [`Fanout`], which hands shared frames to the queue of each connection and never waits.
 //! One writer task per connection takes from its [`Leg`] and writes; only the RTP header differs between connections.
 
+mod copies;
 pub(crate) mod inbound;
 mod key_pace;
 mod leg_queue;

@@ -110,7 +110,8 @@ impl PeerShared {
 
     fn set_path(&self, path: PathStats) {
         if let Some(rtt) = path.rtt {
-            self.inbound.video.set_rtt(rtt);
+            self.quality.note_path_rtt(rtt);
+            self.inbound.video.set_rtt(self.quality.repair_rtt().unwrap_or(rtt));
         }
         *self.path.lock().unwrap_or_else(PoisonError::into_inner) = path;
     }

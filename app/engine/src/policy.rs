@@ -65,7 +65,8 @@ pub struct EstimatorPolicy {
     pub loss_floor_bps: f64,
     /// The share of lost packets that counts as congestion.
     pub loss_high: f64,
-    /// The share at which loss may press the estimate to its minimum.
+    /// The share at which loss may press the estimate to its minimum. Below it a picture is worth its repairs: they cost as
+    /// much again at a half.
     pub loss_severe: f64,
     /// How long a limit that was met stays in memory.
     pub limit_memory: Duration,
@@ -83,7 +84,7 @@ impl Default for EstimatorPolicy {
             approach_bps_per_second: 50_000.0,
             loss_floor_bps: 250_000.0,
             loss_high: 0.10,
-            loss_severe: 0.30,
+            loss_severe: 0.50,
             limit_memory: Duration::from_secs(10),
         }
     }

@@ -87,7 +87,7 @@ impl Simulation {
             begin,
             now: begin,
             network,
-            estimator: Estimator::new(policy.estimator, quality.clone()),
+            estimator: Estimator::new(policy.estimator, quality.clone(), Arc::default()),
             quality,
             policy,
             decision: Decision { encoder_target_bps: 600_000, legs: BTreeMap::new() },

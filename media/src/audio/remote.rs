@@ -13,6 +13,7 @@ use super::{BLOCK, Block, lock};
 use crate::rtp::jitter_buffer::{JitterBuffer, JitterBufferConfig};
 use crate::rtp::packet::RtpPacket;
 use crate::rtp::playout::Playout;
+use crate::rtp::red;
 
 /// Twice as loud is as loud as a peer can be made.
 const MAX_VOLUME: f32 = 2.0;
@@ -41,7 +42,7 @@ pub struct RemoteAudioStats {
     pub packets_discarded: u64,
     /// Samples made up in place of lost or late packets.
     pub concealed_samples: u64,
-    /// Lost packets that were recovered from the next one (in-band FEC).
+    /// Lost packets that were recovered from a later one (RFC 2198, or Opus' in-band FEC).
     pub fec_recovered: u64,
     /// Samples of the peer's own sound that were mixed, made-up ones left out.
     pub samples_played: u64,
@@ -67,6 +68,23 @@ impl RemoteAudio {
     /// Takes a packet from the network; never waits for anything longer than arithmetic.
     pub fn push(&self, packet: RtpPacket, arrived: Instant) {
         lock(&self.peer.jitter).insert(&packet, arrived);
+    }
+
+    /// Takes a packet that carries earlier ones too (RFC 2198).
+    pub fn push_redundant(&self, packet: RtpPacket, arrived: Instant) {
+        let mut jitter = lock(&self.peer.jitter);
+        let blocks = red::unpack(&packet.payload).unwrap_or_default();
+        // Without a block there is nothing to play either: an empty payload is counted as invalid.
+        let payload = blocks.last().map(|own| own.payload.clone()).unwrap_or_default();
+        jitter.insert(&RtpPacket { payload, ..packet.clone() }, arrived);
+        for (block, back) in blocks.into_iter().rev().zip(0_u16..).skip(1) {
+            jitter.insert_copy(&RtpPacket {
+                sequence_number: packet.sequence_number.wrapping_sub(back),
+                timestamp: packet.timestamp.wrapping_sub(block.offset),
+                payload: block.payload,
+                ..packet.clone()
+            });
+        }
     }
 
     /// Makes this peer softer or louder: 0 is silent, 1 as it came, 2 the loudest.

@@ -2,9 +2,10 @@
 //!
 //! Packets may come late, twice, out of order, or never. A picture is handed out only when it is whole and the one it
 //! refers to was handed out before. When a packet is missing, the buffer waits for its retransmission; when that does
-//! not come in time, everything up to the next key frame is dropped and one is asked for. A key frame that is whole
-//! never waits for what lies before it, and of an incomplete picture to which no other refers only that is dropped,
-//! where its packets show that nothing else is missing.
+//! not come in time, everything up to the next key frame is dropped and one is asked for. That is what freezes a call, so
+//! it is put off for as long as a retransmission may still come; a key frame that is whole never waits for what lies before
+//! it. Of an incomplete picture to which no other refers only that is dropped, and sooner, where its packets show that
+//! nothing else is missing.
 //!
 //! Pure: `now` is an argument. After each `insert` drain [`FrameBuffer::poll_frame`] and
 //! [`FrameBuffer::poll_key_frame_request`], then ask [`FrameBuffer::poll_timeout`] when to come again.
@@ -268,11 +269,13 @@ impl FrameBuffer {
             _ => noticed,
         };
         self.gap = Some((missing, since));
-        let deadline = since + self.wait();
+        let without_it = front.end_if_lost_alone(next);
+        let wait = if without_it.is_some() { self.config.min_wait.max(self.rtt * 2) } else { self.wait() };
+        let deadline = since + wait;
         if now < deadline {
             return Step::Wait(Some(deadline));
         }
-        front.end_if_lost_alone(next).map_or(Step::Broken, Step::Skip)
+        without_it.map_or(Step::Broken, Step::Skip)
     }
 
     fn step_to_key_frame(&mut self, front: &Group, now: Instant) -> Step {
@@ -373,15 +376,19 @@ impl FrameBuffer {
         self.request.since.get_or_insert(now);
     }
 
+    /// For a picture to which others refer, or that shows it to be one.
     fn wait(&self) -> Duration {
-        self.config.min_wait.max(self.rtt * 2)
+        (self.config.reference_wait + self.rtt * 5).min(self.config.max_wait)
     }
 
     fn request_due(&self) -> Option<Instant> {
         let since = self.request.since?;
         let Some(last) = self.request.last else { return Some(since) };
+        // What has come of a key frame shows that the request was heard; without that it may be lost itself.
+        let is_heard = self.held.may_hold_key_frame();
+        let interval = if is_heard { self.config.request_interval } else { self.config.request_again };
         // On a slow path the answer to the last request is still under way after the usual time.
-        let interval = self.config.request_interval.max(self.rtt + self.config.min_wait);
+        let interval = interval.max(self.rtt + self.config.min_wait);
         self.request.heard_since.then(|| since.max(last + interval))
     }
 }

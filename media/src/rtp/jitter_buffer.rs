@@ -117,7 +117,7 @@ pub struct JitterBufferStats {
     pub restarts: u64,
     /// Samples made up in place of packets that were lost or late.
     pub concealed_samples: u64,
-    /// Lost packets recovered from the copy in the next.
+    /// Lost packets recovered from the copy in a later one.
     pub fec_recovered: u64,
 }
 
@@ -137,12 +137,16 @@ struct Stored {
     timestamp: i64,
     samples: i64,
     payload: Bytes,
+    /// The packet itself has not come.
+    is_copy: bool,
 }
 
 /// A sequence number this far off is another stream, not a reordered packet (RFC 3550 §A.1 has 3000 and 100).
 const MAX_SEQUENCE_JUMP: i64 = 1000;
 /// So many samples off the time line is another time line.
 const MAX_TIME_JUMP: i64 = 3 * AUDIO_CLOCK_RATE as i64;
+/// What came longer before the packet that brings its copy is not waited for: 100 ms.
+const MAX_COPY_AGE: i64 = 4_800;
 /// What one call conceals or pauses at most.
 const STEP: i64 = 480;
 /// The finest that a concealment can be, 2.5 ms.
@@ -195,12 +199,36 @@ impl JitterBuffer {
             return;
         }
         self.delay.observe(now, timestamp);
-        self.packets
-            .insert(sequence, Stored { timestamp, samples: i64::from(samples), payload: packet.payload.clone() });
+        let stored = Stored { timestamp, samples: i64::from(samples), payload: packet.payload.clone(), is_copy: false };
+        self.packets.insert(sequence, stored);
         while self.packets.len() > self.config.capacity {
             self.packets.pop_first();
             self.stats.discarded += 1;
         }
+    }
+
+    /// Takes the copy of an earlier packet that came with a later one (RFC 2198), after that one was inserted. It does nothing
+    /// where the packet itself has come.
+    pub fn insert_copy(&mut self, packet: &RtpPacket) {
+        let Some(samples) = opus_packet::samples(&packet.payload) else { return };
+        let Some(stream) = self.stream.as_mut().filter(|stream| stream.ssrc == packet.ssrc) else { return };
+        let Some(played) = stream.played_sequence else { return };
+        let sequence = stream.extend_sequence(packet.sequence_number);
+        let timestamp = stream.extend_timestamp(packet.timestamp);
+        let behind = stream.highest_timestamp - timestamp;
+        let is_known = sequence >= stream.highest_sequence || stream.seen(sequence);
+        if is_known || !(1..=MAX_COPY_AGE).contains(&behind) {
+            return;
+        }
+        // In time or not: it is worth waiting for such copies.
+        self.delay.note_loss(stream.highest_timestamp, behind);
+        if sequence <= played || self.packets.len() >= self.config.capacity {
+            return;
+        }
+        stream.note_received(sequence, timestamp);
+        self.stats.fec_recovered += 1;
+        let stored = Stored { timestamp, samples: i64::from(samples), payload: packet.payload.clone(), is_copy: true };
+        self.packets.insert(sequence, stored);
     }
 
     /// What to play from `now` on. The caller says when what it gets will be played, not when it asks.
@@ -298,7 +326,7 @@ impl JitterBuffer {
         if let Some(played) = stream.played_sequence {
             let missing = sequence - played - 1;
             let gap = head.timestamp - stream.playhead;
-            self.stats.lost += missing.max(0) as u64;
+            self.stats.lost += missing.max(0) as u64 + u64::from(head.is_copy);
             if missing > 0 {
                 self.delay.note_loss(stream.highest_timestamp, head.samples);
             }
@@ -371,7 +399,7 @@ fn duration(ticks: i64) -> Duration {
 
 /// Feeds arbitrary packets at arbitrary times; for fuzzing: it may drop them all, never panic or grow.
 ///
-/// Each packet takes 12 bytes: 2 sequence number, 4 time stamp, 1 stream, 1 time passed (2 ms each), 4 payload.
+/// Each packet takes 12 bytes: 2 sequence number, 4 time stamp, 1 stream and whether a copy, 1 time passed (2 ms each), 4 payload.
 pub fn fuzz_jitter_buffer(data: &[u8]) {
     let mut buffer = JitterBuffer::new(JitterBufferConfig::default());
     let mut now = Instant::now();
@@ -385,7 +413,11 @@ pub fn fuzz_jitter_buffer(data: &[u8]) {
             payload: Bytes::copy_from_slice(&part[8..]),
         };
         now += Duration::from_millis(u64::from(part[7]) * 2);
-        buffer.insert(&packet, now);
+        if part[6] & 2 == 0 {
+            buffer.insert(&packet, now);
+        } else {
+            buffer.insert_copy(&packet);
+        }
         let samples = match buffer.next(now) {
             Next::Play { samples, .. } | Next::Recover { samples, .. } => samples,
             Next::Conceal { samples } | Next::Pause { samples } => samples,

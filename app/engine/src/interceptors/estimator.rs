@@ -17,6 +17,7 @@ use rtc::interceptor::{BandwidthEstimator, OveruseDetector, PacketReport, SlopeE
 
 use meter::Meter;
 
+use super::feedback::Unreported;
 use super::reports::LinkQuality;
 use crate::policy::EstimatorPolicy;
 
@@ -224,6 +225,11 @@ impl RateControl {
         self.limit = self.limit.filter(|&(limit, at)| now.saturating_duration_since(at) < memory && !is_passed(limit));
     }
 
+    /// Whether the link was full not long ago.
+    fn is_full(&self, now: Instant) -> bool {
+        self.limit.is_some_and(|(_, at)| now.saturating_duration_since(at) < self.policy.limit_memory)
+    }
+
     /// In proportion to the rate, so that a narrow link is not overrun while the queue is looked at.
     fn approach_bps_per_second(&self) -> f64 {
         (self.target_bps * self.policy.approach_per_second).min(self.policy.approach_bps_per_second)
@@ -250,12 +256,15 @@ pub(crate) struct Estimator {
     epoch: Option<Instant>,
     queue: queue::StandingQueue,
     loss: f64,
+    /// Departure and arrival of the last packet that came.
+    last: Option<(Instant, Duration)>,
     control: RateControl,
     quality: Arc<LinkQuality>,
+    unreported: Arc<Unreported>,
 }
 
 impl Estimator {
-    pub(crate) fn new(policy: EstimatorPolicy, quality: Arc<LinkQuality>) -> Self {
+    pub(crate) fn new(policy: EstimatorPolicy, quality: Arc<LinkQuality>, unreported: Arc<Unreported>) -> Self {
         quality.set_target_bps(policy.start_bps);
         Self {
             slope: SlopeEstimator::new(),
@@ -265,9 +274,18 @@ impl Estimator {
             epoch: None,
             queue: queue::StandingQueue::default(),
             loss: 0.0,
+            last: None,
             control: RateControl::new(policy),
             quality,
+            unreported,
         }
+    }
+
+    /// A packet on which feedback was lost: it most likely had the fate of the others.
+    fn assume(&mut self, now: Instant, report: &PacketReport) {
+        let Some((departure, arrival)) = self.last else { return };
+        let bytes = report.size as f64 * (1.0 - self.loss);
+        self.received.add(now, arrival + report.departure.saturating_duration_since(departure), bytes as usize);
     }
 }
 
@@ -277,10 +295,18 @@ impl BandwidthEstimator for Estimator {
             return;
         }
         let mut usage = self.detector.usage();
+        let (mut known, mut lost) = (0_u32, 0_u32);
         for report in reports {
             let epoch = *self.epoch.get_or_insert(report.departure);
             self.offered.add(now, report.departure.saturating_duration_since(epoch), report.size);
+            if !report.arrived && report.is_twcc && self.unreported.contains(report.twcc_sequence_number) {
+                self.assume(now, report);
+                continue;
+            }
+            known += 1;
+            lost += u32::from(!report.arrived);
             if let Some(arrival) = report.arrival {
+                self.last = Some((report.departure, arrival));
                 self.received.add(now, arrival, report.size);
                 self.queue.add(report.departure, arrival, report.size);
             }
@@ -288,9 +314,11 @@ impl BandwidthEstimator for Estimator {
                 usage = self.detector.update(trend.at, trend.estimate_ms);
             }
         }
-        let lost = reports.iter().filter(|report| !report.arrived).count();
-        let sample = lost as f64 / reports.len() as f64;
-        self.loss += LOSS_WEIGHT * (sample - self.loss);
+        self.unreported.clear();
+        if known > 0 {
+            let sample = f64::from(lost) / f64::from(known);
+            self.loss += LOSS_WEIGHT * (sample - self.loss);
+        }
         let seen = Observation {
             signal: usage.into(),
             loss: self.loss,
@@ -305,6 +333,7 @@ impl BandwidthEstimator for Estimator {
         }
         let cuts = self.control.draining.map(|draining| draining.until);
         self.quality.set_target_bps(self.control.update(now, seen));
+        self.quality.set_full(self.control.is_full(now));
         if self.control.draining.is_some_and(|draining| cuts != Some(draining.until)) {
             // What was lost before the cut is no reason for another.
             self.loss = 0.0;

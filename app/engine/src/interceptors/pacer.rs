@@ -63,6 +63,19 @@ fn bits(packet: &TaggedPacket) -> f64 {
     }
 }
 
+/// Whether two retransmissions bring the same packet: it is asked for again while the first still waits here. Their own numbers differ
+/// (RFC 4588 §4), that of the original is in the payload.
+fn repairs_the_same(one: &TaggedPacket, other: &TaggedPacket) -> bool {
+    match (&one.message.packet, &other.message.packet) {
+        (Packet::Rtp(one), Packet::Rtp(other)) => {
+            one.header.ssrc == other.header.ssrc
+                && one.header.timestamp == other.header.timestamp
+                && one.payload == other.payload
+        }
+        _ => false,
+    }
+}
+
 impl Pacer {
     pub(crate) fn new(policy: PacerPolicy, start_bps: f64, gauge: Arc<PacerGauge>) -> Self {
         let pacer = Self {
@@ -138,7 +151,9 @@ impl Pacer {
 
     fn hold(&mut self, packet: TaggedPacket) {
         if packet.message.has(&Attribute::Retransmission) {
-            self.retransmissions.push_back(packet);
+            if !self.retransmissions.iter().any(|waiting| repairs_the_same(waiting, &packet)) {
+                self.retransmissions.push_back(packet);
+            }
         } else if self.video.len() < self.policy.packets_max {
             self.video.push_back(packet);
         } else {
@@ -221,6 +236,15 @@ mod tests {
         pacer
     }
 
+    /// A retransmission with a number of its own.
+    fn repair(now: Instant, number: u16, original: u16) -> TaggedPacket {
+        let mut payload = PAYLOAD;
+        payload[..2].copy_from_slice(&original.to_be_bytes());
+        let mut packet = rtp_packet(now, 3, number, &payload);
+        packet.message.add(Attribute::Retransmission);
+        packet
+    }
+
     /// Steps to each deadline for `span`; gives (ms since start, ssrc) of everything released.
     fn run(pacer: &mut Pacer, start: Instant, span: Duration) -> Vec<(u128, u32)> {
         let mut released = Vec::new();
@@ -290,11 +314,7 @@ mod tests {
     fn retransmissions_are_bounded_in_number_rate_and_age() {
         let (mut pacer, start) = (pacer(), Instant::now());
         let mut belt = Belt::default();
-        for number in 0..400 {
-            let mut packet = rtp_packet(start, 3, number, &PAYLOAD);
-            packet.message.add(Attribute::Retransmission);
-            pacer.handle_write(packet, &mut belt);
-        }
+        (0..400).for_each(|number| pacer.handle_write(repair(start, number, number), &mut belt));
         assert!(pacer.retransmissions.len() <= PacerPolicy::default().retransmissions_max);
         let released = run(&mut pacer, start, Duration::from_secs(5));
         assert!(released.iter().all(|(ms, _)| *ms <= 501), "stale ones are not sent");
@@ -302,6 +322,18 @@ mod tests {
         assert!((20..=30).contains(&released.len()), "{}", released.len());
         assert!(pacer.gauge.dropped() >= 340);
         assert_eq!(pacer.poll_timeout(), None, "idle means idle");
+    }
+
+    #[test]
+    fn a_packet_that_is_asked_for_again_is_repaired_once_while_it_waits() {
+        let (mut pacer, start) = (pacer(), Instant::now());
+        let mut belt = Belt::default();
+        for number in 0..200 {
+            pacer.handle_write(repair(start, number, number % 20), &mut belt);
+        }
+        let released = run(&mut pacer, start, Duration::from_secs(5));
+        // The first left before it was asked for again.
+        assert_eq!((belt.write.len(), released.len()), (1, 20));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! picture and sound drift apart, and it reads no report blocks.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,8 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 const FIRST_REPORT_DELAY: Duration = Duration::from_millis(20);
 /// A longer round trip is a damaged report.
 const RTT_MAX: Duration = Duration::from_secs(10);
+/// Nobody waits for a repair on a slower path; the frame buffer takes no more into account either.
+const REPAIR_RTT_MAX: Duration = Duration::from_secs(1);
 /// Reception blocks read from one report; RFC 3550 allows 31.
 const BLOCKS_MAX: usize = 31;
 
@@ -52,10 +54,13 @@ impl CaptureTimes {
 #[derive(Default)]
 pub(crate) struct LinkQuality {
     rtt_us: AtomicU64,
+    /// As ICE measures it, which goes on while we send nothing that could be reported on.
+    path_rtt_us: AtomicU64,
     /// By stream kind: share lost since the report before, in 1/256.
     audio_loss: AtomicU64,
     video_loss: AtomicU64,
     target_bps: AtomicU64,
+    is_full: AtomicBool,
 }
 
 impl LinkQuality {
@@ -65,6 +70,17 @@ impl LinkQuality {
             0 => None,
             us => Some(Duration::from_micros(us)),
         }
+    }
+
+    /// The same where reports tell it, otherwise that of the path: what a repair takes at least.
+    pub(crate) fn repair_rtt(&self) -> Option<Duration> {
+        let path_us = Some(self.path_rtt_us.load(Ordering::Relaxed)).filter(|us| *us > 0);
+        self.rtt().or(path_us.map(Duration::from_micros)).map(|rtt| rtt.min(REPAIR_RTT_MAX))
+    }
+
+    /// The path's own round-trip time, from the connectivity checks.
+    pub(crate) fn note_path_rtt(&self, rtt: Duration) {
+        self.path_rtt_us.store(micros(rtt), Ordering::Relaxed);
     }
 
     /// The share of our sound that was lost on the way, 0 to 1.
@@ -86,10 +102,23 @@ impl LinkQuality {
         self.target_bps.store(bps as u64, Ordering::Relaxed);
     }
 
-    fn set_rtt(&self, rtt: Duration) {
-        let us = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX).max(1);
-        self.rtt_us.store(us, Ordering::Relaxed);
+    /// Whether the connection was found to carry no more than it gets, not long ago.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
     }
+
+    pub(crate) fn set_full(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::Relaxed);
+    }
+
+    fn set_rtt(&self, rtt: Duration) {
+        self.rtt_us.store(micros(rtt), Ordering::Relaxed);
+    }
+}
+
+/// At least one, since 0 stands for "not known".
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).max(1)
 }
 
 struct LocalStream {

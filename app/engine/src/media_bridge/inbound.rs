@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tracing::debug;
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 
+use super::outbound::SendStream;
 use crate::interceptors::ReportSink;
 
 /// Streams whose sender report came before their first packet; a peer has two.
@@ -48,12 +49,18 @@ impl Inbound {
         self.reports.clone()
     }
 
-    /// Reads sound until the track ends.
-    pub(crate) async fn read_audio(&self, track: Arc<dyn TrackRemote>) {
+    /// Reads sound until the track ends; `ours` knows which payload type stands for sound with copies.
+    pub(crate) async fn read_audio(&self, track: Arc<dyn TrackRemote>, ours: &SendStream) {
         while let Some(event) = track.poll().await {
             if let TrackRemoteEvent::OnRtpPacket(packet) = event {
                 self.reports.bind(MediaKind::Audio, packet.header.ssrc);
-                self.audio.push(own(packet), Instant::now());
+                let has_copies = ours.parameters().red_payload_type == Some(packet.header.payload_type);
+                let (packet, now) = (own(packet), Instant::now());
+                if has_copies {
+                    self.audio.push_redundant(packet, now);
+                } else {
+                    self.audio.push(packet, now);
+                }
             }
         }
     }

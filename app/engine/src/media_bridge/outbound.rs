@@ -3,21 +3,25 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use parlor_media::rtp::red::Redundancy;
 use parlor_media::{EncodedAudio, PacketizedFrame};
 use rtc::rtp;
-use rtc::rtp_transceiver::rtp_sender::RTCRtpSendParameters;
+use rtc::rtp_transceiver::rtp_sender::{RTCRtpCodecParameters, RTCRtpSendParameters};
 use tracing::debug;
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 
+use super::copies::Copies;
 use super::{Leg, Next};
-use crate::interceptors::{CaptureTimes, PacerGauge};
-use crate::peer_driver::configuration::AUDIO_LEVEL_URI;
+use crate::interceptors::{CaptureTimes, LinkQuality, PacerGauge};
+use crate::peer_driver::configuration::{AUDIO_LEVEL_URI, MIME_TYPE_RED};
 
 /// What was negotiated for one of our senders; packets with anything else are refused by the stack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SendParameters {
     pub(crate) payload_type: Option<u8>,
+    /// Of sound with copies (RFC 2198), where the other side takes it. The same number stands for what it sends.
+    pub(crate) red_payload_type: Option<u8>,
     audio_level_id: Option<u8>,
 }
 
@@ -25,10 +29,14 @@ impl SendParameters {
     /// Reads what was negotiated; the payload type is that of `mime_type`, wherever it stands in the list.
     pub(crate) fn read(parameters: &RTCRtpSendParameters, mime_type: &str) -> Self {
         let parameters = &parameters.rtp_parameters;
-        let codec = parameters.codecs.iter().find(|codec| codec.rtp_codec.mime_type.eq_ignore_ascii_case(mime_type));
+        let payload_type = |mime_type| {
+            let is_it = |codec: &&RTCRtpCodecParameters| codec.rtp_codec.mime_type.eq_ignore_ascii_case(mime_type);
+            parameters.codecs.iter().find(is_it).map(|codec| codec.payload_type)
+        };
         let level = parameters.header_extensions.iter().find(|extension| extension.uri == AUDIO_LEVEL_URI);
         Self {
-            payload_type: codec.map(|codec| codec.payload_type),
+            payload_type: payload_type(mime_type),
+            red_payload_type: payload_type(MIME_TYPE_RED),
             audio_level_id: level.and_then(|extension| u8::try_from(extension.id).ok()),
         }
     }
@@ -63,6 +71,14 @@ pub(crate) struct Outbound {
     pub(crate) video: Arc<SendStream>,
     pub(crate) capture_times: Arc<CaptureTimes>,
     pub(crate) gauge: Arc<PacerGauge>,
+    pub(crate) quality: Arc<LinkQuality>,
+}
+
+/// What the writer keeps from sound to sound.
+struct SoundWriter {
+    sequence: Sequence,
+    redundancy: Redundancy,
+    copies: Copies,
 }
 
 /// Numbers packets of one stream.
@@ -79,7 +95,11 @@ impl Sequence {
 impl Outbound {
     /// Writes until the task is aborted or the connection is gone.
     pub(crate) async fn run(self, first_sequence_number: u16) {
-        let mut audio_sequence = Sequence(first_sequence_number);
+        let mut sound = SoundWriter {
+            sequence: Sequence(first_sequence_number),
+            redundancy: Redundancy::default(),
+            copies: Copies::default(),
+        };
         let mut video_sequence = Sequence(first_sequence_number.rotate_left(7));
         loop {
             self.leg.ready().await;
@@ -87,7 +107,7 @@ impl Outbound {
                 // The guard must not live into the await.
                 let next = self.leg.queue().pop(self.gauge.backlog());
                 let written = match next {
-                    Some(Next::Audio(audio)) => self.write_audio(audio, &mut audio_sequence).await,
+                    Some(Next::Audio(audio)) => self.write_audio(audio, &mut sound).await,
                     Some(Next::Video(frame)) => self.write_video(&frame, &mut video_sequence).await,
                     None => break,
                 };
@@ -100,14 +120,21 @@ impl Outbound {
         }
     }
 
-    async fn write_audio(&self, audio: EncodedAudio, sequence: &mut Sequence) -> webrtc::error::Result<()> {
-        let SendParameters { payload_type, audio_level_id } = self.audio.parameters();
-        let Some(payload_type) = payload_type else { return Ok(()) };
+    async fn write_audio(&self, audio: EncodedAudio, writer: &mut SoundWriter) -> webrtc::error::Result<()> {
+        let SendParameters { payload_type, red_payload_type, audio_level_id } = self.audio.parameters();
+        let Some(opus) = payload_type else { return Ok(()) };
+        let wanted = writer.copies.next(self.quality.audio_loss(), self.quality.is_full());
+        let copies = red_payload_type.map_or(0, |_| wanted);
+        let packed = writer.redundancy.pack(opus, audio.rtp_timestamp, &audio.payload, copies);
+        let (payload_type, payload) = match (red_payload_type, packed) {
+            (Some(red), Some(packed)) => (red, packed),
+            _ => (opus, audio.payload),
+        };
         self.capture_times.set(self.audio.ssrc, audio.captured_at, audio.rtp_timestamp);
         let mut header = rtp::header::Header {
             version: 2,
             payload_type,
-            sequence_number: sequence.take(),
+            sequence_number: writer.sequence.take(),
             timestamp: audio.rtp_timestamp,
             ssrc: self.audio.ssrc,
             ..rtp::header::Header::default()
@@ -117,7 +144,7 @@ impl Outbound {
             let level = u8::from(audio.voice) << 7 | audio.level_dbov.min(127);
             header.set_extension(id, Bytes::copy_from_slice(&[level]))?;
         }
-        self.audio.track.write_rtp(rtp::Packet { header, payload: audio.payload }).await
+        self.audio.track.write_rtp(rtp::Packet { header, payload }).await
     }
 
     async fn write_video(&self, frame: &PacketizedFrame, sequence: &mut Sequence) -> webrtc::error::Result<()> {

@@ -24,6 +24,8 @@ use crate::policy::EnginePolicy;
 /// As browsers number them.
 const OPUS_PAYLOAD_TYPE: u8 = 111;
 /// As browsers number it.
+const RED_PAYLOAD_TYPE: u8 = 63;
+/// As browsers number it.
 const H264_PAYLOAD_TYPE: u8 = 102;
 /// As browsers number it.
 const H264_RTX_PAYLOAD_TYPE: u8 = 103;
@@ -31,6 +33,10 @@ const H264_RTX_PAYLOAD_TYPE: u8 = 103;
 const H264_FMTP: &str = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
 /// Speech with in-band error correction (RFC 7587).
 const OPUS_FMTP: &str = "minptime=10;useinbandfec=1";
+
+/// Sound that carries the packets before it once more (RFC 2198). Offered behind Opus, so that nobody sends it all the
+/// time.
+pub(crate) const MIME_TYPE_RED: &str = "audio/red";
 
 /// RFC 6464.
 pub(crate) const AUDIO_LEVEL_URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
@@ -92,8 +98,16 @@ pub(crate) fn media_engine() -> Result<MediaEngine> {
         sdp_fmtp_line: format!("apt={H264_PAYLOAD_TYPE}"),
         rtcp_feedback: Vec::new(),
     };
+    let red = RTCRtpCodec {
+        mime_type: MIME_TYPE_RED.to_owned(),
+        clock_rate: 48_000,
+        channels: 2,
+        sdp_fmtp_line: format!("{OPUS_PAYLOAD_TYPE}/{OPUS_PAYLOAD_TYPE}"),
+        rtcp_feedback: Vec::new(),
+    };
     for (rtp_codec, payload_type, kind) in [
         (opus(), OPUS_PAYLOAD_TYPE, RtpCodecKind::Audio),
+        (red, RED_PAYLOAD_TYPE, RtpCodecKind::Audio),
         (h264(), H264_PAYLOAD_TYPE, RtpCodecKind::Video),
         (rtx, H264_RTX_PAYLOAD_TYPE, RtpCodecKind::Video),
     ] {

@@ -116,6 +116,7 @@ impl Connection {
             video: video.stream.clone(),
             capture_times,
             gauge: setup.shared.gauge.clone(),
+            quality: setup.shared.quality.clone(),
         };
         tasks.spawn(outbound.run(sequence as u16).in_current_span());
         Ok(Self {
@@ -352,6 +353,7 @@ impl Connection {
         let streams = self.remote_streams.clone();
         let shared = self.shared.clone();
         let our_ssrc = self.video.stream.ssrc;
+        let our_audio = self.audio.stream.clone();
         let reader = async move {
             let Some(peer_connection) = peer_connection.upgrade() else { return };
             let source = source_of(&peer_connection, &track, &streams).await;
@@ -359,7 +361,7 @@ impl Connection {
             drop(peer_connection);
             debug!(?source, "remote track");
             match (source, track.kind().await) {
-                (Source::Microphone, RtpCodecKind::Audio) => shared.inbound.read_audio(track).await,
+                (Source::Microphone, RtpCodecKind::Audio) => shared.inbound.read_audio(track, &our_audio).await,
                 (Source::Camera, RtpCodecKind::Video) => shared.inbound.read_video(track, our_ssrc).await,
                 _ => debug!("a track of an unknown source is ignored"),
             }

@@ -100,6 +100,11 @@ impl Held {
         self.bytes
     }
 
+    /// Whether there is anything that may be part of a key frame.
+    pub(super) fn may_hold_key_frame(&self) -> bool {
+        self.key_packets > 0
+    }
+
     pub(super) fn contains(&self, sequence: u64) -> bool {
         self.packets.contains_key(&sequence)
     }

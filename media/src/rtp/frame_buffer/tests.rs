@@ -127,8 +127,8 @@ fn a_retransmission_within_the_wait_saves_the_picture() {
     scene.insert(&first[2..]);
     scene.insert(&second);
     assert_eq!(scene.poll(), []);
-    assert_eq!(scene.buffer.poll_timeout(), Some(scene.now + MS(100)));
-    scene.pass(MS(99));
+    assert_eq!(scene.buffer.poll_timeout(), Some(scene.now + MS(300)));
+    scene.pass(MS(299));
     assert_eq!(scene.poll(), []);
     scene.insert(&first[1..2]);
     assert_eq!(scene.poll(), [first[0].timestamp, second[0].timestamp]);
@@ -143,7 +143,7 @@ fn after_the_wait_everything_up_to_the_next_key_frame_is_dropped_and_one_is_aske
     scene.send(false);
     scene.send(false);
     assert_eq!(scene.poll(), []);
-    scene.pass(MS(100));
+    scene.pass(MS(300));
     assert_eq!(scene.poll(), []);
     assert!(scene.asks());
     assert!(!scene.asks());
@@ -166,11 +166,24 @@ fn the_wait_grows_with_the_round_trip_time() {
     let lost = scene.picture(false);
     scene.insert(&lost[1..]);
     assert_eq!(scene.poll(), []);
-    assert_eq!(scene.buffer.poll_timeout(), Some(scene.now + MS(300)));
+    assert_eq!(scene.buffer.poll_timeout(), Some(scene.now + MS(1_050)));
 }
 
 #[test]
-fn the_request_is_repeated_every_500_ms_while_packets_come() {
+fn a_request_of_which_something_has_come_is_repeated_later() {
+    let mut scene = Scene::new();
+    scene.send(false);
+    assert!(scene.poll().is_empty() && scene.asks());
+    let key = scene.picture(true);
+    scene.insert(&key[..2]);
+    assert!(scene.poll().is_empty() && !scene.asks());
+    assert_eq!(scene.buffer.poll_timeout(), Some(scene.now + MS(300)), "it is waited for");
+    scene.pass(MS(300));
+    assert!(scene.poll().is_empty() && scene.asks(), "and then given up");
+}
+
+#[test]
+fn the_request_is_repeated_while_packets_come_but_none_of_a_key_frame() {
     let mut scene = Scene::new();
     let mut requests = Vec::new();
     let begin = scene.now;
@@ -182,7 +195,7 @@ fn the_request_is_repeated_every_500_ms_while_packets_come() {
         }
         scene.pass(MS(33));
     }
-    assert_eq!(requests, [0, 528, 1056, 1584]);
+    assert_eq!(requests, [0, 231, 462, 693, 924, 1155, 1386, 1617, 1848]);
     scene.pass(MS(600));
     assert!(scene.asks());
     scene.pass(MS(600));
@@ -239,7 +252,7 @@ fn the_rest_of_a_picture_that_was_given_up_is_not_taken_for_a_whole_one() {
     key[1].payload = Bytes::from_static(&[0x65, 0x88, 2]);
     scene.insert(&key[..1]);
     assert_eq!(scene.poll(), []);
-    scene.pass(MS(100));
+    scene.pass(MS(300));
     assert_eq!(scene.poll(), []);
     scene.insert(&key[1..]);
     assert_eq!(scene.poll(), []);
@@ -365,7 +378,10 @@ fn where_a_reference_may_be_lost_too_a_key_frame_is_asked_for() {
         scene.insert(&packets);
         scene.send(false);
         scene.poll();
-        scene.pass(MS(100));
+        scene.pass(MS(299));
+        scene.poll();
+        assert!(!scene.asks(), "without {lost:?}: a retransmission may come");
+        scene.pass(MS(1));
         scene.poll();
         assert!(scene.asks(), "without {lost:?}");
     }

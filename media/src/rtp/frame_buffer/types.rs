@@ -11,11 +11,18 @@ pub struct FrameBufferConfig {
     pub max_packets: usize,
     /// Bytes of payload held at most, with the same consequence.
     pub max_bytes: usize,
-    /// The shortest wait for a retransmission. Chromium waits about as long; on a quick network the packet is back
-    /// within 30 ms.
+    /// The shortest wait for the retransmission of a picture to which no other refers.
     pub min_wait: Duration,
-    /// The shortest time between two requests for a key frame.
+    /// How long to wait, beside five round trips, for one to which others refer. Where a third of the packets is lost each
+    /// way, half of the requests for one come to nothing; so long it is asked for ten times or more, after which hardly one
+    /// is missing. The answer to a request for a key frame, thirty packets on the same path, takes as long.
+    pub reference_wait: Duration,
+    /// No wait is longer, however slow the path.
+    pub max_wait: Duration,
+    /// The shortest time between two requests for a key frame of which something has come.
     pub request_interval: Duration,
+    /// The same while nothing of it has come.
+    pub request_again: Duration,
 }
 
 impl Default for FrameBufferConfig {
@@ -24,7 +31,10 @@ impl Default for FrameBufferConfig {
             max_packets: 2048,
             max_bytes: 8 << 20,
             min_wait: Duration::from_millis(100),
+            reference_wait: Duration::from_millis(300),
+            max_wait: Duration::from_secs(2),
             request_interval: Duration::from_millis(500),
+            request_again: Duration::from_millis(200),
         }
     }
 }

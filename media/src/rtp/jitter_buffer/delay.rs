@@ -16,7 +16,7 @@ const MARGIN: i64 = 480;
 const WINDOW: i64 = 240_000;
 /// Before this many packets the first guess stands.
 const ENOUGH: u32 = 25;
-/// After a loss, sound is held long enough for the copy in the next packet: for 10 s.
+/// After a loss, sound is held long enough for the copy in a later packet: for 10 s.
 const LOSS_MEMORY: i64 = 480_000;
 
 /// Packets this much behind the fastest, so many in a row, are on another route or from a sender whose time line stood
@@ -33,7 +33,7 @@ pub(super) struct DelayEstimator {
     last_transit: Option<i64>,
     /// RFC 3550 §A.8, scaled by 16.
     jitter_16: i64,
-    /// Until when, and how long the frame was.
+    /// Until when, and how long after a packet its copy comes.
     loss: Option<(i64, i64)>,
     newest: i64,
     far_in_a_row: u32,
@@ -92,9 +92,10 @@ impl DelayEstimator {
         self.observed = self.observed.saturating_add(1);
     }
 
-    /// A packet was lost: the copy of the next that comes in the one after is worth waiting for.
-    pub(super) fn note_loss(&mut self, timestamp: i64, frame: i64) {
-        self.loss = Some((timestamp + LOSS_MEMORY, frame));
+    /// A packet was lost: the copy of the next that comes so much later is worth waiting for.
+    pub(super) fn note_loss(&mut self, timestamp: i64, later: i64) {
+        let known = self.loss.filter(|(until, _)| timestamp < *until).map_or(0, |(_, later)| later);
+        self.loss = Some((timestamp + LOSS_MEMORY, later.max(known)));
     }
 
     /// The transit of the fastest packet.
@@ -107,7 +108,7 @@ impl DelayEstimator {
         let measured = self.quantile() + MARGIN;
         let jitter = if self.observed < ENOUGH { measured.max(self.initial) } else { measured };
         let for_fec = match self.loss {
-            Some((until, frame)) if self.newest < until => frame + MARGIN,
+            Some((until, later)) if self.newest < until => later + MARGIN,
             Some(_) | None => 0,
         };
         jitter.max(for_fec).clamp(min, max)

@@ -78,6 +78,57 @@ fn a_lost_packet_is_recovered_from_the_copy_in_the_next() {
     assert!(stats.concealed_samples <= 1920, "{stats:?}");
 }
 
+/// Three of ten packets lost at random for 40 s, each packet with so many of those before it; what came of the last 36 s, and the
+/// delay at the end.
+fn three_of_ten_lost(copies: i64) -> (JitterBufferStats, Duration) {
+    let mut line = Line::new();
+    let mut random = Random(3);
+    let mut settled = JitterBufferStats::default();
+    for n in 0..2_000 {
+        if n == 200 {
+            settled = line.buffer.stats();
+        }
+        if random.below(10) >= 3 {
+            line.send(n);
+            (1..=copies.min(n)).for_each(|back| line.send_copy(n - back));
+        }
+        line.run(20);
+    }
+    let stats = line.buffer.stats();
+    let lost = stats.lost - settled.lost;
+    let concealed_samples = stats.concealed_samples - settled.concealed_samples;
+    (JitterBufferStats { lost, concealed_samples, ..stats }, line.buffer.current_delay(line.now))
+}
+
+#[test]
+fn copies_in_later_packets_leave_little_of_a_heavy_loss() {
+    let shares = [0, 1, 2].map(|copies| {
+        let (stats, delay) = three_of_ten_lost(copies);
+        println!("{copies} copies: {delay:?} {stats:?}");
+        assert!((480..=600).contains(&stats.lost), "{stats:?}");
+        assert!(delay < ms(100), "{delay:?}");
+        stats.concealed_samples as f64 / (1_800.0 * 960.0)
+    });
+    assert!((0.25..0.35).contains(&shares[0]) && shares[1] < 0.13 && shares[2] < 0.05, "{shares:?}");
+}
+
+#[test]
+fn a_copy_of_what_has_come_or_was_played_changes_nothing() {
+    let mut line = Line::new();
+    line.send_copy(0);
+    for n in 0..20 {
+        line.send(n);
+        (0..n).for_each(|earlier| line.send_copy(earlier));
+        line.send_copy(n);
+        line.run(20);
+    }
+    line.run(60);
+    let stats = line.buffer.stats();
+    assert_eq!((stats.packets, stats.lost, stats.fec_recovered, stats.duplicates), (20, 0, 0, 0));
+    assert_eq!(line.played, (0..20).collect::<Vec<_>>());
+    assert!(line.buffer.target_delay() <= ms(40), "{:?}", line.buffer.target_delay());
+}
+
 #[test]
 fn a_packet_after_its_time_is_late_and_not_lost() {
     let mut line = Line::new();
@@ -405,6 +456,18 @@ impl Line {
         } else {
             self.under_way.push((self.now + ms(delay_ms), packet));
         }
+    }
+
+    /// The packet as a copy in the one inserted last.
+    fn send_copy(&mut self, n: i64) {
+        self.buffer.insert_copy(&RtpPacket {
+            sequence_number: n as u16,
+            timestamp: (n * 960 + self.offset) as u32,
+            marker: false,
+            payload_type: 111,
+            ssrc: self.ssrc,
+            payload: Bytes::from_static(self.payload),
+        });
     }
 
     fn run(&mut self, milliseconds: i64) {

@@ -1,3 +1,4 @@
+use super::super::feedback::FeedbackGaps;
 use super::*;
 
 fn seen(signal: Signal, loss: f64, received_bps: f64, offered_bps: f64) -> Observation {
@@ -122,9 +123,17 @@ fn random_loss_leaves_a_picture() {
 }
 
 #[test]
-fn loss_of_a_third_leaves_the_voice() {
+fn loss_of_a_third_at_random_leaves_a_picture_too() {
     let (mut control, mut now) = control();
-    let lossy = |target| seen(Signal::Normal, 0.4, 0.6 * target, target);
+    let lossy = |target| seen(Signal::Normal, 0.35, 0.65 * target, target);
+    let target = feed(&mut control, &mut now, Duration::from_secs(60), lossy);
+    assert!((target - 250_000.0).abs() < 1.0, "{target}");
+}
+
+#[test]
+fn loss_of_more_than_half_leaves_the_voice() {
+    let (mut control, mut now) = control();
+    let lossy = |target| seen(Signal::Normal, 0.6, 0.4 * target, target);
     let target = feed(&mut control, &mut now, Duration::from_secs(60), lossy);
     assert!((target - EstimatorPolicy::default().min_bps).abs() < 1.0, "{target}");
 }
@@ -144,4 +153,53 @@ fn the_estimate_keeps_to_its_bounds() {
     assert_eq!(feed(&mut control, &mut now, Duration::from_secs(30), normal), policy.max_bps);
     let over = |_| seen(Signal::Over, 0.0, 1_000.0, 2_000_000.0);
     assert_eq!(feed(&mut control, &mut now, Duration::from_secs(3), over), policy.min_bps);
+}
+
+/// A sender of a packet each 10 ms through a network that loses this share of them, and of the feedback, each on ten of them; gives
+/// the loss that the estimator sees on average. Seeded.
+fn loss_seen(share: f64) -> f64 {
+    let unreported = Arc::new(Unreported::default());
+    let mut estimator = Estimator::new(EstimatorPolicy::default(), Arc::default(), unreported.clone());
+    let mut gaps = FeedbackGaps::new(unreported);
+    let (begin, mut seed) = (Instant::now(), 1_u32);
+    let mut happens = || {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        f64::from(seed >> 8) / f64::from(1 << 24) < share
+    };
+    let (mut waiting, mut seen) = (Vec::new(), Vec::new());
+    for round in 0..1_000_u16 {
+        let is_feedback_lost = happens();
+        for number in round * 10..(round + 1) * 10 {
+            let at = Duration::from_millis(10) * u32::from(number);
+            // The stack takes packets for lost that it heard nothing of.
+            let arrived = !happens() && !is_feedback_lost;
+            waiting.push(PacketReport {
+                ssrc: 1,
+                id: u64::from(number),
+                rtp_sequence_number: number,
+                is_twcc: true,
+                twcc_sequence_number: number,
+                size: 1_000,
+                arrived,
+                departure: begin + at,
+                arrival: arrived.then_some(Duration::from_secs(1) + at),
+                ecn: Default::default(),
+            });
+        }
+        if !is_feedback_lost {
+            gaps.note(round * 10, 10);
+            estimator.on_reports(begin + Duration::from_millis(100) * u32::from(round), &waiting);
+            waiting.clear();
+            seen.push(estimator.loss);
+        }
+    }
+    seen.iter().sum::<f64>() / seen.len() as f64
+}
+
+#[test]
+fn feedback_that_was_lost_is_not_taken_for_lost_packets() {
+    for share in [0.0, 0.1, 0.3] {
+        let loss = loss_seen(share);
+        assert!((loss - share).abs() < 0.03, "{share} lost each way look like {loss}");
+    }
 }

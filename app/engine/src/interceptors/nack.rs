@@ -1,0 +1,159 @@
+//! Asks for lost packets (RFC 4585 §6.2.1), as soon and as often as the way to the other side makes sense.
+//!
+//! The stack's own generator asks in fixed steps: on a quick path too seldom to repair a picture before its time when the
+//! requests and the repairs get lost too, on a slow one several times before the first answer can be there. Here each
+//! packet has a time of its own: a moment after it was missed, then once a round trip, until it comes or nobody waits for
+//! it any more. Where much is lost it is asked for twice a round trip: half of the requests come to nothing there, and a
+//! repair that comes twice costs less than a picture that stands still.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rtc::interceptor::{AttributedPacket, Packet, StreamInfo, TaggedPacket};
+use rtc::rtcp::transport_feedbacks::transport_layer_nack::{TransportLayerNack, nack_pairs_from_sequence_numbers};
+
+use super::reports::LinkQuality;
+use super::stage::{Belt, Stage};
+
+/// From the packet after it to the first request: what is only out of order comes within this.
+const GRACE: Duration = Duration::from_millis(5);
+/// The least between two requests for a packet; on a quick path the machines at both ends take their time too.
+const REPEAT_MIN: Duration = Duration::from_millis(10);
+/// So many requests at one pace, the next at half of it, then a third: the answer may be queueing on a link that is full.
+const TRIES_AT_A_PACE: u32 = 10;
+/// Before the round trip is known.
+const RTT_UNKNOWN: Duration = Duration::from_millis(40);
+/// From this share of packets lost on, waiting for one answer before the next request is a luxury.
+const LOSS_HIGH: f64 = 0.1;
+/// How much one packet enters the share.
+const LOSS_WEIGHT: f64 = 1.0 / 128.0;
+/// How long a packet is asked for, beside five round trips: a little longer than the frame buffer waits for it.
+const AGE_MAX: Duration = Duration::from_millis(350);
+/// Packets missed at a time; of more the oldest are given up. The other side keeps as many.
+const MISSING_MAX: usize = 512;
+/// Farther ahead is another stream, or a time too long to repair.
+const AHEAD_MAX: i64 = MISSING_MAX as i64;
+/// Farther behind is another stream (RFC 3550 §A.1 has as much for a sender that began anew).
+const BEHIND_MAX: i64 = 3_000;
+
+/// The stage.
+pub(crate) struct NackGenerator {
+    quality: Arc<LinkQuality>,
+    sender_ssrc: u32,
+    streams: BTreeMap<u32, Stream>,
+}
+
+/// What one stream misses. Numbers are extended, so that they do not wrap.
+#[derive(Default)]
+struct Stream {
+    highest: Option<i64>,
+    /// Bounded by [`MISSING_MAX`].
+    missing: BTreeMap<i64, Missing>,
+    /// The share of packets that did not come in their turn.
+    loss: f64,
+}
+
+#[derive(Clone, Copy)]
+struct Missing {
+    since: Instant,
+    /// When to ask, or to give up.
+    due: Instant,
+    /// How often it was asked for.
+    tries: u32,
+}
+
+impl Stream {
+    fn note(&mut self, sequence_number: u16, now: Instant) {
+        let Some(highest) = self.highest else {
+            self.highest = Some(1 << 32 | i64::from(sequence_number));
+            return;
+        };
+        // The casts are the point: the distance modulo 2^16, as a signed number.
+        let ahead = i64::from(sequence_number.wrapping_sub(highest as u16) as i16);
+        if (-BEHIND_MAX..=0).contains(&ahead) {
+            self.missing.remove(&(highest + ahead));
+            return;
+        }
+        if (1..=AHEAD_MAX).contains(&ahead) {
+            let missed = (highest + 1)..(highest + ahead);
+            self.missing.extend(missed.map(|number| (number, Missing { since: now, due: now + GRACE, tries: 0 })));
+            (1..ahead).for_each(|_| self.loss += LOSS_WEIGHT * (1.0 - self.loss));
+            self.loss -= LOSS_WEIGHT * self.loss;
+            while self.missing.len() > MISSING_MAX {
+                self.missing.pop_first();
+            }
+        } else {
+            self.missing.clear();
+        }
+        self.highest = Some(highest + ahead);
+    }
+
+    /// What to ask for now. What is missed for too long is given up.
+    fn due(&mut self, now: Instant, rtt: Duration) -> Vec<u16> {
+        let age_max = AGE_MAX + rtt * 5;
+        self.missing.retain(|_, missing| now.saturating_duration_since(missing.since) <= age_max);
+        // A quarter more, since the next answer may take a little longer than the last.
+        let answer = rtt + rtt / 4;
+        let repeat = if self.loss >= LOSS_HIGH { answer / 2 } else { answer }.max(REPEAT_MIN);
+        let due = self.missing.iter_mut().filter(|(_, missing)| missing.due <= now);
+        // The cast is the point: on the wire it wraps.
+        due.map(|(number, missing)| {
+            missing.due = now + repeat * (1 + missing.tries / TRIES_AT_A_PACE);
+            missing.tries += 1;
+            *number as u16
+        })
+        .collect()
+    }
+}
+
+impl NackGenerator {
+    /// `sender_ssrc` is one of ours, or any number that no stream has.
+    pub(crate) fn new(quality: Arc<LinkQuality>, sender_ssrc: u32) -> Self {
+        Self { quality, sender_ssrc, streams: BTreeMap::new() }
+    }
+}
+
+impl Stage for NackGenerator {
+    fn handle_read(&mut self, packet: TaggedPacket, belt: &mut Belt) {
+        if let Packet::Rtp(rtp) = &packet.message.packet
+            && let Some(stream) = self.streams.get_mut(&rtp.header.ssrc)
+        {
+            stream.note(rtp.header.sequence_number, packet.now);
+        }
+        belt.read.push_back(packet);
+    }
+
+    fn handle_timeout(&mut self, now: Instant, belt: &mut Belt) {
+        let rtt = self.quality.repair_rtt().unwrap_or(RTT_UNKNOWN);
+        for (&media_ssrc, stream) in &mut self.streams {
+            let numbers = stream.due(now, rtt);
+            if numbers.is_empty() {
+                continue;
+            }
+            let nacks = nack_pairs_from_sequence_numbers(&numbers);
+            let nack = TransportLayerNack { sender_ssrc: self.sender_ssrc, media_ssrc, nacks };
+            let message = AttributedPacket::new(Packet::Rtcp(vec![Box::new(nack)]));
+            belt.write.push_back(TaggedPacket { now, transport: Default::default(), message });
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.streams.values().flat_map(|stream| stream.missing.values()).map(|missing| missing.due).min()
+    }
+
+    fn bind_remote(&mut self, info: &StreamInfo) {
+        if info.rtcp_feedback.iter().any(|feedback| feedback.typ == "nack" && feedback.parameter.is_empty()) {
+            self.streams.insert(info.ssrc, Stream::default());
+        }
+    }
+
+    fn unbind_remote(&mut self, info: &StreamInfo) {
+        self.streams.remove(&info.ssrc);
+    }
+}
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;

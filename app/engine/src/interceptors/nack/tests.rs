@@ -1,0 +1,138 @@
+use rtc::interceptor::RTCPFeedback;
+
+use super::super::stage::tests::{rtp_packet, video_stream};
+use super::*;
+
+const MS: Duration = Duration::from_millis(1);
+const VIDEO: u32 = 1;
+
+struct Bench {
+    generator: NackGenerator,
+    quality: Arc<LinkQuality>,
+    begin: Instant,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let quality = Arc::new(LinkQuality::default());
+        let mut generator = NackGenerator::new(quality.clone(), 7);
+        let feedback = RTCPFeedback { typ: "nack".to_owned(), parameter: String::new() };
+        generator.bind_remote(&StreamInfo { rtcp_feedback: vec![feedback], ..video_stream(VIDEO, 2) });
+        Self { generator, quality, begin: Instant::now() }
+    }
+
+    fn receive(&mut self, at_ms: u32, sequence_number: u16) {
+        let mut belt = Belt::default();
+        self.generator.handle_read(rtp_packet(self.begin + MS * at_ms, VIDEO, sequence_number, b"a"), &mut belt);
+        assert_eq!(belt.read.len(), 1, "everything passes");
+    }
+
+    /// Steps to each deadline up to `until_ms`; gives the time of each request and what it names.
+    fn requests(&mut self, until_ms: u32) -> Vec<(u128, Vec<u16>)> {
+        let mut requests = Vec::new();
+        while let Some(at) = self.generator.poll_timeout().filter(|at| *at <= self.begin + MS * until_ms) {
+            let mut belt = Belt::default();
+            self.generator.handle_timeout(at, &mut belt);
+            let after_ms = at.duration_since(self.begin).as_millis();
+            requests.extend(belt.write.iter().map(|packet| (after_ms, named(packet))));
+        }
+        requests
+    }
+}
+
+fn named(packet: &TaggedPacket) -> Vec<u16> {
+    let Packet::Rtcp(packets) = &packet.message.packet else { panic!("not RTCP") };
+    let nack = packets[0].as_any().downcast_ref::<TransportLayerNack>().expect("a request");
+    assert_eq!((nack.sender_ssrc, nack.media_ssrc), (7, VIDEO));
+    nack.nacks.iter().flat_map(|pair| pair.packet_list()).collect()
+}
+
+#[test]
+fn a_lost_packet_is_asked_for_soon_and_again_until_it_comes() {
+    let mut bench = Bench::new();
+    bench.quality.note_path_rtt(MS);
+    bench.receive(0, 65_534);
+    bench.receive(0, 1);
+    assert_eq!(bench.requests(4), []);
+    assert_eq!(bench.requests(24), [(5, vec![65_535, 0]), (15, vec![65_535, 0])]);
+    bench.receive(24, 65_535);
+    assert_eq!(bench.requests(25), [(25, vec![0])]);
+    bench.receive(26, 0);
+    assert_eq!(bench.requests(1_000), []);
+}
+
+#[test]
+fn nothing_is_asked_for_twice_before_the_answer_can_be_there() {
+    let mut bench = Bench::new();
+    bench.quality.note_path_rtt(MS * 100);
+    bench.receive(0, 1);
+    bench.receive(0, 3);
+    let times: Vec<u128> = bench.requests(2_000).into_iter().map(|(at, _)| at).collect();
+    assert_eq!(times, [5, 130, 255, 380, 505, 630, 755], "and not for ever");
+}
+
+#[test]
+fn where_much_is_lost_the_answer_is_not_waited_for() {
+    let mut bench = Bench::new();
+    bench.quality.note_path_rtt(MS * 100);
+    (0..300_u16).filter(|number| number % 3 > 0).for_each(|number| bench.receive(0, number));
+    let before = bench.requests(1_000).len();
+    assert!(before > 0);
+    bench.receive(1_001, 301);
+    let times: Vec<u128> = bench.requests(1_200).into_iter().map(|(at, _)| at).collect();
+    assert_eq!(times, [1_006, 1_068, 1_131, 1_193]);
+}
+
+#[test]
+fn what_is_out_of_order_is_not_asked_for() {
+    let mut bench = Bench::new();
+    for (at_ms, number) in [(0, 1), (1, 4), (3, 2), (5, 3), (6, 5)] {
+        bench.receive(at_ms, number);
+    }
+    assert_eq!(bench.requests(1_000), []);
+}
+
+#[test]
+fn a_jump_or_a_new_beginning_asks_for_nothing() {
+    let mut bench = Bench::new();
+    for (at_ms, number) in [(0, 1), (1, 3), (2, 2_000), (3, 2_001), (4, 50_000), (5, 50_001), (6, 10), (7, 11)] {
+        bench.receive(at_ms, number);
+    }
+    assert_eq!(bench.requests(1_000), []);
+    bench.receive(1_001, 13);
+    assert_eq!(bench.requests(1_006), [(1_006, vec![12])]);
+}
+
+#[test]
+fn however_much_is_lost_so_many_are_asked_for_at_a_time() {
+    let mut bench = Bench::new();
+    for number in (0..8_000_u16).step_by(400) {
+        bench.receive(0, number);
+    }
+    let missing = &bench.generator.streams[&VIDEO].missing;
+    assert_eq!(missing.len(), MISSING_MAX);
+    let asked: Vec<u16> = bench.requests(5).into_iter().flat_map(|(_, numbers)| numbers).collect();
+    assert!(asked.len() == MISSING_MAX && asked.contains(&7_599), "the newest");
+}
+
+#[test]
+fn what_does_not_come_is_asked_for_less_and_less() {
+    let mut bench = Bench::new();
+    bench.quality.note_path_rtt(MS);
+    bench.receive(0, 1);
+    bench.receive(0, 3);
+    let times: Vec<u128> = bench.requests(2_000).into_iter().map(|(at, _)| at).collect();
+    let at_a_pace = (0..10).map(|index| 5 + index * 10);
+    let at_half_of_it = (0..10).map(|index| 105 + index * 20);
+    assert_eq!(times, at_a_pace.chain(at_half_of_it).chain([305, 335]).collect::<Vec<_>>());
+}
+
+#[test]
+fn streams_without_the_feedback_are_left_alone() {
+    let mut bench = Bench::new();
+    bench.generator.unbind_remote(&video_stream(VIDEO, 2));
+    bench.generator.bind_remote(&video_stream(VIDEO, 2));
+    bench.receive(0, 1);
+    bench.receive(0, 3);
+    assert_eq!(bench.generator.poll_timeout(), None);
+}
