@@ -187,7 +187,7 @@ impl Headless {
             room: options.target.room,
             name: options.name,
             credentials: options.credentials,
-            policy: EnginePolicy::default().relay_only(options.relay_only),
+            policy: EnginePolicy { describe_sound: true, ..EnginePolicy::default() }.relay_only(options.relay_only),
         };
         let runtime = tokio::runtime::Handle::current();
         Ok(Some(Self {

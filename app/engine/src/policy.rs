@@ -19,6 +19,9 @@ pub struct EnginePolicy {
     ///
     /// Measured: the stack's defaults notice a dead peer after 5 s and 30 s, these after 2.5 s and 11.5 s.
     pub ice_timeouts: [Duration; 3],
+    /// Whether level and frequency of everyone's last second are in the snapshots, renewed each second: for peers without a
+    /// window, who report them. It takes about a millisecond of each peer.
+    pub describe_sound: bool,
 }
 
 impl Default for EnginePolicy {
@@ -29,6 +32,7 @@ impl Default for EnginePolicy {
             pacer: PacerPolicy::default(),
             signaling: SignalingPolicy::default(),
             ice_timeouts: [Duration::from_secs(3), Duration::from_secs(9), Duration::from_secs(1)],
+            describe_sound: false,
         }
     }
 }

@@ -103,13 +103,22 @@ impl RemoteAudio {
         self.peer.speaking.load(Relaxed)
     }
 
-    /// What has been received and heard; analyses the last second, so ask once a second rather than once a frame.
+    /// What has been received and heard; analyses the last second, which takes about a millisecond.
     pub fn stats(&self) -> RemoteAudioStats {
-        let (second, stretches) = {
-            let voice = lock(&self.peer.voice);
-            (voice.last_second.snapshot(), voice.player.as_ref().map_or(0, Player::stretched))
-        };
-        let (dbfs, tone_hz) = analysis::describe(&second);
+        let (dbfs, tone_hz) = self.describe();
+        RemoteAudioStats { dbfs, tone_hz, ..self.counters() }
+    }
+
+    /// Level in dBFS and strongest frequency of the last second; see [`RemoteAudio::stats`] for the cost.
+    pub fn describe(&self) -> (f32, Option<f32>) {
+        // Only the copy is made under the lock that the mixer needs.
+        let second = lock(&self.peer.voice).last_second.snapshot();
+        analysis::describe(&second)
+    }
+
+    /// What has been received, without what it sounded like: that stands as silence. Costs next to nothing.
+    pub fn counters(&self) -> RemoteAudioStats {
+        let stretches = lock(&self.peer.voice).player.as_ref().map_or(0, Player::stretched);
         let jitter = lock(&self.peer.jitter);
         let counted = jitter.stats();
         RemoteAudioStats {
@@ -126,8 +135,8 @@ impl RemoteAudio {
             jitter_ms: jitter.jitter().as_secs_f64() * 1000.0,
             delay_ms: f64::from(self.peer.delay_us.load(Relaxed)) / 1000.0,
             target_delay_ms: jitter.target_delay().as_secs_f64() * 1000.0,
-            dbfs,
-            tone_hz,
+            dbfs: SILENCE_DBFS,
+            tone_hz: None,
         }
     }
 }

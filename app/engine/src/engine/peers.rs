@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parlor_media::audio::level::SILENCE_DBFS;
 use parlor_media::{RemoteAudioStats, VideoFrame, latest};
 use parlor_proto::{CameraState, IceServer, PeerId};
 use parlor_session::{ConnectionId, ConnectionState, Generation, RoomView};
@@ -22,6 +23,8 @@ use crate::snapshot::{PeerMediaView, TransportView};
 
 /// Over which loss is measured.
 const LOSS_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two looks at what someone sounds like, which is a spectrum of a second.
+const SOUND_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Random bytes from the system.
 pub(super) fn random<const N: usize>() -> Result<[u8; N], String> {
@@ -38,6 +41,7 @@ pub(super) struct Peer {
     pub(super) connected_at: Option<Instant>,
     driver: PeerDriver,
     loss: LossMeter,
+    sound: SoundMeter,
 }
 
 /// Share of their sound that was lost in the last second.
@@ -59,6 +63,28 @@ impl LossMeter {
         let sent = packets + lost;
         self.share = if sent == 0 { 0.0 } else { lost as f64 / sent as f64 };
         (self.measured_at, self.packets, self.lost) = (Some(now), stats.packets, stats.packets_lost);
+    }
+}
+
+/// What their last second sounded like, looked at once a second.
+struct SoundMeter {
+    measured_at: Option<Instant>,
+    dbfs: f32,
+    tone_hz: Option<f32>,
+}
+
+impl Default for SoundMeter {
+    fn default() -> Self {
+        Self { measured_at: None, dbfs: SILENCE_DBFS, tone_hz: None }
+    }
+}
+
+impl SoundMeter {
+    fn measure(&mut self, now: Instant, describe: impl FnOnce() -> (f32, Option<f32>)) {
+        if self.measured_at.is_none_or(|at| now.saturating_duration_since(at) >= SOUND_INTERVAL) {
+            self.measured_at = Some(now);
+            (self.dbfs, self.tone_hz) = describe();
+        }
     }
 }
 
@@ -133,7 +159,15 @@ impl Peers {
         };
         let span = info_span!("peer", peer = %peer_id, %generation);
         let driver = PeerDriver::start(setup, self.events.clone(), span);
-        let peer = Peer { peer_id, generation, shared, connected_at: None, driver, loss: LossMeter::default() };
+        let peer = Peer {
+            peer_id,
+            generation,
+            shared,
+            connected_at: None,
+            driver,
+            loss: LossMeter::default(),
+            sound: SoundMeter::default(),
+        };
         self.by_connection.insert(connection, peer);
         frames
     }
@@ -245,7 +279,11 @@ impl Peers {
     /// Measures what is measured over time.
     pub(super) fn measure(&mut self, now: Instant) {
         for peer in self.by_connection.values_mut() {
-            peer.loss.measure(now, &peer.shared.inbound.audio.stats());
+            let audio = &peer.shared.inbound.audio;
+            peer.loss.measure(now, &audio.counters());
+            if self.policy.describe_sound {
+                peer.sound.measure(now, || audio.describe());
+            }
         }
     }
 
@@ -261,7 +299,7 @@ impl Peers {
             volume: self.volume(&peer.peer_id),
             connected_for: peer.connected_at.map(|at| now.saturating_duration_since(at)),
             video: peer.shared.inbound.video.stats(),
-            audio: audio.stats(),
+            audio: RemoteAudioStats { dbfs: peer.sound.dbfs, tone_hz: peer.sound.tone_hz, ..audio.counters() },
             transport: transport_view(peer),
         }
     }
@@ -291,5 +329,23 @@ fn transport_view(peer: &Peer) -> TransportView {
         frames_dropped: leg.frames_dropped,
         frames_withheld: leg.frames_withheld,
         packets_dropped: shared.gauge.dropped(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_someone_sounds_like_is_looked_at_once_a_second() {
+        let (mut meter, start, mut looks) = (SoundMeter::default(), Instant::now(), 0);
+        assert_eq!((meter.dbfs, meter.tone_hz), (SILENCE_DBFS, None));
+        for tick in 0..=20 {
+            meter.measure(start + tick * Duration::from_millis(100), || {
+                looks += 1;
+                (-15.0, Some(440.0))
+            });
+        }
+        assert_eq!((looks, meter.dbfs, meter.tone_hz), (3, -15.0, Some(440.0)));
     }
 }

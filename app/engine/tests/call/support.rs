@@ -83,7 +83,7 @@ pub(crate) fn join_with(server: ServerAddress, name: &str, tone_hz: f32, policy:
         room: "quiet-otter".parse().unwrap(),
         name: name.parse().unwrap(),
         credentials: Credentials::default(),
-        policy,
+        policy: EnginePolicy { describe_sound: true, ..policy },
     };
     let call = Call::start(config, media, &tokio::runtime::Handle::current(), Arc::new(|| {}));
     Participant { call, started: Instant::now() }
