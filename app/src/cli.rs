@@ -288,7 +288,7 @@ pub fn window_options(
         credentials,
         join_now,
     };
-    Ok(crate::ui::WindowOptions { config, prefill })
+    Ok(crate::ui::WindowOptions { config, prefill, watch: None })
 }
 
 impl JoinArgs {

@@ -47,6 +47,25 @@ pub struct WindowOptions {
     pub config: Config,
     /// What the command line says, over it.
     pub prefill: Prefill,
+    /// Who measures it, if anybody.
+    pub watch: Option<FrameWatch>,
+}
+
+/// Is told of each time the window paints, on its thread; it must not block.
+#[derive(Clone)]
+pub struct FrameWatch(pub std::sync::Arc<dyn Fn(FrameCost) + Send + Sync>);
+
+impl std::fmt::Debug for FrameWatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FrameWatch")
+    }
+}
+
+/// One painting of the window.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameCost {
+    /// What the one before took, in seconds, from laying out to handing it to the graphics card; none before the first.
+    pub previous_seconds: Option<f32>,
 }
 
 /// What the command line says; it holds for this run and is not kept.
@@ -77,6 +96,16 @@ pub struct Prefill {
 /// The smallest window that is usable, in points.
 pub const WINDOW_MIN: [f32; 2] = [480.0, 360.0];
 
+/// How the window is painted.
+pub fn native_options() -> eframe::NativeOptions {
+    eframe::NativeOptions {
+        renderer: eframe::Renderer::Glow,
+        // It is for gradients, of which there are none here, and it is reckoned for each point of the screen.
+        dithering: false,
+        ..Default::default()
+    }
+}
+
 /// Opens the window and comes back when it is closed.
 ///
 /// # Errors
@@ -87,7 +116,7 @@ pub fn run(options: WindowOptions) -> anyhow::Result<()> {
         .with_title("Parlor")
         .with_inner_size([1280.0, 800.0])
         .with_min_inner_size(WINDOW_MIN);
-    let native = eframe::NativeOptions { viewport, renderer: eframe::Renderer::Glow, ..Default::default() };
+    let native = eframe::NativeOptions { viewport, ..native_options() };
     let create: eframe::AppCreator<'_> = Box::new(move |cc| Ok(Box::new(window::Window::new(&cc.egui_ctx, options)?)));
     eframe::run_native("parlor", native, create).map_err(|error| match error {
         // Its own words name a place in the source.

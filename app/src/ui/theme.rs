@@ -210,6 +210,8 @@ fn visuals(visuals: &mut egui::Visuals) {
     visuals.selection.bg_fill = Color32::from_rgb(0x5c, 0x47, 0x24);
     visuals.selection.stroke = Stroke::new(1.0, ACCENT);
     visuals.slider_trailing_fill = true;
+    // A caret that blinks paints the whole window twice a second, in a lobby where nothing else ever moves.
+    visuals.text_cursor.blink = false;
     visuals.popup_shadow = egui::Shadow { offset: [0, 8], blur: 24, spread: 0, color: Color32::from_black_alpha(120) };
     visuals.window_shadow = visuals.popup_shadow;
     let widgets = &mut visuals.widgets;

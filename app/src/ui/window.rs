@@ -22,7 +22,7 @@ use super::ended::ended_ui;
 use super::lobby::{LobbyState, lobby_ui};
 use super::view::{DoorView, EndedView, LobbyView, Note, RecentView, UiCommand};
 use super::words::day_words;
-use super::{WindowOptions, theme};
+use super::{FrameCost, FrameWatch, WindowOptions, theme};
 use crate::config::Config;
 use crate::credentials::Given;
 use crate::hosting::{HostError, Hosted};
@@ -80,13 +80,14 @@ pub(crate) struct Window {
     join_now: bool,
     /// The user was asked about closing, or need not be.
     quitting: bool,
+    watch: Option<FrameWatch>,
 }
 
 impl Window {
     pub(crate) fn new(ctx: &Context, options: WindowOptions) -> std::io::Result<Self> {
         theme::apply(ctx);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let WindowOptions { config, prefill } = options;
+        let WindowOptions { config, prefill, watch } = options;
         let media = Media::new(ctx, &config, &prefill);
         theme::set_motion_reduced(ctx, config.reduced_motion);
         let given_name = GivenText::new(prefill.name, config.name.clone());
@@ -117,6 +118,7 @@ impl Window {
             toast: None,
             join_now: prefill.join_now,
             quitting: false,
+            watch,
             config,
         };
         window.media.refresh_devices();
@@ -382,7 +384,10 @@ impl eframe::App for Window {
         }
     }
 
-    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+    fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
+        if let Some(FrameWatch(painted)) = &self.watch {
+            painted(FrameCost { previous_seconds: frame.info().cpu_usage });
+        }
         let mut commands = Vec::new();
         let toast = self.toast();
         if ui.input_mut(|input| input.consume_key(egui::Modifiers::COMMAND, egui::Key::Q)) {
@@ -407,9 +412,8 @@ impl eframe::App for Window {
                     devices: self.media.devices(),
                     your_picture: self.media.picture(),
                 });
+                // The clock in the header moves with the call's snapshots, which wake the window, at least once a second.
                 call_ui(ui, &view, &mut in_call.state, toast.as_ref(), &mut commands);
-                // The clock in the header; pictures and people wake the window themselves.
-                self.ctx.request_repaint_after(Duration::from_secs(1));
             }
             Screen::Ended(view) => ended_ui(ui, view, &mut commands),
             Screen::Door(view, state) => {

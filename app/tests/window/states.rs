@@ -29,10 +29,6 @@ fn every_state_can_be_drawn_at_every_size() {
 fn a_window_with_nothing_moving_asks_for_no_frame() {
     for name in SCREENS.iter().filter(|name| !name.contains("lobby-preview")) {
         let mut harness = open(name);
-        // A blinking text cursor is the only clock a field has.
-        if let Some(id) = harness.ctx.memory(egui::Memory::focused) {
-            harness.ctx.memory_mut(|memory| memory.surrender_focus(id));
-        }
         harness.run();
         harness.run_steps(1);
         let delay = harness.output().viewport_output[&egui::ViewportId::ROOT].repaint_delay;
