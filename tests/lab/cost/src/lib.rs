@@ -1,0 +1,6 @@
+//! What the lab's programs that measure cost share: processor time by thread, a clip to encode, and how a run reports.
+
+pub mod clip;
+pub mod report;
+pub mod request;
+pub mod threads;
