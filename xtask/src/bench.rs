@@ -1,83 +1,75 @@
-//! `cargo xtask bench`: suites that measure. Each keeps its figures as JSON and writes a table for people.
+//! `cargo xtask bench`: suites that measure. Each keeps its figures as JSON and writes tables for people.
 //!
 //! A benchmark is no test: it says what it found, and fails only where it could not measure.
 
-mod calls;
-mod figures;
+mod document;
+#[cfg(unix)]
+mod lab;
+mod limit;
 mod machine;
+mod options;
 mod signaling;
+mod statistics;
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::command::target_dir;
 
-/// How much to measure.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Options {
-    /// A few seconds of each, to see that it runs; no table is written.
-    quick: bool,
-    /// How often all contenders are measured in turn. Figures are medians over the rounds.
-    rounds: usize,
-}
-
-/// A suite, what it measures, and how it is run.
-struct Suite {
-    name: &'static str,
-    about: &'static str,
-    run: fn(Options) -> anyhow::Result<()>,
-}
-
-const SUITES: [Suite; 4] = [
-    Suite {
-        name: "signaling",
-        about: "parlor-server beside a TCP echo, ws and socket.io: memory, relaying, restarts, abuse",
-        run: signaling::run,
-    },
-    Suite { name: "loss", about: "calls beside Chromium's while packets are lost", run: calls::loss },
-    Suite { name: "delay", about: "calls beside Chromium's over long and uneven paths", run: calls::delay },
-    Suite { name: "capacity", about: "calls beside Chromium's on narrow links", run: calls::capacity },
-];
+const USAGE: &str = "\
+cargo xtask bench <name>… [--quick] [--rounds N] [--budget 60m] [--out FILE] [--fresh]
+cargo xtask bench all                    all groups of the lab, three rounds
+cargo xtask bench --quick                a little of each, in about five minutes
+cargo xtask bench loss:30 set-up         scenarios of a group whose names contain a word
+cargo xtask bench compare A.json B.json  what moved beyond its interval
+cargo xtask bench report A.json          the tables of figures that are there
+";
+const SIGNALING: &str =
+    "parlor-server beside a TCP echo, ws and socket.io: memory, relaying, restarts, abuse (not part of all)";
 
 /// Runs suites one after the other, or says which there are.
 pub(crate) fn run(arguments: &[&str]) -> anyhow::Result<()> {
-    let names = arguments.iter().take_while(|argument| !argument.starts_with('-')).count();
-    let (names, options) = arguments.split_at(names);
-    if names.is_empty() {
-        println!("cargo xtask bench <suite>… [--quick] [--rounds N]\n");
-        for suite in &SUITES {
-            println!("  {:<12} {}", suite.name, suite.about);
+    match arguments {
+        [] => {
+            list();
+            return Ok(());
         }
-        return Ok(());
+        #[cfg(unix)]
+        ["compare", before, after] => return lab::compare_files(before.as_ref(), after.as_ref()),
+        #[cfg(unix)]
+        ["report", session] => return lab::report_file(session.as_ref()),
+        ["compare" | "report", ..] => anyhow::bail!("compare needs two files of figures, report one\n\n{USAGE}"),
+        _ => {}
     }
-    let options = read_options(options)?;
-    let suites = names.iter().map(|name| {
-        let suite = SUITES.iter().find(|suite| suite.name == *name);
-        suite.with_context(|| format!("there is no suite {name:?}: `cargo xtask bench` lists them"))
-    });
-    // All are looked up before the first runs.
-    for suite in suites.collect::<anyhow::Result<Vec<_>>>()? {
-        (suite.run)(options)?;
+    let (names, options) = options::read(arguments)?;
+    let (signaling, of_lab): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| **name == "signaling");
+    // All names are looked up before anything runs.
+    #[cfg(unix)]
+    let chosen = match (names.is_empty(), of_lab.is_empty()) {
+        (true, _) => lab::choose(&["all"], options.quick)?,
+        (false, true) => Vec::new(),
+        (false, false) => lab::choose(&of_lab, options.quick)?,
+    };
+    #[cfg(not(unix))]
+    anyhow::ensure!(of_lab.is_empty() && !names.is_empty(), "the lab needs Linux");
+    if !signaling.is_empty() {
+        signaling::run(&options)?;
+    }
+    #[cfg(unix)]
+    if !chosen.is_empty() {
+        let is_whole = of_lab.iter().all(|name| !name.contains(':'));
+        lab::run(&chosen, &options, is_whole)?;
     }
     Ok(())
 }
 
-fn read_options(arguments: &[&str]) -> anyhow::Result<Options> {
-    let (mut quick, mut rounds) = (false, None);
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
-        match *argument {
-            "--quick" => quick = true,
-            "--rounds" => {
-                let number = arguments.next().and_then(|number| number.parse().ok()).filter(|number| *number > 0);
-                rounds = Some(number.context("--rounds needs a number, at least 1")?);
-            }
-            other => bail!("a benchmark does not know {other:?}; it knows --quick and --rounds N"),
-        }
-    }
-    Ok(Options { quick, rounds: rounds.unwrap_or(if quick { 1 } else { 5 }) })
+fn list() {
+    println!("{USAGE}");
+    #[cfg(unix)]
+    print!("{}", lab::list());
+    println!("signaling: {SIGNALING}");
 }
 
 /// Keeps a suite's figures: the newest under its name.
@@ -95,14 +87,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_are_read_and_others_refused() {
-        let options = read_options(&["--quick", "--rounds", "3"]).unwrap();
-        assert!(options.quick && options.rounds == 3);
-        assert_eq!(read_options(&[]).unwrap().rounds, 5);
-        for wrong in [&["--rounds"][..], &["--rounds", "0"], &["--fast"]] {
-            assert!(read_options(wrong).is_err(), "{wrong:?}");
-        }
+    fn without_a_name_it_lists_and_an_unknown_one_is_refused() {
+        assert!(run(&[]).is_ok());
         assert!(run(&["nothing"]).is_err());
-        assert!(run(&["--rounds", "1"]).is_ok(), "without a name it lists them");
+        assert!(run(&["loss", "nothing"]).is_err());
+        assert!(run(&["compare", "one.json"]).is_err());
+        assert!(run(&["compare", "/nowhere/a.json", "/nowhere/b.json"]).is_err());
     }
 }

@@ -19,7 +19,7 @@ cargo xtask <command>
                                with no display: a demonstration with a server and three headless peers
   test                         install what the tests need and run all of them, as CI does
   test <part>                  one part: lint, rust, browser, camera (a real V4L2 device in a small VM), turn (long calls behind NATs)
-  bench [suite…] [--quick]     measure beside others, or list the suites; figures go to target/bench, a table beside the code
+  bench [name…] [--quick]      measure beside others, or list what can be; figures go to target/bench, tables beside the code
   fuzz [target] [seconds]      fuzz the parsers of outside bytes, all in turn or one (installs cargo-fuzz)
 ";
 

@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 
 use self::contender::{Contender, Redis};
 use self::load::Load;
-use super::{Options, keep, machine};
+use super::options::Options;
+use super::{keep, machine};
 use crate::command::{command, is_on_path, root, run as run_command};
 use crate::packages;
 
@@ -42,7 +43,7 @@ const QUICK: Sizes =
 const HONEST: (usize, f64) = (100, 1_000.0);
 
 /// Builds all contenders, measures them in turn and writes the table.
-pub(super) fn run(options: Options) -> anyhow::Result<()> {
+pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     if !cfg!(target_os = "linux") {
         bail!("this suite reads memory and processor time from /proc, which Linux has");
     }
@@ -50,8 +51,9 @@ pub(super) fn run(options: Options) -> anyhow::Result<()> {
     let sizes = if options.quick { QUICK } else { FULL };
     let (machine, before) = (machine::describe(), machine::load());
     let mut rounds = Vec::new();
-    for round in 0..options.rounds {
-        eprintln!("round {} of {}", round + 1, options.rounds);
+    let count = options.rounds.unwrap_or(if options.quick { 1 } else { 5 });
+    for round in 0..count {
+        eprintln!("round {} of {count}", round + 1);
         rounds.push(measure(&sizes, round)?);
     }
     let figures = json!({

@@ -3,44 +3,20 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::Context as _;
 use serde_json::{Map, Value};
 
-use crate::bench::figures::Spread;
+use crate::bench::document;
+use crate::bench::limit::Limit;
+use crate::bench::statistics::Spread;
 
 /// One row: what is compared, in each round, with what was to be reached.
 struct Row {
     key: &'static str,
     name: &'static str,
-    goal: Goal,
+    /// None: reported only.
+    goal: Option<Limit>,
     digits: usize,
     value: fn(&Value) -> f64,
-}
-
-enum Goal {
-    AtMost(f64),
-    AtLeast(f64),
-    /// Reported only.
-    None,
-}
-
-impl Goal {
-    fn shown(&self, digits: usize) -> String {
-        match self {
-            Self::AtMost(limit) => format!("≤ {limit:.digits$}"),
-            Self::AtLeast(limit) => format!("≥ {limit:.digits$}"),
-            Self::None => "reported".to_owned(),
-        }
-    }
-
-    fn verdict(&self, value: f64) -> String {
-        match self {
-            Self::AtMost(limit) if value > *limit => format!("missed by {:.0} %", (value / limit - 1.0) * 100.0),
-            Self::AtLeast(limit) if value < *limit => format!("missed by {:.0} %", (1.0 - value / limit) * 100.0),
-            Self::AtMost(_) | Self::AtLeast(_) => "reached".to_owned(),
-            Self::None => "–".to_owned(),
-        }
-    }
 }
 
 fn number(round: &Value, path: &str) -> f64 {
@@ -55,77 +31,77 @@ const ROWS: [Row; 13] = [
     Row {
         key: "memory_to_echo",
         name: "memory per idle member, ÷ TCP echo's",
-        goal: Goal::AtMost(3.0),
+        goal: Some(Limit::AtMost(3.0)),
         digits: 2,
         value: |round| ratio(round, "/parlor/idle/bytes_per_member", "/echo/idle/bytes_per_member"),
     },
     Row {
         key: "memory_to_socket_io",
         name: "memory per idle member, ÷ socket.io's",
-        goal: Goal::AtMost(0.3),
+        goal: Some(Limit::AtMost(0.3)),
         digits: 2,
         value: |round| ratio(round, "/parlor/idle/bytes_per_member", "/socket_io/idle/bytes_per_member"),
     },
     Row {
         key: "memory_tls_bytes",
         name: "memory per idle member over TLS, bytes",
-        goal: Goal::None,
+        goal: None,
         digits: 0,
         value: |round| number(round, "/parlor_tls/idle/bytes_per_member"),
     },
     Row {
         key: "held",
         name: "members held, each reached by a signal",
-        goal: Goal::AtLeast(15_000.0),
+        goal: Some(Limit::AtLeast(15_000.0)),
         digits: 0,
         value: |round| number(round, "/parlor/held/reached"),
     },
     Row {
         key: "per_cpu_second_to_socket_io",
         name: "signals relayed per CPU-second, ÷ socket.io's",
-        goal: Goal::AtLeast(3.0),
+        goal: Some(Limit::AtLeast(3.0)),
         digits: 2,
         value: |round| ratio(round, "/parlor/burst/per_cpu_second", "/socket_io/burst/per_cpu_second"),
     },
     Row {
         key: "per_cpu_second_to_ws",
         name: "signals relayed per CPU-second, ÷ ws's",
-        goal: Goal::AtLeast(1.5),
+        goal: Some(Limit::AtLeast(1.5)),
         digits: 2,
         value: |round| ratio(round, "/parlor/burst/per_cpu_second", "/ws/burst/per_cpu_second"),
     },
     Row {
         key: "p99_to_echo",
         name: "p99 relay delay at half load, ÷ TCP echo's at that rate",
-        goal: Goal::AtMost(3.0),
+        goal: Some(Limit::AtMost(3.0)),
         digits: 2,
         value: |round| ratio(round, "/parlor/half_load/delay/p99_us", "/echo/half_load/delay/p99_us"),
     },
     Row {
         key: "reconnect_lost",
         name: "of 10,000 who reconnect at once: not back with their ids",
-        goal: Goal::AtMost(0.0),
+        goal: Some(Limit::AtMost(0.0)),
         digits: 0,
         value: |round| number(round, "/parlor/reconnect/members") - number(round, "/parlor/reconnect/back"),
     },
     Row {
         key: "reconnect_p99_ms",
         name: "the same: p99 from the restart to `joined`, ms",
-        goal: Goal::None,
+        goal: None,
         digits: 0,
         value: |round| number(round, "/parlor/reconnect/join/p99_us") / 1_000.0,
     },
     Row {
         key: "abused_p99",
         name: "100 honest people beside abusers: p99, ÷ the quiet one",
-        goal: Goal::AtMost(2.0),
+        goal: Some(Limit::AtMost(2.0)),
         digits: 2,
         value: |round| ratio(round, "/parlor/abuse/abused/delay/p99_us", "/parlor/abuse/quiet/delay/p99_us"),
     },
     Row {
         key: "abused_lost",
         name: "the same: signals lost, out of order or refused",
-        goal: Goal::AtMost(0.0),
+        goal: Some(Limit::AtMost(0.0)),
         digits: 0,
         value: |round| {
             let of = |name: &str| number(round, &format!("/parlor/abuse/abused/{name}"));
@@ -135,7 +111,7 @@ const ROWS: [Row; 13] = [
     Row {
         key: "second_server_ms",
         name: "from a second server over Redis: more at p50, ms",
-        goal: Goal::AtMost(1.0),
+        goal: Some(Limit::AtMost(1.0)),
         digits: 2,
         value: |round| {
             let p50 = |of: &str| number(round, &format!("/parlor/{of}/delay/p50_us"));
@@ -145,7 +121,7 @@ const ROWS: [Row; 13] = [
     Row {
         key: "others_share",
         name: "share of the machine that other programs used meanwhile",
-        goal: Goal::None,
+        goal: None,
         digits: 2,
         value: |round| {
             let loads = ["echo", "parlor", "ws", "socket_io"]
@@ -185,7 +161,11 @@ pub(super) fn markdown(all: &Value) -> String {
     for row in &ROWS {
         let Some(spread) = Spread::of(rounds.iter().map(row.value)) else { continue };
         let Row { name, goal, digits, .. } = row;
-        let (goal, measured, verdict) = (goal.shown(*digits), spread.shown(*digits), goal.verdict(spread.median));
+        let measured = spread.shown(*digits);
+        let (goal, verdict) = match goal {
+            Some(limit) => (limit.shown(*digits), limit.verdict(spread.median)),
+            None => ("reported".to_owned(), "–".to_owned()),
+        };
         // Writing to a string cannot fail.
         let _ = writeln!(text, "| {name} | {goal} | {measured} | {verdict} |");
     }
@@ -216,15 +196,11 @@ pub(super) fn markdown(all: &Value) -> String {
     text
 }
 
-const BEGIN: &str = "<!-- figures: written by `cargo xtask bench signaling` -->\n";
-const END: &str = "<!-- end of figures -->\n";
+const MARKS: (&str, &str) = ("<!-- figures: written by `cargo xtask bench signaling` -->", "<!-- end of figures -->");
 
 /// Puts the tables into the document, between its two marks.
 pub(super) fn write(path: &Path, table: &str) -> anyhow::Result<()> {
-    let document = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let marked = document.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let (before, after) = marked.with_context(|| format!("{} has no marks for the figures", path.display()))?;
-    std::fs::write(path, format!("{before}{BEGIN}\n{table}\n{END}{after}"))?;
+    document::write(path, MARKS, table)?;
     eprintln!("The table is in {}", path.display());
     Ok(())
 }
@@ -248,24 +224,5 @@ mod tests {
         let figures = figures(&[round(2_000.0), round(4_000.0), round(2_500.0)]);
         assert_eq!(figures["memory_to_echo"], json!({"median": 2.5, "min": 2.0, "max": 4.0}));
         assert_eq!(figures.get("held"), None, "what was not measured has no figure");
-    }
-
-    #[test]
-    fn a_goal_that_is_missed_says_by_how_much() {
-        assert_eq!(Goal::AtMost(3.0).verdict(3.3), "missed by 10 %");
-        assert_eq!(Goal::AtLeast(1.5).verdict(1.2), "missed by 20 %");
-        assert_eq!(Goal::AtLeast(1.5).verdict(1.5), "reached");
-        assert_eq!(Goal::AtMost(0.0).verdict(0.0), "reached");
-    }
-
-    #[test]
-    fn the_table_takes_the_place_of_the_last_one() {
-        let path = std::env::temp_dir().join(format!("parlor-bench-{}.md", std::process::id()));
-        std::fs::write(&path, format!("# A\n{BEGIN}old\n{END}rest\n")).unwrap();
-        write(&path, "new").unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("# A\n{BEGIN}\nnew\n{END}rest\n"));
-        std::fs::write(&path, "# no marks").unwrap();
-        assert!(write(&path, "new").is_err());
-        std::fs::remove_file(&path).unwrap();
     }
 }
