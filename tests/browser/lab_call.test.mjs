@@ -23,6 +23,7 @@ test('a run tells delay of picture and sound at both ends, with the path’s del
   assert.equal(result.failed, undefined, result.invalid_reason);
   assert.deepEqual([result.group, result.scenario, result.contender, result.seed, result.missing], ['delay', '150 ms', 'native-chromium', 3, []]);
   assert.ok(result.valid === (result.invalid_reason === undefined) && result.lateness.packets > 0, JSON.stringify(result.lateness));
+  assert.ok(result.others_cpu_cores >= 0);
   assert.match(result.versions.parlor, /^parlor \d/);
   assert.match(result.versions.chromium, /^\d+\./);
   for (const name of ['video_delay_p50_ms', 'mouth_to_ear_p50_ms']) {

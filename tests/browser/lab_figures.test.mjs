@@ -6,6 +6,7 @@ import { arrivedBps, charted, delays, freezes, longestGapMs, pathDelayMs, pauseS
 import { figuresOf } from '../lab/call/groups.mjs';
 import { filmOf, pageRecording } from '../lab/call/peers.mjs';
 import { bursts, findBursts, firstSoundMs, lipSyncMs, readWav, soundDelays, tone, wav } from '../lab/call/sound.mjs';
+import { invalidReason } from '../lab/call/validity.mjs';
 
 /** Times at an even pace, from one on. */
 const steady = (from, count, every = 40) => Array.from({ length: count }, (_, index) => from + index * every);
@@ -154,6 +155,14 @@ test('the film follows from its seed, and no two pictures are alike where they o
   assert.notEqual(Buffer.compare(one[0], filmOf({ ...film, seed: 6 })[0]), 0);
   const differing = one[0].subarray(0, 160 * 90).filter((luma, index) => luma !== one[1][index]).length;
   assert.ok(differing > 160 * 90 * 0.8, `${differing}`);
+});
+
+test('a run is invalid when the relay was late, the machine busy with other work, or a clock off', () => {
+  const good = { lateness: { valid: true, p99_us: 100, packets: 9 }, scheduling: 'realtime', clockOffsetsMs: [0, -4], othersCores: 0.4, cores: 2 };
+  assert.equal(invalidReason(good), undefined);
+  assert.match(invalidReason({ ...good, lateness: { valid: false, p99_us: 1_500, packets: 9 } }), /late: p99 1500 µs of 9 packets \(realtime\)/);
+  assert.match(invalidReason({ ...good, othersCores: 0.6 }), /0\.6 cores of 2/);
+  assert.match(invalidReason({ ...good, clockOffsetsMs: [0, 8] }), /8 ms off/);
 });
 
 /** Both ends see and hear the same. */

@@ -12,6 +12,7 @@
  */
 
 import { writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { startLab } from '../../browser/lab.mjs';
 import { startServer, temporaryFolder } from '../../browser/lib.mjs';
@@ -19,14 +20,14 @@ import { pathDelayMs } from './figures.mjs';
 import { figuresOf } from './groups.mjs';
 import { prepareFfmpeg, ssim } from './likeness.mjs';
 import { filmOf, nativePeer, nowMs, pagePeer, writeFilm } from './peers.mjs';
+import { cpuOf, machineCpu, used } from './processes.mjs';
 import { bursts, tone, wav } from './sound.mjs';
 import { pesq, preparePesq, speech } from './speech.mjs';
+import { invalidReason } from './validity.mjs';
 
 const MAKERS = { native: nativePeer, chromium: pagePeer };
 const NAMES = ['Ana', 'Bo'];
 const ROOM = 'bench';
-/** A page whose clock is further off than that was not measured. */
-const CLOCK_OFFSET_MAX_MS = 5;
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, Math.max(0, ms)); });
 
 const wanted = { rules: [], steps: [], seconds: 20, seed: 1, height: 360, group: 'loss', settle_seconds: 5, ...JSON.parse(process.argv[2]) };
@@ -50,11 +51,10 @@ async function pass({ steps, seconds }, lab) {
   return { from, to: nowMs() };
 }
 
-/** Why a run says nothing, if it does not. */
-function invalidReason({ lateness, scheduling }, peers) {
-  if (!lateness.valid) return `the relay was late: p99 ${lateness.p99_us} µs of ${lateness.packets} packets (${scheduling})`;
-  const ahead = peers.map(({ facts }) => facts.clock_offset_ms).find((offset) => Math.abs(offset ?? 0) > CLOCK_OFFSET_MAX_MS);
-  return ahead === undefined ? undefined : `a page's clock is ${ahead} ms off`;
+/** Begins to count; what it gives tells how many cores all used that we have not started ourselves, on average since then. */
+function watchOthers() {
+  const [began, machine, [ours]] = [nowMs(), machineCpu(), cpuOf([process.pid])];
+  return () => Math.max(0, machineCpu() - machine - used(ours, cpuOf([process.pid])[0])) * 1_000 / (nowMs() - began);
 }
 
 /** What everybody says: what the group's figures need. @param {string} folder @param {string|undefined} noPesq why there is no score for speech */
@@ -90,17 +90,22 @@ async function measure({ folder, lab, kinds }) {
     }
     const isSetUp = wanted.group === 'set-up';
     if (isSetUp) for (const rule of wanted.rules) await lab.apply(rule);
-    await lab.measure();
+    const begin = async () => {
+      await lab.measure();
+      return watchOthers();
+    };
+    let others = await begin();
     const joined = await meet(peers);
     if (!isSetUp) {
       for (const rule of wanted.rules) await lab.apply(rule);
       await sleep(wanted.settle_seconds * 1_000);
-      await lab.measure();
+      others = await begin();
     }
     const before = await Promise.all(peers.map((peer) => peer.figures()));
     const { from, to } = await pass(wanted, lab);
     const after = await Promise.all(peers.map((peer) => peer.figures()));
     const report = await lab.report();
+    const othersCores = Math.round(others() * 100) / 100;
     const whole = ffmpeg ? await Promise.all(peers.map((peer) => peer.whole(from, to))) : [];
     // Pages first: they need nobody to leave, and who is left alone goes on being shown.
     const order = [...peers.keys()].sort((one, other) => kinds[one].localeCompare(kinds[other]));
@@ -118,9 +123,10 @@ async function measure({ folder, lab, kinds }) {
     if (isLoss && !noPesq) add(measured, 'pesq_mos', ends.map((end) => pesqOf(end, { from, to }, folder)));
     if (ffmpeg) add(measured, 'ssim', whole.map((files) => ssim(files, filmOf(film), film, ffmpeg, folder)));
     const notes = [...measured.notes, noPesq, noFfmpeg].filter(Boolean);
-    const reason = invalidReason(report, peers);
+    const clockOffsetsMs = peers.map(({ facts }) => facts.clock_offset_ms ?? 0);
+    const reason = invalidReason({ ...report, clockOffsetsMs, othersCores, cores: availableParallelism() });
     const versions = Object.assign({}, ...peers.map(({ facts }) => facts), { node: process.version });
-    return { valid: reason === undefined, ...reason && { invalid_reason: reason }, lateness: { ...report.lateness, scheduling: report.scheduling }, versions, ...measured, notes };
+    return { valid: reason === undefined, ...reason && { invalid_reason: reason }, lateness: { ...report.lateness, scheduling: report.scheduling }, others_cpu_cores: othersCores, versions, ...measured, notes };
   } finally {
     for (const peer of peers) await peer.end();
   }
