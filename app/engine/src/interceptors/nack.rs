@@ -5,11 +5,15 @@
 //! packet has a time of its own: a moment after it was missed, then once a round trip, until it comes or nobody waits for
 //! it any more. Where much is lost it is asked for twice a round trip: half of the requests come to nothing there, and a
 //! repair that comes twice costs less than a picture that stands still.
+//!
+//! Sounds are asked for where the answer can be there before their time: on quick paths. Those that came as copies with a later one
+//! (RFC 2198) are not.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parlor_media::rtp::red;
 use rtc::interceptor::{AttributedPacket, Packet, StreamInfo, TaggedPacket};
 use rtc::rtcp::transport_feedbacks::transport_layer_nack::{TransportLayerNack, nack_pairs_from_sequence_numbers};
 
@@ -30,6 +34,10 @@ const LOSS_HIGH: f64 = 0.1;
 const LOSS_WEIGHT: f64 = 1.0 / 128.0;
 /// How long a packet is asked for, beside five round trips: a little longer than the frame buffer waits for it.
 const AGE_MAX: Duration = Duration::from_millis(350);
+/// How long a sound is asked for: the jitter buffer holds none for much longer, nor should it.
+const SOUND_AGE_MAX: Duration = Duration::from_millis(120);
+/// On a slower path the answer comes after the time of the sound.
+const SOUND_RTT_MAX: Duration = Duration::from_millis(60);
 /// Packets missed at a time; of more the oldest are given up. The other side keeps as many.
 const MISSING_MAX: usize = 512;
 /// Farther ahead is another stream, or a time too long to repair.
@@ -47,6 +55,8 @@ pub(crate) struct NackGenerator {
 /// What one stream misses. Numbers are extended, so that they do not wrap.
 #[derive(Default)]
 struct Stream {
+    /// Of sound: what its packets have without copies of others.
+    plain_payload_type: Option<u8>,
     highest: Option<i64>,
     /// Bounded by [`MISSING_MAX`].
     missing: BTreeMap<i64, Missing>,
@@ -89,9 +99,19 @@ impl Stream {
         self.highest = Some(highest + ahead);
     }
 
+    /// The packet numbered `newest` carried so many of those before it.
+    fn note_copies(&mut self, newest: u16, copies: usize) {
+        let Some(highest) = self.highest.filter(|highest| *highest as u16 == newest) else { return };
+        (highest.saturating_sub(copies as i64)..highest).for_each(|number| _ = self.missing.remove(&number));
+    }
+
     /// What to ask for now. What is missed for too long is given up.
     fn due(&mut self, now: Instant, rtt: Duration) -> Vec<u16> {
-        let age_max = AGE_MAX + rtt * 5;
+        let age_max = match self.plain_payload_type {
+            None => AGE_MAX + rtt * 5,
+            Some(_) if rtt <= SOUND_RTT_MAX => SOUND_AGE_MAX,
+            Some(_) => Duration::ZERO,
+        };
         self.missing.retain(|_, missing| now.saturating_duration_since(missing.since) <= age_max);
         // A quarter more, since the next answer may take a little longer than the last.
         let answer = rtt + rtt / 4;
@@ -120,6 +140,10 @@ impl Stage for NackGenerator {
             && let Some(stream) = self.streams.get_mut(&rtp.header.ssrc)
         {
             stream.note(rtp.header.sequence_number, packet.now);
+            if stream.plain_payload_type.is_some_and(|plain| plain != rtp.header.payload_type) {
+                let copies = red::unpack(&rtp.payload).map_or(0, |blocks| blocks.len() - 1);
+                stream.note_copies(rtp.header.sequence_number, copies);
+            }
         }
         belt.read.push_back(packet);
     }
@@ -143,8 +167,13 @@ impl Stage for NackGenerator {
     }
 
     fn bind_remote(&mut self, info: &StreamInfo) {
-        if info.rtcp_feedback.iter().any(|feedback| feedback.typ == "nack" && feedback.parameter.is_empty()) {
-            self.streams.insert(info.ssrc, Stream::default());
+        let is_sound = info.mime_type.to_ascii_lowercase().starts_with("audio/");
+        let is_agreed =
+            info.rtcp_feedback.iter().any(|feedback| feedback.typ == "nack" && feedback.parameter.is_empty());
+        // Browsers answer requests for sounds, since our description says that we make them, though theirs does not.
+        if is_agreed || is_sound {
+            let plain_payload_type = is_sound.then_some(info.payload_type);
+            self.streams.insert(info.ssrc, Stream { plain_payload_type, ..Stream::default() });
         }
     }
 

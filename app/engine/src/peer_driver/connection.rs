@@ -32,7 +32,7 @@ use webrtc::rtp_transceiver::RtpSender;
 use webrtc::runtime::default_runtime;
 
 use super::configuration::{self, BindAddresses};
-use super::description::{DtlsRole, has_h264, restarts_ice, without_rejected_transports};
+use super::description::{DtlsRole, has_h264, restarts_ice, with_requests_for_sounds, without_rejected_transports};
 use super::handler::{Handler, STACK_EVENTS, StackEvent};
 use super::runtime::{OrderlyRuntime, Settled};
 use super::{Codecs, PathStats, PeerSetup, PeerShared, Reporter, relay_only};
@@ -282,6 +282,7 @@ impl Connection {
         if self.relay_only {
             sdp = relay_only::description(&sdp);
         }
+        sdp = with_requests_for_sounds(&sdp);
         trace!(sdp, "local description");
         let mut streams = Vec::new();
         for transceiver in self.peer_connection.get_transceivers().await {

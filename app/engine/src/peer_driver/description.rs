@@ -58,6 +58,21 @@ fn is_h264_map(line: &str) -> bool {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DtlsRole(Option<Setup>);
 
+/// Our description, saying that we ask for lost sounds (RFC 4585 §4.2). Browsers answer such requests where the other side's
+/// description allows for them, though theirs does not; the stack only says what both do. Our own peers send copies instead.
+pub(crate) fn with_requests_for_sounds(sdp: &str) -> String {
+    let opus = sdp.lines().find_map(|line| {
+        let (payload_type, codec) = line.strip_prefix("a=rtpmap:")?.split_once(' ')?;
+        codec.to_ascii_lowercase().starts_with("opus/").then_some((line, payload_type))
+    });
+    let Some((line, payload_type)) = opus else { return sdp.to_owned() };
+    let feedback = format!("a=rtcp-fb:{payload_type} nack");
+    if sdp.lines().any(|line| line.trim_end() == feedback) {
+        return sdp.to_owned();
+    }
+    sdp.replacen(line, &format!("{line}\r\n{feedback}"), 1)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Setup {
     Active,
@@ -138,6 +153,16 @@ mod tests {
         answerer.follow(&active);
         assert_eq!(answerer.keep(active.clone()), active);
         assert_eq!(answerer.keep("no role".to_owned()), "no role");
+    }
+
+    #[test]
+    fn our_description_says_that_we_ask_for_sounds() {
+        let audio = "v=0\r\nm=audio 9 X 111 63\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:63 red/48000/2\r\n";
+        let with = with_requests_for_sounds(audio);
+        assert_eq!(with, audio.replace("2\r\na=rtpmap:63", "2\r\na=rtcp-fb:111 nack\r\na=rtpmap:63"));
+        assert_eq!(with_requests_for_sounds(&with), with, "once");
+        let none = "v=0\r\nm=audio 9 X 0\r\na=rtpmap:0 PCMU/8000\r\n";
+        assert_eq!(with_requests_for_sounds(none), none);
     }
 
     #[test]

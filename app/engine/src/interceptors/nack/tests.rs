@@ -136,3 +136,34 @@ fn streams_without_the_feedback_are_left_alone() {
     bench.receive(0, 3);
     assert_eq!(bench.generator.poll_timeout(), None);
 }
+
+/// A bench for sound, with packets of this payload type.
+fn sound(rtt: Duration, packets: &[(u32, u16, u8)]) -> Vec<(u128, Vec<u16>)> {
+    let mut bench = Bench::new();
+    bench.quality.note_path_rtt(rtt);
+    let info = StreamInfo { ssrc: VIDEO, mime_type: "audio/opus".to_owned(), payload_type: 111, ..Default::default() };
+    bench.generator.bind_remote(&info);
+    for (at_ms, number, payload_type) in packets {
+        // With two copies where it is not plain Opus.
+        let payload: &[u8] = if *payload_type == 63 { b"\xef\x1e\0\x01\xef\x0f\0\x01\x6fabc" } else { b"c" };
+        let mut packet = rtp_packet(bench.begin + MS * *at_ms, VIDEO, *number, payload);
+        let Packet::Rtp(rtp) = &mut packet.message.packet else { panic!("not RTP") };
+        rtp.header.payload_type = *payload_type;
+        bench.generator.handle_read(packet, &mut Belt::default());
+    }
+    bench.requests(1_000)
+}
+
+#[test]
+fn a_sound_is_asked_for_while_it_can_still_be_heard() {
+    let requests = sound(MS * 20, &[(0, 1, 111), (40, 3, 111)]);
+    assert_eq!(requests.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [45, 70, 95, 120, 145]);
+    assert_eq!(sound(MS * 100, &[(0, 1, 111), (40, 3, 111)]), [], "the answer would be too late");
+}
+
+#[test]
+fn sounds_that_came_as_copies_are_not_asked_for() {
+    assert_eq!(sound(MS, &[(0, 1, 111), (60, 4, 63)]), []);
+    let asked = sound(MS, &[(0, 1, 111), (80, 5, 63)]);
+    assert!(!asked.is_empty() && asked.iter().all(|(_, numbers)| *numbers == [2]), "{asked:?}");
+}
