@@ -4,7 +4,6 @@
  *
  * @param {{width: number, height: number, frames: number, seed: number}} film @returns {Uint8Array[]} I420 pictures
  */
-// eslint-disable-next-line no-unused-vars
 function makeFilm({ width, height, frames, seed }) {
   let state = seed >>> 0 || 1;
   const random = () => {
