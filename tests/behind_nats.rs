@@ -29,6 +29,7 @@ fn two_peers_behind_nats_of_their_own_call_through_the_relay() {
         assert_eq!(figures["relayed"], true, "{figures}");
         assert!(number(&figures, "audio_dbfs") > -60.0, "{figures}");
         assert!(!peer.told().contains("TURN"), "refused private addresses are no news:\n{}", peer.told());
+        assert!(!peer.told().contains("track_remote"), "the stack has lost first packets:\n{}", peer.told());
     }
     for peer in peers {
         peer.leave();

@@ -8,6 +8,7 @@ pub(crate) mod estimator;
 pub(crate) mod feedback;
 pub(crate) mod key_frame;
 pub(crate) mod nack;
+mod opening;
 pub(crate) mod pacer;
 pub(crate) mod reports;
 pub(crate) mod rtx;
@@ -38,6 +39,8 @@ const RTX_SLOT: usize = 6_500;
 const REDUNDANT_SLOT: usize = 9_500;
 /// Hears key-frame requests; nothing pins it.
 const KEY_FRAME_SLOT: usize = 20_000;
+/// Next to the application: what it holds, everybody before it has seen.
+const OPENING_SLOT: usize = 21_000;
 
 /// What one connection's chain is built from.
 pub(crate) struct ChainParts {
@@ -73,4 +76,5 @@ pub(crate) fn chain(parts: ChainParts, policy: &EnginePolicy) -> Registry {
             Slot::from(KEY_FRAME_SLOT),
             Staged::new(key_frame::KeyFrameRequests::new(parts.video_ssrc, parts.key_frame_requested)),
         )
+        .with(Slot::from(OPENING_SLOT), Staged::new(opening::Opening::default()))
 }

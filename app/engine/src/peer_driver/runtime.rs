@@ -3,7 +3,8 @@
 //! The stack drains up to 64 datagrams before it looks at what they led to. A message on a pre-negotiated data channel that
 //! arrives in the same drain as the end of the SCTP handshake then meets a channel that is not there yet, and is lost:
 //! on a fast path that is the other side's `hello`. One datagram a turn keeps the order; once both channels are
-//! open, the sockets are the stack's own again.
+//! open, the sockets are the stack's own again. First packets of media that come through a relay are another matter:
+//! `interceptors/opening.rs`.
 
 use std::fmt;
 use std::future::Future;
