@@ -19,7 +19,7 @@ const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
 /** How long a condition may take on a slow machine; a test that passes never waits so long. */
 export const PATIENCE_MS = 45_000;
 /** How often a condition is looked at. */
-const POLL_MS = 40;
+export const POLL_MS = 40;
 
 /** A folder of its own for each run, removed by `remove`. */
 export function temporaryFolder() {

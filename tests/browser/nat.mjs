@@ -69,8 +69,11 @@ export function makeNats() {
   };
 }
 
-/** Starts a program and waits for a line of its output that fits. @param {[string, string[]]} command @param {RegExp} ready */
-async function start([program, args], ready) {
+/**
+ * Starts a program and waits for a line of its output that fits.
+ * @param {[string, string[]]} command @param {RegExp} ready @param {(line: string) => void} [hear] gets each line
+ */
+async function start([program, args], ready, hear = () => {}) {
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = new Promise((resolve) => { child.once('exit', resolve); });
   const log = [];
@@ -79,6 +82,7 @@ async function start([program, args], ready) {
     for (const stream of [child.stdout, child.stderr]) {
       createInterface({ input: stream }).on('line', (line) => {
         log.push(line);
+        hear(line);
         if (log.length > 200) log.shift();
         if (ready.test(line)) resolve();
       });
@@ -90,20 +94,36 @@ async function start([program, args], ready) {
   return { async stop() { child.kill('SIGKILL'); await exited; } };
 }
 
-/** Coturn and the signaling server on the public machine. @param {ReturnType<typeof makeNats>} nats */
+/** What coturn says of allocations, and for how long they live. */
+const ALLOCATION = /: (new|refreshed), realm=<[^>]*>, username=<([^>]*)>, lifetime=(\d+)/;
+
+/**
+ * Coturn and the signaling server on the public machine. Allocations live for 22 s, and credentials for 10: new ones are there
+ * before the first refresh.
+ * @param {ReturnType<typeof makeNats>} nats
+ */
 export async function startPublicServers(nats) {
+  /** @type {{what: string, name: string, at: number}[]} */
+  const allocations = [];
+  const hear = (line) => {
+    const [, what, name, lifetime] = ALLOCATION.exec(line) ?? [];
+    if (what && lifetime !== '0') allocations.push({ what, name, at: Date.now() });
+  };
   const files = temporaryFolder();
   const file = (name) => path.join(files.folder, name);
   writeFileSync(file('turn-secret'), `${SECRET}\n`);
   if (!process.env.PARLOR_SERVER) throw new Error('PARLOR_SERVER must name the parlor-server binary');
   const coturn = await start(nats.command('public', ['turnserver', '-n', '--no-tls', '--no-dtls', '--no-cli', '--use-auth-secret', '--realm=test', '--fingerprint',
     '--listening-port=3478', '--min-port=50000', '--max-port=50200', '--log-file=stdout', '-v', `--listening-ip=${PUBLIC}`, `--relay-ip=${PUBLIC}`,
-    '--no-multicast-peers', '--denied-peer-ip=192.168.0.0-192.168.255.255', `--static-auth-secret=${SECRET}`, `--pidfile=${file('pid')}`, `--userdb=${file('db')}`]), /UDP listener opened on/);
+    '--no-multicast-peers', '--denied-peer-ip=192.168.0.0-192.168.255.255', `--static-auth-secret=${SECRET}`, `--pidfile=${file('pid')}`, `--userdb=${file('db')}`,
+    '--max-allocate-lifetime=22']), /UDP listener opened on/, hear);
   const server = await start(nats.command('public', [process.env.PARLOR_SERVER, '--bind', `${PUBLIC}:8080`, '--ice-server', 'none', '--state-dir', files.folder,
-    '--turn-url', `turn:${PUBLIC}:3478`, '--turn-secret-file', file('turn-secret')]), /^listening on /);
+    '--turn-url', `turn:${PUBLIC}:3478`, '--turn-secret-file', file('turn-secret'), '--turn-lifetime-seconds', '10']), /^listening on /);
   return {
     url: `http://${PUBLIC}:8080`,
     folder: files.folder,
+    /** Those that were made or refreshed, under whose names and when; an id is the end of its name. */
+    allocations,
     async stop() { await server.stop(); await coturn.stop(); files.remove(); },
   };
 }

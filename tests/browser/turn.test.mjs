@@ -2,9 +2,19 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { joinRoom, launchBrowser, newPage, until, waitForFrames, waitForPeer } from './lib.mjs';
+import { onlyPeer } from './fixture.mjs';
+import { joinRoom, launchBrowser, newPage, PATIENCE_MS, POLL_MS, until, waitForFrames, waitForPeer } from './lib.mjs';
 import { makeNats, PUBLIC, startPublicServers } from './nat.mjs';
 import { startNative } from './native.mjs';
+
+/** Waits for something outside the page. @param {() => boolean} condition @param {string} what */
+async function untilHere(condition, what) {
+  const deadline = performance.now() + PATIENCE_MS;
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(`waited in vain for: ${what}`);
+    await new Promise((resolve) => { setTimeout(resolve, POLL_MS); });
+  }
+}
 
 test('a native peer and a page that hides its address call through the relay', async (context) => {
   let nats;
@@ -23,7 +33,11 @@ test('a native peer and a page that hides its address call through the relay', a
     cleanUp.push(() => browser.close());
     const page = await newPage(browser, { settings: { relayOnly: true } });
     let said = '';
-    page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => { said += payload; }));
+    let renewedAt = null;
+    page.on('websocket', (socket) => {
+      socket.on('framesent', ({ payload }) => { said += payload; });
+      socket.on('framereceived', ({ payload }) => { if (String(payload).startsWith('{"type":"ice_servers"')) renewedAt ??= Date.now(); });
+    });
     await joinRoom(page, server, { room: 'tea', name: 'Ana' });
     await waitForPeer(page, 'Nat');
 
@@ -31,10 +45,19 @@ test('a native peer and a page that hides its address call through the relay', a
     await native.statsOf('Ana', (figures) => figures.frames_decoded >= 30 && figures.relayed === true);
     await until(page, async () => Object.values(await globalThis.parlor.stats())[0]?.path === 'relayed', null, 'the details say relayed');
 
+    // A live allocation stays on the credentials that made it, though newer ones are there by now.
+    const { selfId } = await page.evaluate(onlyPeer);
+    const allocated = (what) => server.allocations.filter((one) => one.what === what && one.name.endsWith(`:${selfId}`));
+    const first = new Set(allocated('new').map(({ name }) => name));
+    await untilHere(() => renewedAt !== null && allocated('refreshed').some(({ at }) => at > renewedAt), 'an allocation is refreshed after the credentials were renewed');
+    assert.deepEqual(new Set(allocated('refreshed').map(({ name }) => name)), first);
+
     // Over an ICE restart too, which gathers anew.
     await page.evaluate(() => [...globalThis.parlor.peers.values()][0].connection.restartIce());
     await until(page, () => [...globalThis.parlor.peers.values()][0].connection.counters.offers_sent + [...globalThis.parlor.peers.values()][0].connection.counters.answers_sent >= 2, null, 'the restart is negotiated');
     await waitForFrames(page, 'Nat', 30);
+
+    await untilHere(() => allocated('new').some(({ name }) => !first.has(name)), 'the restart allocates with newer credentials');
 
     const relayed = said.match(/typ relay raddr 0\.0\.0\.0 rport 0/g) ?? [];
     assert.ok(relayed.length > 0, said);
