@@ -9,6 +9,7 @@
 pub(crate) mod admission;
 mod allowance;
 pub(crate) mod budget;
+mod census;
 mod config;
 mod guesses;
 pub(crate) mod holdings;
@@ -16,21 +17,21 @@ mod joining;
 mod length;
 mod messages;
 mod moderation;
+mod output;
 mod refusal;
 mod spanning;
 mod stretching;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use parlor_proto::{
-    ClientMessage, DecodeMessageError, ErrorCode, LeaveReason, PeerId, PeerInfo, RoomId, ServerMessage,
-};
+use parlor_proto::{ClientMessage, DecodeMessageError, ErrorCode, LeaveReason, PeerId, RoomId, ServerMessage};
 use ring::hmac;
 
+pub use self::census::{Census, JoinCounts};
 pub use self::config::{GuessConfig, HubConfig};
+pub use self::output::{CloseKind, Comeback, ConnId, Output};
 
 use self::admission::Stamp;
 use self::allowance::{Allowance, Joins};
@@ -40,95 +41,12 @@ use self::refusal::Refusal;
 use self::spanning::Span;
 use self::stretching::Stretches;
 use crate::access::InvitedIds;
-use crate::backplane::{Claim, Forward, Statement};
-use crate::password::{PasswordKey, Stretch};
+use crate::password::PasswordKey;
 use crate::room::{Member, Presence, Room};
 use crate::token::TokenKey;
 
 /// RFC 6455 §7.4.1.
 const GOING_AWAY: u16 = 1001;
-
-/// One client connection; the shell gives each a number it has not given before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnId(pub u64);
-
-impl fmt::Display for ConnId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.0)
-    }
-}
-
-/// How a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloseKind {
-    /// By the client's wish (WebSocket close 1000 or 1001): it leaves its room.
-    Left,
-    /// In any other way: it may resume for a while.
-    Lost,
-}
-
-impl CloseKind {
-    /// What a close frame of the client means; none for a connection that ended without one.
-    pub fn from_close_code(code: Option<u16>) -> Self {
-        match code {
-            Some(1000 | 1001) => Self::Left,
-            Some(_) | None => Self::Lost,
-        }
-    }
-}
-
-/// What the shell must do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Output {
-    /// Send a message.
-    Send {
-        /// To whom.
-        conn: ConnId,
-        /// What.
-        message: ServerMessage,
-    },
-    /// Close the connection once everything before is sent. The hub has forgotten it already: what it still says, and
-    /// its end, are ignored.
-    Close {
-        /// Which.
-        conn: ConnId,
-        /// The WebSocket close code.
-        code: u16,
-        /// A sentence, at most 123 bytes (RFC 6455 §5.5).
-        reason: &'static str,
-    },
-    /// Claim a place at the meeting place of the servers; the answer goes to [`Hub::handle_claimed`] with this number.
-    Claim {
-        /// Names the claim.
-        number: u64,
-        /// What is claimed.
-        claim: Box<Claim>,
-    },
-    /// State this server's part of a room there, after all claims and statements of this room before it; the answer goes to
-    /// [`Hub::handle_room`].
-    State(Box<Statement>),
-    /// Send a message on to another server, after all for the same room before it.
-    Forward(Box<Forward>),
-    /// Stretch a password, which takes milliseconds: not where anybody waits for the hub. The result goes to
-    /// [`Hub::handle_stretched`]; the next one is said only after it.
-    Stretch(Box<Stretch>),
-}
-
-/// When those whom a stopping server sends away may come back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Comeback {
-    /// The first of them.
-    pub first: Duration,
-    /// How much later the last of them.
-    pub spread: Duration,
-}
-
-impl Comeback {
-    fn of(self, index: usize, count: usize) -> Duration {
-        let (index, count) = (u32::try_from(index).unwrap_or(u32::MAX), u32::try_from(count).unwrap_or(u32::MAX));
-        self.first + self.spread.mul_f64(f64::from(index) / f64::from(count.max(1)))
-    }
-}
 
 /// All rooms of one server.
 pub struct Hub {
@@ -157,32 +75,6 @@ pub struct Hub {
     /// Where it shares its rooms with other servers; none where it is alone.
     span: Option<Box<Span>>,
     outputs: VecDeque<Output>,
-}
-
-/// What there is in a hub, and what has come of the joins since its start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Census {
-    /// Rooms.
-    pub rooms: usize,
-    /// Bytes that they may hold at most, as they are counted.
-    pub rooms_bytes: usize,
-    /// Members who can be reached.
-    pub here: usize,
-    /// Members who may come back.
-    pub away: usize,
-    /// Joins.
-    pub joins: JoinCounts,
-}
-
-/// What has come of joins.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct JoinCounts {
-    /// Somebody new came in.
-    pub new: u64,
-    /// A membership went on.
-    pub resumed: u64,
-    /// Refused, by code.
-    pub refused: HashMap<ErrorCode, u64>,
 }
 
 struct Connection {
@@ -375,45 +267,6 @@ impl Hub {
         let awaited = self.moderators_awaited.first().map(|(until, _)| *until);
         let idle = self.idle.first().map(|(until, _)| *until);
         away.into_iter().chain(awaited).chain(idle).chain(self.span_timeout()).min()
-    }
-
-    /// The rooms there are.
-    pub fn rooms(&self) -> impl Iterator<Item = &RoomId> {
-        self.rooms.keys()
-    }
-
-    /// When a room began, and when something last changed in it.
-    pub(crate) fn stamps(&self, room: &RoomId) -> Option<(Stamp, Stamp)> {
-        self.rooms.get(room).map(|room| (room.policy.founded, room.policy.revision))
-    }
-
-    /// Who is in a room, in the order they joined.
-    pub fn roster(&self, room: &RoomId) -> Vec<PeerInfo> {
-        self.rooms.get(room).map(|room| room.members().map(Member::info).collect()).unwrap_or_default()
-    }
-
-    /// What there is, counted; as long as there are rooms.
-    pub fn census(&self) -> Census {
-        let away = self.away.len();
-        let of_room = |room: &Room| room.members().filter(|member| member.is_local()).count();
-        let members: usize = self.rooms.values().map(of_room).sum();
-        Census {
-            rooms: self.rooms.len(),
-            rooms_bytes: self.holdings.bytes(),
-            here: members.saturating_sub(away),
-            away,
-            joins: self.join_counts.clone(),
-        }
-    }
-
-    /// Bytes of one message.
-    pub(crate) fn message_bytes_max(&self) -> usize {
-        self.config.message_bytes_max
-    }
-
-    /// How many connections are open.
-    pub fn connection_count(&self) -> usize {
-        self.connections.len()
     }
 }
 

@@ -236,7 +236,7 @@ struct Limits {
     #[arg(long, value_name = "N", default_value_t = GuessConfig::default().per_room, value_parser = value_parser!(u32).range(1..=1_000_000))]
     guesses_per_room: u32,
 
-    /// The time in which all that may be guessed again. 600: a dictionary of 10,000 words takes a room's guesses for weeks
+    /// The time in which all that may be guessed again, bit by bit. 600: one more a minute from an address, ten for a room
     #[arg(long, value_name = "SECONDS", default_value_t = GuessConfig::default().window.as_secs(), value_parser = value_parser!(u64).range(1..=86_400))]
     guess_window_seconds: u64,
 
