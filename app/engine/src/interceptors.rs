@@ -10,9 +10,10 @@ pub(crate) mod key_frame;
 pub(crate) mod nack;
 mod opening;
 pub(crate) mod pacer;
+mod repairs;
 pub(crate) mod reports;
 pub(crate) mod rtx;
-mod stage;
+pub(crate) mod stage;
 
 use std::sync::Arc;
 
@@ -59,9 +60,17 @@ pub(crate) fn chain(parts: ChainParts, policy: &EnginePolicy) -> Registry {
     let estimator = estimator::Estimator::new(policy.estimator, parts.quality.clone(), unreported.clone());
     Registry::new()
         .with(Slot::from(FEEDBACK_SLOT), Staged::new(feedback::FeedbackGaps::new(unreported)))
-        .with(Slot::CongestionControl, CongestionControlBuilder::new(estimator).build())
-        .with(Slot::TwccSender, TwccSenderBuilder::new().build())
-        .with(Slot::Pacer, Staged::new(pacer::Pacer::new(policy.pacer, policy.estimator.start_bps, parts.gauge)))
+        .with(Slot::CongestionControl, repairs::WithRepairs(CongestionControlBuilder::new(estimator).build()))
+        .with(Slot::TwccSender, repairs::WithRepairs(TwccSenderBuilder::new().build()))
+        .with(
+            Slot::Pacer,
+            Staged::new(pacer::Pacer::new(
+                policy.pacer,
+                policy.estimator.start_bps,
+                parts.gauge,
+                parts.quality.clone(),
+            )),
+        )
         .with(Slot::NackResponder, NackResponderBuilder::new().with_size(NACK_HISTORY_PACKETS).build())
         .with(Slot::from(RTX_SLOT), Staged::new(rtx::RtxUnwrap::default()))
         .with(Slot::NackGenerator, Staged::new(nack::NackGenerator::new(parts.quality.clone(), parts.video_ssrc)))

@@ -72,8 +72,13 @@ pub struct EstimatorPolicy {
     /// The share at which loss may press the estimate to its minimum. Below it a picture is worth its repairs: they cost as
     /// much again at a half.
     pub loss_severe: f64,
-    /// How long a limit that was met stays in memory.
+    /// How long a limit that was met is approached with care only.
     pub limit_memory: Duration,
+    /// Growth a second at a limit that was met longer ago, until it is passed: the link may carry more now, but if not, this is
+    /// slow enough to be noticed in time.
+    pub retry_per_second: f64,
+    /// How long a limit that was met stays in memory.
+    pub limit_forgotten: Duration,
 }
 
 impl Default for EstimatorPolicy {
@@ -90,6 +95,8 @@ impl Default for EstimatorPolicy {
             loss_high: 0.10,
             loss_severe: 0.50,
             limit_memory: Duration::from_secs(10),
+            retry_per_second: 1.15,
+            limit_forgotten: Duration::from_secs(60),
         }
     }
 }
@@ -103,6 +110,9 @@ pub struct PacerPolicy {
     pub min_bps: f64,
     /// What may leave at once, as time at the pace.
     pub burst: Duration,
+    /// How much of a timer's lateness is made up for by leaving at once. Measured on a busy machine: tens of milliseconds, by which
+    /// the pace fell to a fraction.
+    pub lateness_max: Duration,
     /// Video packets held at most; full: the arriving one is dropped. Frames are dropped long before, by
     /// [`Self::backlog_max`].
     pub packets_max: usize,
@@ -124,6 +134,7 @@ impl Default for PacerPolicy {
             factor: 2.5,
             min_bps: 200_000.0,
             burst: Duration::from_millis(5),
+            lateness_max: Duration::from_millis(50),
             packets_max: 1_024,
             retransmissions_max: 128,
             retransmission_age_max: Duration::from_millis(500),

@@ -16,10 +16,14 @@
 //! Going down is quicker than coming back, so that a path at the edge does not blink. What a path carries is only found out by
 //! sending: a picture that had to stop again soon after it came back waits twice as long the next time.
 
+mod sound;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::ConnectionId;
+
+pub use sound::{Sound, SoundConfig};
 
 /// Relapses that still double the wait.
 const RELAPSES_MAX: u32 = 4;
@@ -50,6 +54,8 @@ pub struct AdaptationConfig {
     pub encoder_lead: Duration,
     /// A picture that stops within this time after it came back is a relapse.
     pub relapse_within: Duration,
+    /// How much the sound may take.
+    pub sound: SoundConfig,
 }
 
 impl Default for AdaptationConfig {
@@ -65,6 +71,7 @@ impl Default for AdaptationConfig {
             picture_after: Duration::from_secs(5),
             encoder_lead: Duration::from_secs(1),
             relapse_within: Duration::from_secs(60),
+            sound: SoundConfig::default(),
         }
     }
 }
@@ -90,6 +97,8 @@ pub struct LegSignals {
 pub struct Decision {
     /// What the encoder should make.
     pub encoder_target_bps: u32,
+    /// What the sound's encoder should make.
+    pub sound_bps: u32,
     /// What each connection gets.
     pub legs: BTreeMap<ConnectionId, Leg>,
 }
@@ -107,6 +116,8 @@ pub struct Leg {
     pub picture_since: Option<Instant>,
     /// How often in a row it stopped again soon after.
     pub relapses: u32,
+    /// Whether there is room for the sound at its usual rate.
+    pub sound: Sound,
 }
 
 /// Which frames a connection gets.
@@ -135,7 +146,9 @@ pub fn evaluate(signals: &Signals, config: &AdaptationConfig, now: Instant) -> D
         .min();
     let encoder_target_bps =
         lowest.unwrap_or(config.start_bps).clamp(config.floor_bps, config.ceiling_bps.max(config.floor_bps));
-    Decision { encoder_target_bps, legs }
+    let is_full = legs.values().all(|leg| leg.sound == Sound::Full);
+    let sound_bps = if is_full { config.sound.full_bps } else { config.sound.less_bps };
+    Decision { encoder_target_bps, sound_bps, legs }
 }
 
 /// Whether the encoder has to mind this connection.
@@ -155,11 +168,19 @@ fn budget_bps(leg: &LegSignals, config: &AdaptationConfig) -> Option<u32> {
 }
 
 fn evaluate_leg(signals: &LegSignals, config: &AdaptationConfig, now: Instant) -> Leg {
-    let unknown = Leg { share: Share::All, short_since: None, ample_since: None, picture_since: None, relapses: 0 };
-    let previous = signals.previous.unwrap_or(unknown);
-    let Some(budget) = budget_bps(signals, config) else {
+    let unknown = Leg {
+        share: Share::All,
+        short_since: None,
+        ample_since: None,
+        picture_since: None,
+        relapses: 0,
+        sound: Sound::Full,
+    };
+    let mut previous = signals.previous.unwrap_or(unknown);
+    let (Some(budget), Some(target)) = (budget_bps(signals, config), signals.target_bitrate_bps) else {
         return Leg { short_since: None, ample_since: None, ..previous };
     };
+    previous.sound = previous.sound.next(target, &config.sound, now);
     let permille = u16::try_from(u64::from(budget) * 1000 / u64::from(config.floor_bps.max(1))).unwrap_or(u16::MAX);
     let (short, ample) = match previous.share {
         Share::All => (permille < 1000, false),
@@ -207,6 +228,17 @@ fn evaluate_leg(signals: &LegSignals, config: &AdaptationConfig, now: Instant) -
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_sound_of_all_takes_less_while_one_carries_next_to_nothing() {
+        let mut call = Call::new();
+        call.run([Some(100_000), Some(900_000)], 2_000);
+        assert_eq!(call.decision.sound_bps, 32_000);
+        call.run([Some(50_000), Some(900_000)], 100);
+        assert_eq!(call.decision.sound_bps, 12_000);
+        call.run([Some(120_000), Some(900_000)], 10_100);
+        assert_eq!(call.decision.sound_bps, 32_000);
+    }
+
     const A: ConnectionId = ConnectionId(1);
     const B: ConnectionId = ConnectionId(2);
 
@@ -219,7 +251,7 @@ mod tests {
     impl Call {
         #[allow(clippy::disallowed_methods)]
         fn new() -> Self {
-            let decision = Decision { encoder_target_bps: 0, legs: BTreeMap::new() };
+            let decision = Decision { encoder_target_bps: 0, sound_bps: 0, legs: BTreeMap::new() };
             Self { now: Instant::now(), decision }
         }
 

@@ -64,6 +64,8 @@ pub(crate) struct Capture {
     muted: AtomicBool,
     processing: AtomicBool,
     packet_loss: AtomicU32,
+    /// 0: as the encoder was made.
+    bitrate_bps: AtomicU32,
     level: AtomicU32,
     speaking: AtomicBool,
     packets_encoded: AtomicU64,
@@ -98,6 +100,7 @@ impl Capture {
             muted: AtomicBool::new(false),
             processing: AtomicBool::new(processing),
             packet_loss: AtomicU32::new(0),
+            bitrate_bps: AtomicU32::new(0),
             level: AtomicU32::new(0),
             speaking: AtomicBool::new(false),
             packets_encoded: AtomicU64::new(0),
@@ -144,6 +147,10 @@ impl Capture {
 
     pub(crate) fn set_packet_loss(&self, loss: f32) {
         self.packet_loss.store(loss.to_bits(), Relaxed);
+    }
+
+    pub(crate) fn set_bitrate_bps(&self, bitrate_bps: u32) {
+        self.bitrate_bps.store(bitrate_bps, Relaxed);
     }
 
     pub(crate) fn level(&self) -> f32 {

@@ -226,6 +226,11 @@ impl LocalAudio {
         self.capture.set_packet_loss(if loss.is_finite() { loss.clamp(0.0, 1.0) } else { 0.0 });
     }
 
+    /// The rate from the next frame on, in bits per second; at least 6,000.
+    pub fn set_bitrate_bps(&self, bitrate_bps: u32) {
+        self.capture.set_bitrate_bps(bitrate_bps);
+    }
+
     /// Keeps from now on what the source gives as `spoken.wav` in this folder, and what is heard of the others as `heard.wav`, with
     /// the time of each one's first sample beside it (`spoken.json`, `heard.json`); of each at most the first ten minutes.
     ///

@@ -25,17 +25,23 @@ pub(crate) struct OpusError(#[from] ::opus::Error);
 pub(crate) struct Encoder {
     inner: ::opus::Encoder,
     frame_samples: usize,
+    bitrate_bps: u32,
     loss_percent: i32,
+}
+
+fn set_bitrate(inner: &mut ::opus::Encoder, bitrate_bps: u32) -> Result<(), OpusError> {
+    let bits = i32::try_from(bitrate_bps).unwrap_or(i32::MAX).clamp(6_000, 128_000);
+    Ok(inner.set_bitrate(Bitrate::Bits(bits))?)
 }
 
 impl Encoder {
     /// An encoder for speech, with in-band FEC ready for when loss is reported.
     pub(crate) fn new(frame: Duration, bitrate_bps: u32) -> Result<Self, OpusError> {
         let mut inner = ::opus::Encoder::new(SAMPLE_RATE, Channels::Mono, Application::Voip)?;
-        inner.set_bitrate(Bitrate::Bits(i32::try_from(bitrate_bps).unwrap_or(i32::MAX).clamp(6_000, 128_000)))?;
+        set_bitrate(&mut inner, bitrate_bps)?;
         inner.set_complexity(COMPLEXITY)?;
         inner.set_inband_fec(true)?;
-        Ok(Self { inner, frame_samples: frame_samples(frame), loss_percent: 0 })
+        Ok(Self { inner, frame_samples: frame_samples(frame), bitrate_bps, loss_percent: 0 })
     }
 
     /// How many samples a call of [`Encoder::encode`] takes.
@@ -46,6 +52,15 @@ impl Encoder {
     /// Discontinuous transmission: silence and steady noise are described now and then, not sent.
     pub(crate) fn set_dtx(&mut self, on: bool) -> Result<(), OpusError> {
         Ok(self.inner.set_dtx(on)?)
+    }
+
+    /// The rate from the next frame on.
+    pub(crate) fn set_bitrate_bps(&mut self, bitrate_bps: u32) -> Result<(), OpusError> {
+        if bitrate_bps != self.bitrate_bps {
+            set_bitrate(&mut self.inner, bitrate_bps)?;
+            self.bitrate_bps = bitrate_bps;
+        }
+        Ok(())
     }
 
     /// How much of what is sent gets lost, 0 to 1: the more, the more goes into FEC.

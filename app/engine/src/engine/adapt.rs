@@ -39,6 +39,7 @@ impl Adaptation {
             self.target_bps = decision.encoder_target_bps;
             media.video.set_target_bitrate_bps(decision.encoder_target_bps);
         }
+        media.audio.set_bitrate_bps(decision.sound_bps);
         let loss = connected().map(|(_, peer)| peer.shared.quality.audio_loss()).fold(0.0, f64::max);
         media.audio.set_packet_loss(loss as f32);
 

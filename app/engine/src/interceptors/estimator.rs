@@ -32,8 +32,10 @@ const LIMITED_SHARE: f64 = 0.8;
 
 /// Queueing beyond this is too much for a call, whatever else: it takes a third of the queue of an ordinary bottleneck.
 const QUEUE_HIGH: Duration = Duration::from_millis(100);
-/// With so much queueing, loss is from a full queue; and nothing more is tried.
+/// With so much queueing, loss is from a full queue, and what is sent beyond the link's speed makes it longer; nothing more is tried.
 const QUEUE_SOME: Duration = Duration::from_millis(40);
+/// More than the measure of a link's speed is off.
+const TOO_MUCH: f64 = 1.08;
 /// Until a cut for a queue has had its effect: it is made so that the queue drains in a second.
 const DRAIN: Duration = Duration::from_millis(1_000);
 /// Cuts without effect after which the queue is taken for someone else's, or for a longer path.
@@ -42,11 +44,16 @@ const FUTILE_CUTS: u32 = 3;
 /// picture is tried again.
 const REACH_FACTOR: f64 = 1.5;
 /// See [`REACH_FACTOR`].
-const REACH_MORE_BPS: f64 = 120_000.0;
+const REACH_MORE_BPS: f64 = 105_000.0;
 /// Up to this share of the last known limit the estimate grows quickly, then with care.
-const NEAR_SHARE: f64 = 0.85;
-/// A limit that was passed by so much without a queue is none any more.
-const LIMIT_PASSED: f64 = 1.2;
+const NEAR_SHARE: f64 = 0.92;
+/// A limit that was passed by so much without a queue is none any more. What a busy machine measures is off by a fifth.
+const LIMIT_PASSED: f64 = 1.35;
+
+/// Pace over what the link is known to carry: what is made in a while keeps to it, but one frame is larger than the other.
+const PACE_SHARE: f64 = 1.2;
+/// A busy link that carries less than this share of the target was not known when the target was chosen.
+const OVERRUN_SHARE: f64 = 0.5;
 
 /// When more than this share is lost, what arrives is what the link carries: no cause but a full link loses so much.
 const LOSS_OVERWHELMING: f64 = 0.5;
@@ -84,13 +91,27 @@ struct Observation {
     offered_bps: Option<f64>,
     /// How long packets wait on the way.
     queue: Duration,
+    /// The same of the last moment only: jitter, or a queue that has just begun.
+    newest: Duration,
     /// What the link carries, where it was busy.
     capacity_bps: Option<f64>,
 }
 
 impl Observation {
     fn is_queue_full(self, loss_high: f64) -> bool {
-        self.queue >= QUEUE_HIGH || (self.loss > loss_high && self.queue >= QUEUE_SOME)
+        let is_ours = self.loss > loss_high || self.is_too_much();
+        self.queue >= QUEUE_HIGH || (is_ours && self.queue >= QUEUE_SOME)
+    }
+
+    /// Whether more is sent than the link passes on.
+    fn is_too_much(self) -> bool {
+        self.offered_bps.zip(self.capacity_bps).is_some_and(|(offered, capacity)| offered > TOO_MUCH * capacity)
+    }
+
+    /// Whether a link that carries far less than it is given has just been met: to wait until a queue stands there would be
+    /// a second of lost sound.
+    fn is_overrun(self, target_bps: f64) -> bool {
+        self.newest >= QUEUE_HIGH && self.capacity_bps.is_some_and(|capacity| capacity < OVERRUN_SHARE * target_bps)
     }
 }
 
@@ -103,14 +124,28 @@ struct Draining {
     cuts: u32,
 }
 
+/// Where the link was last full.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    bps: f64,
+    at: Instant,
+    /// The most that has passed since.
+    passed_bps: f64,
+}
+
+impl Limit {
+    fn new(bps: f64, at: Instant) -> Self {
+        Self { bps, at, passed_bps: bps }
+    }
+}
+
 /// Moves the target; pure.
 struct RateControl {
     policy: EstimatorPolicy,
     target_bps: f64,
     changed_at: Option<Instant>,
     loss_cut_at: Option<Instant>,
-    /// The rate at which the link was last full, and when.
-    limit: Option<(f64, Instant)>,
+    limit: Option<Limit>,
     draining: Option<Draining>,
 }
 
@@ -146,16 +181,18 @@ impl RateControl {
         if self.draining.is_some_and(|draining| now < draining.until) {
             return true;
         }
-        if !seen.is_queue_full(self.policy.loss_high) {
+        let is_overrun = seen.is_overrun(self.target_bps);
+        if !is_overrun && !seen.is_queue_full(self.policy.loss_high) {
             self.draining = None;
             return false;
         }
         let Some(carried) = self.carried_bps(seen) else { return false };
-        let (first, cuts) = self.draining.map_or((seen.queue, 0), |draining| (draining.queue, draining.cuts));
+        let queue = if is_overrun { seen.newest } else { seen.queue };
+        let (first, cuts) = self.draining.map_or((queue, 0), |draining| (draining.queue, draining.cuts));
         self.draining = Some(Draining { until: now + DRAIN, queue: first, cuts: cuts + 1 });
-        self.limit = Some((carried, now));
+        self.limit = Some(Limit::new(carried, now));
         // So that the queue is gone after a second, but not at the price of all that is sent.
-        let factor = (1.0 - seen.queue.as_secs_f64() / DRAIN.as_secs_f64()).clamp(0.6, 0.9);
+        let factor = (1.0 - queue.as_secs_f64() / DRAIN.as_secs_f64()).clamp(0.6, 0.95);
         self.set(now, (carried * factor).min(self.target_bps));
         true
     }
@@ -174,7 +211,7 @@ impl RateControl {
             self.set(now, self.target_bps * self.policy.decrease_factor.max(0.9));
             return;
         }
-        self.limit = Some((carried, now));
+        self.limit = Some(Limit::new(carried, now));
         self.set(now, (carried * self.policy.decrease_factor).min(self.target_bps));
     }
 
@@ -189,7 +226,7 @@ impl RateControl {
         let cut = (self.target_bps * (1.0 - 0.5 * seen.loss)).max(floor.min(self.target_bps));
         match seen.received_bps.filter(|_| seen.loss > LOSS_OVERWHELMING && !self.is_limited(seen)) {
             Some(received) => {
-                self.limit = Some((received, now));
+                self.limit = Some(Limit::new(received, now));
                 self.set(now, cut.min(received));
             }
             None => self.set(now, cut),
@@ -204,35 +241,55 @@ impl RateControl {
         }
         let seconds = elapsed.as_secs_f64().min(1.0);
         self.forget_limit(now, seen);
-        let limit = self.limit.map(|(limit, _)| limit);
+        let limit = self.limit.map(|limit| limit.bps);
         let near = limit.filter(|limit| self.target_bps >= NEAR_SHARE * limit);
+        let is_fresh = self.is_limit_younger(now, self.policy.limit_memory);
         let grown = match near {
-            Some(_) => self.target_bps + self.approach_bps_per_second() * seconds,
+            Some(_) if is_fresh => self.target_bps + self.approach_bps_per_second() * seconds,
+            Some(_) if !self.is_limited(seen) => self.target_bps * self.policy.retry_per_second.powf(seconds),
+            Some(_) => self.target_bps * self.policy.growth_per_second.powf(seconds),
             None => {
                 let grown = self.target_bps * self.policy.growth_per_second.powf(seconds);
                 limit.map_or(grown, |limit| grown.min(NEAR_SHARE * limit))
             }
         };
         // Little being sent is no proof that more would pass.
-        let cap = near.filter(|_| self.is_limited(seen)).map_or(reach, |limit| limit.max(self.target_bps).min(reach));
+        let is_unproved = is_fresh && self.is_limited(seen);
+        let cap = near.filter(|_| is_unproved).map_or(reach, |limit| limit.max(self.target_bps).min(reach));
         self.set(now, grown.min(cap));
     }
 
-    /// A limit that is old, or was passed, is none.
+    fn is_limit_younger(&self, now: Instant, than: Duration) -> bool {
+        self.limit.is_some_and(|limit| now.saturating_duration_since(limit.at) < than)
+    }
+
+    /// A limit that is very old, or was passed, is none.
     fn forget_limit(&mut self, now: Instant, seen: Observation) {
-        let is_passed = |limit: f64| !self.is_limited(seen) && self.target_bps > LIMIT_PASSED * limit;
-        let memory = self.policy.limit_memory;
-        self.limit = self.limit.filter(|&(limit, at)| now.saturating_duration_since(at) < memory && !is_passed(limit));
+        let is_passed = |limit: &Limit| !self.is_limited(seen) && self.target_bps > LIMIT_PASSED * limit.bps;
+        let is_known = self.is_limit_younger(now, self.policy.limit_forgotten);
+        self.limit = self.limit.filter(|limit| is_known && !is_passed(limit));
+        if let Some(limit) = &mut self.limit {
+            limit.passed_bps = limit.passed_bps.max(seen.received_bps.unwrap_or_default());
+        }
     }
 
     /// Whether the link was full not long ago.
     fn is_full(&self, now: Instant) -> bool {
-        self.limit.is_some_and(|(_, at)| now.saturating_duration_since(at) < self.policy.limit_memory)
+        self.is_limit_younger(now, self.policy.limit_memory)
     }
 
     /// In proportion to the rate, so that a narrow link is not overrun while the queue is looked at.
     fn approach_bps_per_second(&self) -> f64 {
         (self.target_bps * self.policy.approach_per_second).min(self.policy.approach_bps_per_second)
+    }
+
+    /// The most that may leave in a moment: faster than the link it would only wait there, and sound behind it. None while the
+    /// link was not met.
+    fn pace_bps(&self, now: Instant) -> Option<f64> {
+        if self.draining.is_some_and(|draining| now < draining.until) {
+            return Some(self.target_bps);
+        }
+        self.limit.map(|limit| PACE_SHARE * limit.passed_bps)
     }
 
     /// What is known of the link: its speed where it was busy, else what arrives of enough.
@@ -325,6 +382,7 @@ impl BandwidthEstimator for Estimator {
             received_bps: self.received.rate_bps(now),
             offered_bps: self.offered.rate_bps(now),
             queue: self.queue.standing(),
+            newest: self.queue.newest(),
             capacity_bps: self.queue.capacity_bps(),
         };
         if self.control.is_draining_futile(seen) {
@@ -334,10 +392,12 @@ impl BandwidthEstimator for Estimator {
         let cuts = self.control.draining.map(|draining| draining.until);
         self.quality.set_target_bps(self.control.update(now, seen));
         self.quality.set_full(self.control.is_full(now));
+        self.quality.set_pace_bps(self.control.pace_bps(now));
         if self.control.draining.is_some_and(|draining| cuts != Some(draining.until)) {
             // What was lost before the cut is no reason for another.
             self.loss = 0.0;
         }
+        tracing::trace!(target_bps = self.control.target_bps, ?seen, "estimate");
     }
 
     fn target_bitrate(&self) -> f64 {

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use rtc::interceptor::{Attribute, Packet, StreamInfo, TaggedPacket};
 use rtc::shared::marshal::MarshalSize;
 
+use super::reports::LinkQuality;
 use super::stage::{Belt, Stage};
 use crate::policy::PacerPolicy;
 
@@ -44,6 +45,7 @@ impl PacerGauge {
 pub(crate) struct Pacer {
     policy: PacerPolicy,
     gauge: Arc<PacerGauge>,
+    quality: Arc<LinkQuality>,
     target_bps: f64,
     /// May go below zero by one packet, or by sound that did not wait.
     credit_bits: f64,
@@ -77,10 +79,11 @@ fn repairs_the_same(one: &TaggedPacket, other: &TaggedPacket) -> bool {
 }
 
 impl Pacer {
-    pub(crate) fn new(policy: PacerPolicy, start_bps: f64, gauge: Arc<PacerGauge>) -> Self {
+    pub(crate) fn new(policy: PacerPolicy, start_bps: f64, gauge: Arc<PacerGauge>, quality: Arc<LinkQuality>) -> Self {
         let pacer = Self {
             policy,
             gauge,
+            quality,
             target_bps: start_bps,
             credit_bits: 0.0,
             retransmission_credit_bits: 0.0,
@@ -94,11 +97,12 @@ impl Pacer {
     }
 
     fn pace_bps(&self) -> f64 {
-        (self.target_bps * self.policy.factor).max(self.policy.min_bps)
+        let pace = (self.target_bps * self.policy.factor).max(self.policy.min_bps);
+        self.quality.pace_bps().map_or(pace, |known| known.min(pace))
     }
 
     fn retransmission_bps(&self) -> f64 {
-        (self.target_bps * self.policy.retransmission_factor).max(self.policy.min_bps / 4.0)
+        self.target_bps * self.policy.retransmission_factor
     }
 
     fn publish(&self) {
@@ -110,9 +114,11 @@ impl Pacer {
     fn refill(&mut self, now: Instant) {
         let elapsed = self.refilled_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         self.refilled_at = Some(self.refilled_at.map_or(now, |at| at.max(now)));
-        let burst = self.policy.burst.as_secs_f64();
+        // What had to wait may make up for a timer that fires late; what comes after a pause may not.
+        let is_waiting = !(self.video.is_empty() && self.retransmissions.is_empty());
+        let burst = if is_waiting { self.policy.lateness_max } else { self.policy.burst };
         let credit = self.credit_bits + self.pace_bps() * elapsed.as_secs_f64();
-        self.credit_bits = credit.min(self.pace_bps() * burst);
+        self.credit_bits = credit.min(self.pace_bps() * burst.as_secs_f64());
         let credit = self.retransmission_credit_bits + self.retransmission_bps() * elapsed.as_secs_f64();
         // One second of it: repairs come in clusters.
         self.retransmission_credit_bits = credit.min(self.retransmission_bps());
@@ -230,7 +236,7 @@ mod tests {
     const PAYLOAD: [u8; 1_188] = [0; 1_188];
 
     fn pacer() -> Pacer {
-        let mut pacer = Pacer::new(PacerPolicy::default(), 1_000_000.0, Arc::default());
+        let mut pacer = Pacer::new(PacerPolicy::default(), 1_000_000.0, Arc::default(), Arc::default());
         let info = StreamInfo { ssrc: AUDIO, mime_type: "audio/opus".to_owned(), ..StreamInfo::default() };
         pacer.bind_local(&info);
         pacer
@@ -273,6 +279,32 @@ mod tests {
         let last = released.last().map(|(ms, _)| *ms).unwrap();
         assert!((360..=400).contains(&last), "{last}");
         assert!(pacer.gauge.backlog().is_zero());
+    }
+
+    #[test]
+    fn timers_that_fire_late_do_not_slow_the_queue_down() {
+        let (mut pacer, start) = (pacer(), Instant::now());
+        let mut belt = Belt::default();
+        (0..100).for_each(|number| pacer.handle_write(rtp_packet(start, VIDEO, number, &PAYLOAD), &mut belt));
+        let mut now = start;
+        while let Some(at) = pacer.poll_timeout() {
+            now = at + Duration::from_millis(30);
+            pacer.handle_timeout(now, &mut belt);
+        }
+        // On time it takes 384 ms.
+        assert!(now - start <= Duration::from_millis(450), "{:?}", now - start);
+    }
+
+    #[test]
+    fn a_link_that_was_met_is_not_sent_more_than_it_carries() {
+        let (mut pacer, start) = (pacer(), Instant::now());
+        pacer.quality.set_pace_bps(Some(200_000.0));
+        let mut belt = Belt::default();
+        (0..20).for_each(|number| pacer.handle_write(rtp_packet(start, VIDEO, number, &PAYLOAD), &mut belt));
+        let released = run(&mut pacer, start, Duration::from_secs(5));
+        // 19 packets of 1,200 bytes at 200 kbps.
+        let last = released.last().map(|(ms, _)| *ms).unwrap();
+        assert!((860..=920).contains(&last), "{last}");
     }
 
     #[test]

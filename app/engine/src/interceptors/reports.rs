@@ -61,6 +61,7 @@ pub(crate) struct LinkQuality {
     video_loss: AtomicU64,
     target_bps: AtomicU64,
     is_full: AtomicBool,
+    pace_bps: AtomicU64,
 }
 
 impl LinkQuality {
@@ -100,6 +101,15 @@ impl LinkQuality {
 
     pub(crate) fn set_target_bps(&self, bps: f64) {
         self.target_bps.store(bps as u64, Ordering::Relaxed);
+    }
+
+    /// The most that may leave in a moment, where the link was met.
+    pub(crate) fn pace_bps(&self) -> Option<f64> {
+        Some(self.pace_bps.load(Ordering::Relaxed)).filter(|bps| *bps > 0).map(|bps| bps as f64)
+    }
+
+    pub(crate) fn set_pace_bps(&self, bps: Option<f64>) {
+        self.pace_bps.store(bps.unwrap_or_default() as u64, Ordering::Relaxed);
     }
 
     /// Whether the connection was found to carry no more than it gets, not long ago.

@@ -221,7 +221,11 @@ impl Worker {
         };
         let Some(rtp_timestamp) = self.talk.stamp(captured, samples, self.frame_voice) else { return };
         let loss = f32::from_bits(shared.packet_loss.load(Relaxed));
-        let encoded = self.encoder.set_packet_loss(loss).and_then(|()| self.encoder.encode(&self.frame));
+        let bitrate_bps = Some(shared.bitrate_bps.load(Relaxed)).filter(|bps| *bps > 0);
+        let encoded = bitrate_bps
+            .map_or(Ok(()), |bps| self.encoder.set_bitrate_bps(bps))
+            .and_then(|()| self.encoder.set_packet_loss(loss))
+            .and_then(|()| self.encoder.encode(&self.frame));
         let payload = match encoded {
             Ok(Some(payload)) => payload,
             Ok(None) => {

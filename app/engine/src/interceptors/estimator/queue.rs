@@ -10,11 +10,15 @@ use std::time::{Duration, Instant};
 const BASE_WINDOW: Duration = Duration::from_secs(15);
 /// What stands is what all packets of this time have waited; jitter is no queue, nor what one key frame makes.
 const STANDING_WINDOW: Duration = Duration::from_millis(500);
+/// What is taken for the newest: longer than a key frame's packets or a pause of the radio need.
+const NEWEST_WINDOW: Duration = Duration::from_millis(150);
 /// Samples kept; more in so short a time say no more.
 const SAMPLES_MAX: usize = 256;
 /// Between two packets that waited so long each the link was busy: longer than a slow link needs for one large packet, which
 /// looks like waiting too.
 const WAITED: Duration = Duration::from_millis(60);
+/// No link that carries sound is busy with one packet for so long: it was a machine that stood still, or the radio.
+const PAUSE: Duration = Duration::from_millis(250);
 /// How far back the speed of a busy link is looked for.
 const BUSY_WINDOW: Duration = Duration::from_secs(1);
 /// A link that was busy for less says nothing of its speed.
@@ -63,7 +67,7 @@ impl StandingQueue {
         }
         let Some((last, waited_last)) = self.last.replace((arrival, waited)) else { return };
         let since = arrival.saturating_sub(last);
-        if waited.min(waited_last) >= WAITED {
+        if waited.min(waited_last) >= WAITED && since < PAUSE {
             self.busy.push_back((arrival, since, bytes));
         }
         while self.busy.front().is_some_and(|(at, ..)| arrival.saturating_sub(*at) > BUSY_WINDOW)
@@ -92,6 +96,14 @@ impl StandingQueue {
     /// How long every recent packet has waited at least.
     pub(super) fn standing(&self) -> Duration {
         self.shortest_recent().map_or(Duration::ZERO, |recent| self.above_base(recent))
+    }
+
+    /// How long each of the newest packets has waited at least.
+    pub(super) fn newest(&self) -> Duration {
+        let Some((last, _)) = self.recent.back() else { return Duration::ZERO };
+        let newest =
+            self.recent.iter().rev().take_while(|(at, _)| last.saturating_duration_since(*at) <= NEWEST_WINDOW);
+        newest.map(|(_, delay)| self.above_base(*delay)).min().unwrap_or_default()
     }
 
     /// Takes the delay of now for one without a queue.
@@ -140,6 +152,17 @@ mod tests {
         assert!((capacity - 200_000.0).abs() < 1.0, "{capacity}");
         pass(&mut queue, begin, [6_000, 9_000], |_| 20);
         assert_eq!(queue.capacity_bps(), None, "it is forgotten");
+    }
+
+    #[test]
+    fn a_machine_that_stands_still_is_no_slow_link() {
+        let (mut queue, begin) = (StandingQueue::default(), Instant::now());
+        pass(&mut queue, begin, [0, 5_000], |_| 20);
+        // The link is busy: 100 bytes each 20 ms are 40 kbit/s. Then nothing comes for 400 ms, and then it goes on.
+        pass(&mut queue, begin, [5_000, 5_200], |_| 100);
+        pass(&mut queue, begin, [5_200, 5_400], |_| 500);
+        let capacity = queue.capacity_bps().unwrap();
+        assert!((38_000.0..42_000.0).contains(&capacity), "{capacity}");
     }
 
     #[test]

@@ -3,7 +3,15 @@ use super::*;
 
 fn seen(signal: Signal, loss: f64, received_bps: f64, offered_bps: f64) -> Observation {
     let (received_bps, offered_bps) = (Some(received_bps), Some(offered_bps));
-    Observation { signal, loss, received_bps, offered_bps, queue: Duration::ZERO, capacity_bps: None }
+    Observation {
+        signal,
+        loss,
+        received_bps,
+        offered_bps,
+        queue: Duration::ZERO,
+        newest: Duration::ZERO,
+        capacity_bps: None,
+    }
 }
 
 /// Feeds the same observation every 100 ms.
@@ -45,9 +53,9 @@ fn a_queue_that_stands_is_drained_in_a_second_by_one_cut() {
     // Drained: back to just below what the link carries at once, and on from there with care.
     let empty = |target| seen(Signal::Normal, 0.0, target, target);
     let target = feed(&mut control, &mut now, Duration::from_millis(900), empty);
-    assert!((140_000.0..160_000.0).contains(&target), "{target}");
+    assert!((150_000.0..165_000.0).contains(&target), "{target}");
     let target = feed(&mut control, &mut now, Duration::from_secs(2), empty);
-    assert!((150_000.0..175_000.0).contains(&target), "{target}");
+    assert!((165_000.0..180_000.0).contains(&target), "{target}");
 }
 
 #[test]
@@ -57,7 +65,7 @@ fn loss_on_the_air_is_told_from_loss_in_a_full_queue() {
     assert!(control.update(now, queued(10, 0.15, 200_000.0, 900_000.0)) > 900_000.0);
     now += Duration::from_secs(2);
     let target = control.update(now, queued(50, 0.15, 200_000.0, 900_000.0));
-    assert!((target - 180_000.0).abs() < 1.0, "{target}");
+    assert!((target - 190_000.0).abs() < 1.0, "{target}");
 }
 
 #[test]
@@ -75,9 +83,9 @@ fn little_that_is_sent_proves_nothing_beyond_the_known_limit() {
     control.update(now, queued(300, 0.4, 170_000.0, 900_000.0));
     let sound_only = |_| seen(Signal::Normal, 0.0, 40_000.0, 40_000.0);
     let target = feed(&mut control, &mut now, Duration::from_secs(8), sound_only);
-    assert!((165_000.0..=170_000.0).contains(&target), "{target}");
+    assert!((160_000.0..=170_000.0).contains(&target), "{target}");
     let target = feed(&mut control, &mut now, Duration::from_secs(15), sound_only);
-    assert!(target > 175_000.0, "after a while it is tried again: {target}");
+    assert!(target < 166_000.0, "a picture is tried again, but a small one: {target}");
 }
 
 #[test]
@@ -99,7 +107,7 @@ fn a_link_that_grew_is_found_in_seconds() {
     let normal = |target| seen(Signal::Normal, 0.0, target, target);
     let memory = EstimatorPolicy::default().limit_memory;
     feed(&mut control, &mut now, memory, normal);
-    let target = feed(&mut control, &mut now, Duration::from_secs(4), normal);
+    let target = feed(&mut control, &mut now, Duration::from_secs(5), normal);
     assert!(target > 1_900_000.0, "{target}");
 }
 
@@ -202,4 +210,45 @@ fn feedback_that_was_lost_is_not_taken_for_lost_packets() {
         let loss = loss_seen(share);
         assert!((loss - share).abs() < 0.03, "{share} lost each way look like {loss}");
     }
+}
+
+#[test]
+fn a_link_that_is_far_too_narrow_is_met_before_its_queue_stands() {
+    let (mut control, mut now) = control();
+    now += Duration::from_secs(1);
+    let begun = Observation { newest: Duration::from_millis(290), ..queued(0, 0.0, 180_000.0, 1_000_000.0) };
+    let target = control.update(now, begun);
+    assert!((target - 127_800.0).abs() < 1.0, "{target}");
+    // A pause of the radio: everything comes late, but then it comes quickly.
+    let (mut control, mut now) = self::control();
+    now += Duration::from_secs(1);
+    let pause = Observation { newest: Duration::from_millis(290), ..queued(0, 0.0, 5_000_000.0, 900_000.0) };
+    assert!(control.update(now, pause) >= 1_000_000.0);
+}
+
+#[test]
+fn a_queue_that_has_begun_is_ended_by_a_small_cut_where_it_is_ours() {
+    let (mut control, mut now) = control();
+    now += Duration::from_secs(1);
+    let target = control.update(now, queued(50, 0.0, 900_000.0, 1_000_000.0));
+    assert!((target - 855_000.0).abs() < 1.0, "{target}");
+    let (mut control, mut now) = self::control();
+    now += Duration::from_secs(1);
+    let target = control.update(now, queued(50, 0.0, 900_000.0, 900_000.0));
+    assert_eq!(target, 1_000_000.0, "a longer path");
+}
+
+#[test]
+fn the_pace_follows_what_the_link_was_seen_to_carry() {
+    let (mut control, mut now) = control();
+    assert_eq!(control.pace_bps(now), None, "nothing is known");
+    now += Duration::from_secs(1);
+    control.update(now, queued(300, 0.0, 200_000.0, 900_000.0));
+    assert_eq!(control.pace_bps(now), Some(control.target_bps), "while a queue drains");
+    now += Duration::from_secs(2);
+    control.update(now, seen(Signal::Normal, 0.0, 140_000.0, 140_000.0));
+    assert_eq!(control.pace_bps(now), Some(240_000.0));
+    now += Duration::from_secs(1);
+    control.update(now, seen(Signal::Normal, 0.0, 240_000.0, 240_000.0));
+    assert_eq!(control.pace_bps(now), Some(288_000.0), "more has passed than was known");
 }

@@ -1,0 +1,214 @@
+//! The sending side: a modelled encoder, everything behind it real.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use parlor_media::{Layer, MediaPacket, PacketizedFrame};
+use parlor_session::adaptation::{AdaptationConfig, Decision, LegSignals, Share, Signals, evaluate};
+use rtc::interceptor::{Attribute, BandwidthEstimator, Packet, StreamInfo, TaggedPacket};
+use rtc::shared::marshal::MarshalSize;
+
+use super::busy::Busy;
+use super::{FAST, Feedback, LEG, MS, PACKET_BYTES, RTP_BYTES, What};
+use crate::interceptors::estimator::Estimator;
+use crate::interceptors::pacer::Pacer;
+use crate::interceptors::stage::tests::{header, rtp_packet};
+use crate::interceptors::stage::{Belt, Stage};
+use crate::interceptors::{LinkQuality, PacerGauge};
+use crate::media_bridge::{LegQueue, Next, Picture};
+use crate::policy::EnginePolicy;
+
+const SOUND_SSRC: u32 = 1;
+const PICTURE_SSRC: u32 = 2;
+const REPAIR_SSRC: u32 = 3;
+/// What the header of a test's packet lacks of [`RTP_BYTES`].
+const EXTENSION_BYTES: usize = RTP_BYTES - 12;
+/// What the NACK responder keeps.
+const HISTORY: usize = 512;
+
+pub(super) struct Sender {
+    busy: [Busy; 2],
+    estimator: Estimator,
+    pub(super) quality: Arc<LinkQuality>,
+    pacer: Pacer,
+    gauge: Arc<PacerGauge>,
+    decision: Decision,
+    pub(super) leg: LegQueue,
+    /// What the encoder makes; it follows its target within a few hundred milliseconds.
+    encoder_bps: f64,
+    key_wanted: bool,
+    key_made: Instant,
+    frame: u32,
+    /// Sounds that wait for the network's thread, by when they were made.
+    sounds: VecDeque<u128>,
+    /// Packets of the picture, by sequence number: the frame, and the size.
+    pub(super) packets: Vec<(u32, usize)>,
+    /// The frames that were let through: how many packets each has, and whether it is a key frame.
+    pub(super) frames: BTreeMap<u32, (usize, bool)>,
+}
+
+impl Sender {
+    pub(super) fn new(begin: Instant, busy: [Busy; 2]) -> Self {
+        let policy = EnginePolicy::default();
+        let quality = Arc::new(LinkQuality::default());
+        let gauge = Arc::new(PacerGauge::default());
+        let mut pacer = Pacer::new(policy.pacer, policy.estimator.start_bps, gauge.clone(), quality.clone());
+        pacer.bind_local(&StreamInfo { ssrc: SOUND_SSRC, mime_type: "audio/opus".into(), ..Default::default() });
+        let mut leg = LegQueue::default();
+        leg.open();
+        Self {
+            busy,
+            estimator: Estimator::new(policy.estimator, quality.clone(), Arc::default()),
+            quality,
+            pacer,
+            gauge,
+            decision: Decision { encoder_target_bps: 600_000, sound_bps: 32_000, legs: BTreeMap::new() },
+            leg,
+            encoder_bps: 600_000.0,
+            key_wanted: true,
+            key_made: begin - Duration::from_secs(1),
+            frame: 0,
+            sounds: VecDeque::new(),
+            packets: Vec::new(),
+            frames: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn share(&self) -> Option<Share> {
+        self.decision.legs.get(&LEG).map(|leg| leg.share)
+    }
+
+    /// A millisecond; gives what leaves: size, when it was made, what it is.
+    pub(super) fn step(
+        &mut self,
+        now: Instant,
+        ms: u128,
+        stands_still: bool,
+        feedback: &mut VecDeque<Feedback>,
+    ) -> Vec<(usize, u128, What)> {
+        if ms.is_multiple_of(20) {
+            self.sounds.push_back(ms);
+        }
+        if [0, 33, 67].contains(&(ms % 100)) && !stands_still {
+            self.encode(now);
+        }
+        // All are asked: each goes by its own clock.
+        if self.busy.each_mut().map(|busy| busy.is_busy(ms)).contains(&true) || stands_still {
+            return Vec::new();
+        }
+        let mut belt = Belt::default();
+        feedback.drain(..).for_each(|feedback| self.hear(now, feedback, &mut belt));
+        if ms.is_multiple_of(10) {
+            self.adapt(now);
+        }
+        let made: Vec<u128> = self.sounds.drain(..).collect();
+        // 20 ms of it.
+        let sound = vec![0; self.decision.sound_bps as usize / 400 + EXTENSION_BYTES];
+        for _ in &made {
+            self.write(rtp_packet(now, SOUND_SSRC, 0, &sound), &mut belt);
+        }
+        self.write_pictures(now, &mut belt);
+        self.pacer.handle_timeout(now, &mut belt);
+        let mut made = made.into_iter();
+        belt.write.iter().map(|packet| self.left(packet, &mut made, ms)).collect()
+    }
+
+    fn left(&self, packet: &TaggedPacket, sounds: &mut impl Iterator<Item = u128>, ms: u128) -> (usize, u128, What) {
+        let Packet::Rtp(rtp) = &packet.message.packet else { panic!("only RTP is sent here") };
+        let size = rtp.marshal_size();
+        match rtp.header.ssrc {
+            SOUND_SSRC => (size, sounds.next().unwrap_or(ms), What::Sound),
+            PICTURE_SSRC => (size, ms, What::Picture(usize::from(header(packet).sequence_number))),
+            _ => (size, ms, What::Repair(usize::from(u16::from_be_bytes([rtp.payload[0], rtp.payload[1]])))),
+        }
+    }
+
+    fn hear(&mut self, now: Instant, feedback: Feedback, belt: &mut Belt) {
+        match feedback {
+            Feedback::Report(reports) => {
+                self.estimator.on_reports(now, &reports);
+                let bits_per_second = self.estimator.target_bitrate();
+                let mut packet = rtp_packet(now, 0, 0, b"");
+                packet.message.add(Attribute::TargetBitrateChanged { bits_per_second });
+                self.pacer.handle_read(packet, belt);
+            }
+            Feedback::Nack(missing) => {
+                let oldest = self.packets.len().saturating_sub(HISTORY);
+                for number in missing.into_iter().filter(|number| *number >= oldest) {
+                    let mut payload = vec![0; self.packets[number].1 + EXTENSION_BYTES + 2];
+                    payload[..2].copy_from_slice(&(number as u16).to_be_bytes());
+                    let mut packet = rtp_packet(now, REPAIR_SSRC, 0, &payload);
+                    packet.message.add(Attribute::Retransmission);
+                    self.write(packet, belt);
+                }
+            }
+            Feedback::KeyFrame => self.key_wanted |= self.leg.peer_asks(now),
+        }
+    }
+
+    fn write(&mut self, packet: TaggedPacket, belt: &mut Belt) {
+        self.pacer.handle_write(packet, belt);
+    }
+
+    fn write_pictures(&mut self, now: Instant, belt: &mut Belt) {
+        while let Some(next) = self.leg.pop(self.gauge.backlog()) {
+            let Next::Video(frame) = next else { continue };
+            self.frames.insert(frame.rtp_timestamp, (frame.packets.len(), frame.key));
+            for packet in &frame.packets {
+                let (number, size) = (self.packets.len() as u16, packet.payload.len());
+                self.packets.push((frame.rtp_timestamp, size));
+                self.write(rtp_packet(now, PICTURE_SSRC, number, &vec![0; size + EXTENSION_BYTES]), belt);
+            }
+        }
+    }
+
+    fn adapt(&mut self, now: Instant) {
+        let target = u32::try_from(self.quality.target_bps()).unwrap();
+        let previous = |leg| self.decision.legs.get(&leg).copied();
+        let legs = [(LEG, target), (FAST, 2_000_000)];
+        let legs =
+            legs.map(|(leg, target)| (leg, LegSignals { target_bitrate_bps: Some(target), previous: previous(leg) }));
+        self.decision = evaluate(&Signals { legs: legs.into() }, &AdaptationConfig::default(), now);
+        self.leg.set_picture(match self.decision.legs[&LEG].share {
+            Share::All => Picture::Full,
+            Share::Fraction { keep_permille } => Picture::Fraction { keep_permille },
+            Share::SoundOnly => Picture::Suspended,
+        });
+    }
+
+    fn encode(&mut self, now: Instant) {
+        // The content has a limit of its own.
+        let wanted = f64::from(self.decision.encoder_target_bps).min(800_000.0);
+        self.encoder_bps += 0.15 * (wanted - self.encoder_bps);
+        let discardable = self.frame % 2 == 1;
+        let key = self.key_wanted && !discardable && now - self.key_made >= MS * 500;
+        let average = self.encoder_bps / 8.0 / 30.0;
+        let factor = match (key, discardable) {
+            (true, _) => 8.0,
+            (false, true) => 2.0 / 3.0,
+            (false, false) => 4.0 / 3.0,
+        };
+        let bytes = (average * factor) as usize;
+        if key {
+            (self.key_wanted, self.key_made) = (false, now);
+        }
+        let packets = bytes.div_ceil(PACKET_BYTES).max(1);
+        let packet =
+            |index| MediaPacket { payload: Bytes::from(vec![0; bytes / packets]), marker: index + 1 == packets };
+        let frame = PacketizedFrame {
+            packets: (0..packets).map(packet).collect(),
+            rtp_timestamp: self.frame,
+            captured_at: now,
+            layer: Layer(0),
+            temporal_id: u8::from(discardable),
+            key,
+            discardable,
+            bytes,
+        };
+        self.frame += 1;
+        self.leg.push_video(&Arc::new(frame));
+        self.key_wanted |= self.leg.key_frame_due(now);
+    }
+}
