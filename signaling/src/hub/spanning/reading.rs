@@ -226,12 +226,18 @@ fn update(member: &mut Member, theirs: &SharedMember, changes: &mut Changes) {
         Presence::Away { until } => changes.kept_elsewhere.push((until, member.peer_id.clone())),
         Presence::Elsewhere { .. } => {}
     }
+    let is_renamed = member.name != theirs.name;
     member.name.clone_from(&theirs.name);
     (member.moderates, member.invited_until) = (theirs.moderates, theirs.invited_until);
     (member.order, member.seated_alone, member.seated_at_ms) = (theirs.order, false, theirs.seated_at_ms);
     match (was_away, theirs.away) {
         (false, true) => changes.news.push(ServerMessage::PeerAway { peer_id: member.peer_id.clone() }),
         (true, false) => changes.news.push(ServerMessage::PeerBack { peer: member.info() }),
+        // They were away for a moment, of which nothing was heard here.
+        (false, false) if is_renamed => {
+            changes.news.push(ServerMessage::PeerAway { peer_id: member.peer_id.clone() });
+            changes.news.push(ServerMessage::PeerBack { peer: member.info() });
+        }
         (false, false) | (true, true) => {}
     }
 }
