@@ -12,6 +12,7 @@
 //! meet in it. [`RedisBackplane`] does the same in Redis, and passes the same tests.
 
 mod address;
+mod encryption;
 mod memory;
 mod redis;
 mod shared_rooms;
@@ -27,17 +28,21 @@ use parlor_proto::{DisplayName, PeerId, RoomId, ServerMessage};
 use serde::{Deserialize, Serialize};
 
 pub use self::address::{InvalidRedisUrl, RedisUrl};
+pub use self::encryption::{InvalidRedisTls, RedisTls};
 pub use self::memory::MemoryBackplane;
 pub use self::redis::RedisBackplane;
 pub(crate) use self::shared_rooms::takes_over;
 pub use self::shared_rooms::{News, SharedRooms};
 
-/// How long a part of a room holds without being stated again.
+/// How long a part of a room holds without being stated again; tests take less.
 ///
-/// With [`RENEWAL`] and the time of one message it stays below the 10 s after which nobody may see a dead server's people.
+/// With [`renewal`] and the time of one message it stays below the 10 s after which nobody may see a dead server's people.
 pub const LEASE: Duration = Duration::from_millis(7_000);
-/// How often a server states its parts again. A lease stands three times that and more: two may be lost.
-pub const RENEWAL: Duration = Duration::from_millis(2_000);
+
+/// How often a server states its parts again, 2 s for [`LEASE`]. A lease stands three times that and more: two may be lost.
+pub fn renewal(lease: Duration) -> Duration {
+    lease * 2 / 7
+}
 
 /// One run of one server; a restarted server has a new one. 32 hex digits as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

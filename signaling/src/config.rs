@@ -7,7 +7,7 @@ use std::time::Duration;
 use parlor_proto::IceServer;
 
 use crate::HubConfig;
-use crate::backplane::RedisUrl;
+use crate::backplane::{RedisTls, RedisUrl};
 use crate::client_address::TrustedProxies;
 use crate::origin::Origin;
 
@@ -46,6 +46,8 @@ pub struct ServerConfig {
     pub metrics_token_file: Option<PathBuf>,
     /// Where this server meets the others that it shares its rooms with; none where it is alone.
     pub redis: Option<RedisUrl>,
+    /// What that Redis is trusted by over TLS, and what it is shown.
+    pub redis_tls: RedisTls,
     /// How a connection is treated.
     pub sockets: SocketConfig,
     /// How the server ends.
@@ -172,6 +174,7 @@ impl Default for ServerConfig {
             allow_origins: Vec::new(),
             metrics_token_file: None,
             redis: None,
+            redis_tls: RedisTls::default(),
             sockets: SocketConfig::default(),
             drain: DrainConfig::default(),
         }

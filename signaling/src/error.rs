@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::access::InvalidAccessKey;
+use crate::backplane::InvalidRedisTls;
 
 /// Why a server could not start. Each is a sentence for the person who started it.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +106,9 @@ pub enum StartError {
         /// How many of these can be clients.
         fits: usize,
     },
+    /// A file for the way to Redis cannot be used.
+    #[error("{0}. Check --redis-ca, --redis-cert and --redis-key.")]
+    RedisTls(#[from] InvalidRedisTls),
     /// The system gave no randomness.
     #[error("The system gave no random numbers.")]
     Random,

@@ -12,7 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use crate::addresses;
-use crate::backplane::{Backplane as _, LEASE, RedisBackplane, RedisUrl, ServerId, Unavailable};
+use crate::backplane::{Backplane as _, RedisBackplane, ServerId, Unavailable};
 use crate::config::{DrainConfig, ServerConfig};
 use crate::connection::{self, Phase, Shared};
 use crate::courier::{self, BackplaneStatus};
@@ -66,6 +66,7 @@ pub fn check(config: &ServerConfig) -> Result<(), StartError> {
     state::load_access_key(config)?;
     state::load_metrics_token(config)?;
     descriptors::connections_max(config.connections_max, descriptors::limit())?;
+    config.redis_tls.read()?;
     tls::check(config)
 }
 
@@ -181,9 +182,14 @@ impl Server {
         let (turn, access) =
             (state::load_turn(&config)?, state::load_access_key(&config)?.or(config.hub.access.clone()));
         let hub_config = HubConfig { turn, access, ..config.hub };
+        let lease = hub_config.lease;
         let mut hub = Hub::new(hub_config, &secret, state::random_seed()?, Instant::now(), unix_secs);
         let span = match config.redis {
-            Some(url) => Some(span(url, &secret).await?),
+            Some(url) => {
+                config.redis_tls.read()?;
+                let backplane = RedisBackplane::new(url, state::secret_fingerprint(&secret), lease);
+                Some(span(backplane.with_tls(config.redis_tls)).await?)
+            }
             None => None,
         };
         if let Some((_, server)) = &span {
@@ -283,8 +289,7 @@ impl Server {
 }
 
 /// Where this server meets the others, and what it is called there. A Redis that is out of reach is no reason not to start.
-async fn span(url: RedisUrl, secret: &[u8]) -> Result<(RedisBackplane, ServerId), StartError> {
-    let backplane = RedisBackplane::new(url, state::secret_fingerprint(secret), LEASE);
+async fn span(backplane: RedisBackplane) -> Result<(RedisBackplane, ServerId), StartError> {
     let seed = state::random_seed()?;
     let bits = seed.first_chunk().expect("a seed has 32 bytes");
     let server = ServerId::from_random(u128::from_be_bytes(*bits));

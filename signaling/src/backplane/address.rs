@@ -3,8 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
-use redis::{Client, ConnectionInfo, IntoConnectionInfo as _, RedisResult, TlsMode};
+use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
+use redis::{
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion, RedisConnectionInfo, RedisResult,
+    TlsCertificates, TlsMode,
+};
 
 /// Where a Redis is: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]`, `rediss://…` for TLS, `redis+unix:///PATH`, or
 /// `redis-sentinel://[[USER]:PASSWORD@]HOST[:PORT][,HOST[:PORT]…][/DB]#MASTER` (`rediss-sentinel://…` for TLS), where
@@ -15,7 +18,7 @@ pub struct RedisUrl(Kind);
 #[derive(Clone)]
 enum Kind {
     Server(Box<ConnectionInfo>),
-    Sentinels { sentinels: Vec<ConnectionInfo>, master: String, server: Box<ConnectionInfo>, secure: bool },
+    Sentinels { sentinels: Vec<ConnectionInfo>, master: String, server: Box<ConnectionInfo> },
 }
 
 /// Why a text does not say where a Redis is.
@@ -69,24 +72,59 @@ fn sentinels(rest: &str, secure: bool) -> Result<RedisUrl, InvalidRedisUrl> {
     // The host is the sentinels' to name; credentials and database are read as in any other of these URLs.
     let at = if credentials.is_empty() { "" } else { "@" };
     let server = server(&format!("{scheme}://{credentials}{at}localhost/{db}"))?;
-    Ok(RedisUrl(Kind::Sentinels { sentinels, master: master.to_owned(), server: Box::new(server), secure }))
+    Ok(RedisUrl(Kind::Sentinels { sentinels, master: master.to_owned(), server: Box::new(server) }))
 }
 
 impl RedisUrl {
-    /// A client of the Redis that takes writes at this moment.
-    pub(super) async fn client(&self) -> RedisResult<Client> {
+    /// Whether it is reached over TLS.
+    pub fn is_secure(&self) -> bool {
+        let (Kind::Server(server) | Kind::Sentinels { server, .. }) = &self.0;
+        matches!(server.addr(), ConnectionAddr::TcpTls { .. })
+    }
+
+    /// A client of the Redis that takes writes at this moment. It speaks RESP3, so that what is heard can be bounded.
+    pub(super) async fn client(&self, certificates: Option<TlsCertificates>) -> RedisResult<Client> {
         match &self.0 {
-            Kind::Server(info) => Client::open(ConnectionInfo::clone(info)),
-            Kind::Sentinels { sentinels, master, server, secure } => {
-                let mut node =
-                    SentinelNodeConnectionInfo::default().set_redis_connection_info(server.redis_settings().clone());
-                if *secure {
-                    node = node.set_tls_mode(TlsMode::Secure);
+            Kind::Server(server) => {
+                let settings = server.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+                let server = ConnectionInfo::clone(server).set_redis_settings(settings);
+                match certificates {
+                    Some(certificates) => Client::build_with_tls(server, certificates),
+                    None => Client::open(server),
                 }
-                let kind = SentinelServerType::Master;
-                SentinelClient::build(sentinels.clone(), master.clone(), Some(node), kind)?.async_get_client().await
+            }
+            Kind::Sentinels { sentinels, master, server } => {
+                let addresses = sentinels.iter().map(|sentinel| sentinel.addr().clone());
+                let builder = SentinelClientBuilder::new(addresses, master, SentinelServerType::Master)?;
+                let builder = with_settings(builder, server.redis_settings());
+                let builder = if self.is_secure() { with_tls(builder, certificates) } else { builder };
+                builder.build()?.async_get_client().await
             }
         }
+    }
+}
+
+/// Sentinels are asked without a password; the Redis behind them has what the URL says.
+fn with_settings(builder: SentinelClientBuilder, settings: &RedisConnectionInfo) -> SentinelClientBuilder {
+    let mut builder =
+        builder.set_client_to_redis_db(settings.db()).set_client_to_redis_protocol(ProtocolVersion::RESP3);
+    if let Some(username) = settings.username() {
+        builder = builder.set_client_to_redis_username(username);
+    }
+    if let Some(password) = settings.password() {
+        builder = builder.set_client_to_redis_password(password);
+    }
+    builder
+}
+
+fn with_tls(builder: SentinelClientBuilder, certificates: Option<TlsCertificates>) -> SentinelClientBuilder {
+    let builder =
+        builder.set_client_to_redis_tls_mode(TlsMode::Secure).set_client_to_sentinel_tls_mode(TlsMode::Secure);
+    match certificates {
+        Some(certificates) => builder
+            .set_client_to_redis_certificates(certificates.clone())
+            .set_client_to_sentinel_certificates(certificates),
+        None => builder,
     }
 }
 
@@ -131,6 +169,19 @@ mod tests {
         }
         let url = "redis://ana:secret@redis.example.org".parse::<RedisUrl>().unwrap();
         assert!(!format!("{url:?}").contains("secret"));
+    }
+
+    #[test]
+    fn only_what_says_so_is_reached_over_tls() {
+        for (text, is_secure) in [
+            ("redis://a", false),
+            ("rediss://a", true),
+            ("redis+unix:///run/redis.sock", false),
+            ("redis-sentinel://a#calls", false),
+            ("rediss-sentinel://a#calls", true),
+        ] {
+            assert_eq!(text.parse::<RedisUrl>().unwrap().is_secure(), is_secure, "{text}");
+        }
     }
 
     #[test]

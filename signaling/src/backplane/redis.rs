@@ -4,18 +4,23 @@
 //! does is done there by two scripts, each at once. Every server listens on one channel of its own, `parlor:server:ID`,
 //! for the rooms it has people in and for their messages: one connection hears everything, in the order in which it was said.
 
+mod hearing;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, Msg, RedisError, Script, pipe};
+use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, Script, pipe};
 use serde::Serialize;
 use tokio::time::timeout;
 
+use self::hearing::ear;
+use super::encryption::{InvalidRedisTls, explain};
 use super::{
-    Backplane, Claim, Claimed, Event, Events, Forward, Link, RedisUrl, RoomState, ServerId, Statement, Unavailable,
+    Backplane, Claim, Claimed, Event, Events, Forward, Link, RedisTls, RedisUrl, RoomState, ServerId, Statement,
+    Unavailable,
 };
 
 /// A connection that takes longer to make is as good as none.
@@ -31,6 +36,7 @@ const SECRET_LASTS_MS: u64 = 60_000;
 #[derive(Clone)]
 pub struct RedisBackplane {
     url: RedisUrl,
+    tls: RedisTls,
     /// What the shared secret is known by, without giving it away.
     fingerprint: String,
     lease: Duration,
@@ -57,14 +63,27 @@ impl RedisBackplane {
         let script = |text: &str| Script::new(&[include_str!("redis/room.lua"), text].join("\n"));
         let scripts =
             Scripts { claim: script(include_str!("redis/claim.lua")), state: script(include_str!("redis/state.lua")) };
-        Self { url, fingerprint, lease, scripts: Arc::new(scripts) }
+        Self { url, tls: RedisTls::default(), fingerprint, lease, scripts: Arc::new(scripts) }
+    }
+
+    /// With what a Redis over TLS is trusted by, and shown.
+    #[must_use]
+    pub fn with_tls(self, tls: RedisTls) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// What is said on this channel, from here on.
+    async fn events(&self, client: &Client, channel: &str) -> Result<Events, Unavailable> {
+        let (ear, heard) = ear();
+        let config = connection_config().set_push_sender(move |push| ear.take(push));
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        connection.subscribe(channel).await?;
+        let events = heard.stream(connection).filter_map(|payload| async move { event(&payload) });
+        Ok(Box::pin(events))
     }
 
     async fn commands(&self, client: &Client) -> Result<MultiplexedConnection, Unavailable> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(ANSWER_TIMEOUT));
-        let mut commands = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut commands = client.get_multiplexed_async_connection_with_config(&connection_config()).await?;
         self.check_secret(&mut commands).await?;
         // Later they are called by their hash alone.
         self.scripts.claim.load_async(&mut commands).await?;
@@ -90,15 +109,19 @@ impl Backplane for RedisBackplane {
 
     async fn connect(&self, server: &ServerId) -> Result<(RedisLink, Events), Unavailable> {
         let channel = channel(*server);
-        let client = within(CONNECT_TIMEOUT, self.url.client()).await?;
-        let mut pubsub = within(CONNECT_TIMEOUT, client.get_async_pubsub()).await?;
-        within(ANSWER_TIMEOUT, pubsub.subscribe(&channel)).await?;
+        let client = within(CONNECT_TIMEOUT, self.url.client(self.tls.read()?)).await?;
+        let events = self.events(&client, &channel).await?;
         let commands = self.commands(&client).await?;
-        let events = pubsub.into_on_message().filter_map(|message| async move { event(&message) });
         let lease_ms = u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX);
         let link = RedisLink { commands, channel, lease_ms, scripts: Arc::clone(&self.scripts) };
-        Ok((link, Box::pin(events)))
+        Ok((link, events))
     }
+}
+
+fn connection_config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(ANSWER_TIMEOUT))
 }
 
 fn channel(server: ServerId) -> String {
@@ -112,8 +135,8 @@ async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, RedisEr
     }
 }
 
-fn event(message: &Msg) -> Option<Event> {
-    serde_json::from_slice(message.get_payload_bytes())
+fn event(payload: &[u8]) -> Option<Event> {
+    serde_json::from_slice(payload)
         .inspect_err(|error| tracing::warn!(%error, "another server says what this one does not understand"))
         .ok()
 }
@@ -175,6 +198,12 @@ fn room_state(text: &str) -> Result<RoomState, Unavailable> {
 
 impl From<RedisError> for Unavailable {
     fn from(error: RedisError) -> Self {
+        Self::Unreachable(explain(&error).unwrap_or_else(|| error.to_string()))
+    }
+}
+
+impl From<InvalidRedisTls> for Unavailable {
+    fn from(error: InvalidRedisTls) -> Self {
         Self::Unreachable(error.to_string())
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, ValueEnum, value_parser};
 use ipnet::IpNet;
 use parlor_proto::{IceServer, MESSAGE_BYTES_MAX};
-use parlor_signaling::backplane::{InvalidRedisUrl, RedisUrl};
+use parlor_signaling::backplane::{InvalidRedisUrl, RedisTls, RedisUrl};
 use parlor_signaling::{
     DEFAULT_ICE_SERVER, DrainConfig, ForwardedHeader, GuessConfig, HubConfig, Origin, Secret, ServerConfig,
     SocketConfig, Tls, TrustedProxies, TurnConfig, TurnFile, default_state_dir, parse_ice_server, parse_turn_url,
@@ -67,6 +67,23 @@ struct Listen {
     /// redis-sentinel://HOST:26379,HOST:26379#MASTER. All need the same `secret_file`
     #[arg(long, value_name = "URL", value_parser = redis_url)]
     redis: Option<RedisUrl>,
+
+    /// How long what a server says of its people holds for the others: those of one that has died are gone after this and a
+    /// third more. 7: within 10 s, though two of its messages, which come every two seconds, may be lost
+    #[arg(long, value_name = "SECONDS", default_value_t = HubConfig::default().lease.as_secs(), value_parser = value_parser!(u64).range(1..=60))]
+    redis_lease_seconds: u64,
+
+    /// The authorities (PEM) that may have signed the certificate of a Redis with TLS [default: those of the system]
+    #[arg(long, value_name = "FILE")]
+    redis_ca: Option<PathBuf>,
+
+    /// The certificate (PEM) that this server shows to a Redis that asks for one, as those with TLS do unless `tls-auth-clients` is off
+    #[arg(long, value_name = "FILE")]
+    redis_cert: Option<PathBuf>,
+
+    /// That certificate's private key (PEM)
+    #[arg(long, value_name = "FILE")]
+    redis_key: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -327,6 +344,10 @@ impl Settings {
             None
         });
         problems.extend(limits.silence_problem());
+        let redis_tls = listen.redis_tls().unwrap_or_else(|problem| {
+            problems.push(problem.to_owned());
+            RedisTls::default()
+        });
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -348,6 +369,7 @@ impl Settings {
                 bytes_per_sec: limits.bytes_per_second,
                 joins_per_address_per_min: limits.joins_per_address_per_minute,
                 idle_max: Duration::from_secs(limits.idle_seconds),
+                lease: Duration::from_secs(listen.redis_lease_seconds),
                 ice_servers: ice_servers.collect(),
                 guesses: limits.guesses(),
                 ..defaults.hub
@@ -359,6 +381,7 @@ impl Settings {
             state_dir: listen.state_dir.or_else(default_state_dir),
             connections_max: limits.max_connections,
             redis: listen.redis,
+            redis_tls,
             connections_per_address: limits.connections_per_address,
             public_url: listen.public_url,
             proxies: TrustedProxies {
@@ -384,6 +407,23 @@ impl Settings {
                 spread_max: Duration::from_secs(operation.drain_spread_seconds),
             },
         })
+    }
+}
+
+impl Listen {
+    fn redis_tls(&self) -> Result<RedisTls, &'static str> {
+        let identity = match (&self.redis_cert, &self.redis_key) {
+            (None, None) => None,
+            (Some(cert), Some(key)) => Some((cert.clone(), key.clone())),
+            (Some(_), None) => return Err("redis_cert needs its redis_key: name the certificate's private key too."),
+            (None, Some(_)) => return Err("redis_key needs its redis_cert: name the key's certificate too."),
+        };
+        let tls = RedisTls { ca: self.redis_ca.clone(), identity };
+        let is_secure = self.redis.as_ref().is_some_and(RedisUrl::is_secure);
+        if tls != RedisTls::default() && !is_secure {
+            return Err("redis_ca, redis_cert and redis_key are for a Redis with TLS: name it as rediss://… in redis.");
+        }
+        Ok(tls)
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use parlor_proto::{IceServer, MESSAGE_BYTES_MAX};
 
 use crate::access::AccessKey;
+use crate::backplane::LEASE;
 use crate::turn::TurnConfig;
 
 /// The numbers and names of a [`super::Hub`].
@@ -49,6 +50,8 @@ pub struct HubConfig {
     pub password_iterations: NonZeroU32,
     /// How often passwords may be guessed.
     pub guesses: GuessConfig,
+    /// Where rooms span servers: how long their members at this server stand without being stated again.
+    pub lease: Duration,
 }
 
 /// How often passwords may be guessed, and hashed at all. One is hashed at a time and addresses take turns, so that there is no limit for
@@ -100,6 +103,7 @@ impl Default for HubConfig {
             access: None,
             password_iterations: NonZeroU32::new(10_000).unwrap_or(NonZeroU32::MIN),
             guesses: GuessConfig::default(),
+            lease: LEASE,
         }
     }
 }

@@ -18,7 +18,7 @@ use self::claims::Claims;
 use self::policy::share;
 use super::refusal::Refusal;
 use super::{Hub, Output, Seat};
-use crate::backplane::{Forward, LEASE, RENEWAL, ServerId, SharedMember, Statement};
+use crate::backplane::{Forward, ServerId, SharedMember, Statement, renewal};
 use crate::room::{Member, Presence, Room};
 
 /// How long the other servers may be out of reach before their people are said to be away. A Redis that restarts is back
@@ -71,7 +71,7 @@ impl Hub {
     pub fn handle_reached(&mut self, now: Instant) {
         let Some(span) = &mut self.span else { return };
         // The other servers were out of reach too, perhaps, and are about to say who they have.
-        let leases_end_from = if span.reach == Reach::Never { now } else { now + LEASE };
+        let leases_end_from = if span.reach == Reach::Never { now } else { now + self.config.lease };
         span.reach = Reach::Reached { leases_end_from };
         for room in self.rooms.values_mut() {
             room.shared.version = 0;
@@ -153,7 +153,7 @@ impl Hub {
         span.expires = expires;
         span.marked.entry(room_id.clone()).or_default();
         let Some(room) = self.rooms.get_mut(room_id) else { return };
-        let renew_at = now + RENEWAL;
+        let renew_at = now + renewal(self.config.lease);
         if let Some(earlier) = room.shared.renew_at.replace(renew_at) {
             span.renewals.remove(&(earlier, room_id.clone()));
         }

@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod closed_rooms;
 mod contract;
+mod invitations;
 mod redis_server;
+mod sentinels;
 mod servers;
 #[path = "../server/support.rs"]
 #[allow(dead_code, reason = "the other tests use more of it")]
 mod support;
+mod tls;

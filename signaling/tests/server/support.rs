@@ -116,6 +116,11 @@ impl Client {
         let resume = resume.map(|token| token.as_str().into());
         self.say(&ClientMessage::Join { room: room.into(), name: name.into(), resume, access: None, password: None })
             .await;
+        self.hear_joined().await
+    }
+
+    /// The next message, which must be a `joined`.
+    pub(crate) async fn hear_joined(&mut self) -> Joined {
         match self.hear().await {
             ServerMessage::Joined { peer_id, resume_token: token, resumed, peers, .. } => {
                 Joined { peer_id, token, resumed, peers }
@@ -142,10 +147,14 @@ impl Client {
         self.say(&offer(to, sdp)).await;
     }
 
-    /// The next message.
+    /// The next message. Pings are no news: with them alone it is waited in vain.
     pub(crate) async fn hear(&mut self) -> ServerMessage {
+        timeout(PATIENCE, self.hear_at_last()).await.expect("nothing was heard")
+    }
+
+    async fn hear_at_last(&mut self) -> ServerMessage {
         loop {
-            match timeout(PATIENCE, self.websocket.next()).await.expect("nothing was heard").unwrap().unwrap() {
+            match self.websocket.next().await.unwrap().unwrap() {
                 Message::Text(text) => return ServerMessage::decode(&text).unwrap(),
                 Message::Ping(_) | Message::Pong(_) => {}
                 other => panic!("{other:?}"),
