@@ -23,6 +23,11 @@ fn a_hub_among_hostile_clients() {
 }
 
 #[test]
+fn servers_that_share_rooms_come_and_go() {
+    replay("servers", parlor_signaling::fuzz::fuzz_servers);
+}
+
+#[test]
 fn outboxes_of_clients_that_read_and_of_some_that_do_not() {
     replay("outboxes", parlor_signaling::fuzz::fuzz_outboxes);
 }

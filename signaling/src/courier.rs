@@ -32,7 +32,7 @@ const LANE_MAX: usize = 4_096;
 const BATCH_MAX: usize = 64;
 /// How often the server says something to itself, to know that it hears. Also what the round trip is measured by.
 const ECHO_INTERVAL: Duration = Duration::from_secs(1);
-/// Silence for longer means that nothing is heard. This also bounds what can wait between Redis and here.
+/// Silence for longer means that nothing is heard.
 const ECHO_WITHIN: Duration = Duration::from_secs(3);
 /// The first wait before another try, and the longest.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -49,7 +49,8 @@ pub(crate) enum Request {
 pub(crate) struct Lanes(Vec<mpsc::Sender<Request>>);
 
 impl Lanes {
-    fn new() -> (Self, Vec<mpsc::Receiver<Request>>) {
+    /// Lanes, and where they end.
+    pub(crate) fn new() -> (Self, Vec<mpsc::Receiver<Request>>) {
         let (senders, receivers) = (0..LANES).map(|_| mpsc::channel(LANE_MAX)).unzip();
         (Self(senders), receivers)
     }

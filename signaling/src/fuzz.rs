@@ -3,10 +3,12 @@
 //! The model follows only what the hub sends, as a client would; after each step it must agree with the hub's own
 //! rosters. Who may come in it knows by itself (`door.rs`). A fuzzer gives the bytes, or a property test does.
 
+mod client;
 mod door;
-mod passes;
-
+mod expectations;
 mod outboxes;
+mod passes;
+mod servers;
 mod websocket;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,17 +17,19 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use parlor_proto::{
-    ClientMessage, DecodeMessageError, DisplayName, ErrorCode, LeaveReason, PeerId, PeerInfo, ResumeToken, RoomId,
-    RoomPolicy, Secret, ServerMessage, Signal,
+    ClientMessage, DecodeMessageError, ErrorCode, PeerId, ResumeToken, RoomId, Secret, ServerMessage, Signal,
 };
 
-use self::door::{Came, Door, Held};
+use self::client::{Client, Place};
+use self::door::{Door, Held};
+use self::expectations::Expected;
 use self::passes::Pass;
 use crate::access::InvitedIds;
 use crate::hub::admission::Stamp;
 use crate::hub::{CloseKind, ConnId, GuessConfig, Hub, HubConfig, Output};
 
 pub use self::outboxes::fuzz_outboxes;
+pub use self::servers::fuzz_servers;
 pub use self::websocket::fuzz_websocket;
 
 const CLIENTS: usize = 7;
@@ -63,40 +67,6 @@ impl Bytes<'_> {
         let length = self.below(64);
         String::from_utf8_lossy(&self.0.by_ref().take(length).copied().collect::<Vec<_>>()).into_owned()
     }
-}
-
-/// What a client knows of itself.
-#[derive(Clone, Debug)]
-enum Client {
-    Closed,
-    Opened(ConnId),
-    Greeted(ConnId),
-    Joined(ConnId, Place),
-}
-
-#[derive(Clone, Debug)]
-struct Place {
-    room: RoomId,
-    me: PeerId,
-    policy: RoomPolicy,
-    others: BTreeMap<PeerId, PeerInfo>,
-}
-
-/// A message as it must go: who is sent away by it, and what its sender is refused with.
-#[derive(Debug, Default)]
-struct Expected {
-    refusal: Option<ErrorCode>,
-    gone: Option<(RoomId, Vec<PeerId>)>,
-    enters: Option<Entry>,
-}
-
-/// Somebody about to come in.
-#[derive(Debug)]
-struct Entry {
-    room: RoomId,
-    who: Option<PeerId>,
-    came: Came,
-    token: Option<Held>,
 }
 
 /// What a token stands for, and until when.
@@ -307,131 +277,6 @@ impl Model {
         to.unwrap_or_else(|| PeerId::from_random(1))
     }
 
-    /// How this message must go, by the words of `PROTOCOL.md`.
-    fn expected(&mut self, who: usize, message: &ClientMessage) -> Expected {
-        let refused = |refusal: Option<ErrorCode>| Expected { refusal, ..Expected::default() };
-        match (self.clients[who].clone(), message) {
-            (Client::Closed, _) => refused(None),
-            (Client::Opened(_), ClientMessage::Hello { versions, .. }) => {
-                refused((!versions.contains(&1)).then_some(ErrorCode::UnsupportedVersion))
-            }
-            (Client::Opened(_), _) | (_, ClientMessage::Hello { .. }) => refused(Some(ErrorCode::ExpectedHello)),
-            (Client::Greeted(_), ClientMessage::Join { .. }) => {
-                let mut gone = None;
-                match self.expected_of_join(message, &mut gone) {
-                    Ok(enters) => Expected { refusal: None, gone, enters: Some(enters) },
-                    Err(code) => Expected { refusal: Some(code), gone, enters: None },
-                }
-            }
-            (Client::Greeted(_), _) => refused(Some(ErrorCode::NotJoined)),
-            (Client::Joined(_, place), ClientMessage::Remove { peer_id }) => {
-                let refusal = place.refusal_of(message);
-                let gone = refusal.is_none().then(|| (place.room.clone(), vec![peer_id.clone()]));
-                Expected { refusal, gone, enters: None }
-            }
-            (Client::Joined(_, place), _) => refused(place.refusal_of(message)),
-        }
-    }
-
-    /// How somebody comes in, or what they are refused with. Whoever has to go then is `gone`, either way.
-    fn expected_of_join(
-        &mut self,
-        message: &ClientMessage,
-        gone: &mut Option<(RoomId, Vec<PeerId>)>,
-    ) -> Result<Entry, ErrorCode> {
-        let ClientMessage::Join { room, name, resume, access, password } = message else { panic!("a join") };
-        let room = room.parse::<RoomId>().map_err(|_| ErrorCode::InvalidRoom)?;
-        let issued = self.issued(&room, resume.as_ref().map(Secret::reveal));
-        let invited = match (self.invited, access) {
-            (false, _) => None,
-            (true, None) if issued.is_none() => return Err(ErrorCode::AccessRequired),
-            (true, None) => None,
-            (true, Some(text)) => match self.invited_id(text.reveal(), &room) {
-                Err(code) if issued.is_none() => return Err(code),
-                found => found.ok(),
-            },
-        };
-        name.parse::<DisplayName>().map_err(|_| ErrorCode::InvalidName)?;
-        let issued = issued.filter(|issued| invited.as_ref().is_none_or(|id| *id == issued.peer_id));
-        let who = invited.or_else(|| issued.as_ref().map(|issued| issued.peer_id.clone()));
-        let token = issued.and_then(|issued| issued.held);
-        if let (Some(door), Some(token)) = (self.doors.get_mut(&room), &token) {
-            *gone = door.learn(token, self.now).map(|gone| (room.clone(), gone));
-            if let Some((_, gone)) = gone {
-                self.learnt = (self.learnt.0 + 1, self.learnt.1 + gone.len());
-            }
-            if door.members.is_empty() {
-                self.doors.remove(&room);
-            }
-        }
-        let came = match self.doors.get(&room) {
-            None if self.doors.len() >= ROOMS_MAX => return Err(ErrorCode::TooManyRooms),
-            // The token says what holds from now on, and so its bearer is in.
-            None => Came { vouched: token.as_ref().map(|token| token.revision), password: None },
-            Some(door) => {
-                let came = door.judge(who.as_ref(), token.as_ref(), password.as_ref().map(Secret::reveal))?;
-                let is_member = who.as_ref().is_some_and(|who| door.members.contains_key(who));
-                if !is_member && door.members.len() >= CAPACITY {
-                    return Err(ErrorCode::RoomFull);
-                }
-                came
-            }
-        };
-        Ok(Entry { room, who, came, token })
-    }
-
-    /// What this token restores in this room.
-    fn issued(&self, room: &RoomId, token: Option<&str>) -> Option<Issued> {
-        let issued = self.tokens.iter().flatten().find(|issued| Some(issued.token.as_str()) == token)?;
-        (issued.room == *room && issued.until > self.now).then(|| issued.clone())
-    }
-
-    fn invited_id(&self, access: &str, room: &RoomId) -> Result<PeerId, ErrorCode> {
-        let pass = self.passes.iter().find(|pass| pass.text == access);
-        pass.map_or(Err(ErrorCode::AccessInvalid), |pass| pass.peer_id(&self.ids, room))
-    }
-
-    fn note_entry(&mut self, who: usize, entry: Entry) {
-        let Client::Joined(_, place) = &self.clients[who] else { panic!("not in the room") };
-        assert!(entry.who.is_none_or(|id| id == place.me), "somebody else than they are");
-        let door = self.doors.entry(entry.room).or_insert_with(|| Door::new(entry.token.as_ref(), self.now));
-        door.members.entry(place.me.clone()).or_insert(entry.came);
-    }
-
-    /// Something about the room of `place` was changed by its moderator.
-    fn note_policy(&mut self, place: &Place, message: &ClientMessage) {
-        let Some(door) = self.doors.get_mut(&place.room) else { return };
-        let (_, now) = self.hub.stamps(&place.room).unwrap_or_default();
-        let closes = match message {
-            ClientMessage::SetLock { locked } => {
-                door.held.locked = *locked;
-                *locked
-            }
-            ClientMessage::SetPassword { password } => {
-                door.held.password = password.as_ref().map(|text| (text.reveal().to_owned(), now));
-                password.is_some()
-            }
-            ClientMessage::Remove { peer_id } => door.held.remove(peer_id),
-            ClientMessage::Hello { .. }
-            | ClientMessage::Join { .. }
-            | ClientMessage::Signal { .. }
-            | ClientMessage::RefreshIceServers
-            | ClientMessage::Leave => false,
-        };
-        if closes {
-            door.held.closed = now;
-        }
-    }
-
-    /// Who had to go was told so and cut; nobody else was.
-    fn check_gone(&self, sender: usize, before: &[Client; CLIENTS], gone: Option<&(RoomId, Vec<PeerId>)>) {
-        for (who, client) in before.iter().enumerate().filter(|(who, _)| *who != sender) {
-            let goes = gone.is_some_and(|(room, gone)| gone.iter().any(|peer_id| client.is(room, peer_id)));
-            assert_eq!(self.errors[who].contains(&ErrorCode::Removed), goes, "{client:?}");
-            assert!(!goes || matches!(self.clients[who], Client::Closed), "{client:?} was removed and is there");
-        }
-    }
-
     /// Leaves off the doors what the hub no longer has, and learns the stamps.
     fn follow_rooms(&mut self) {
         self.doors.retain(|room, _| self.hub.stamps(room).is_some());
@@ -450,19 +295,6 @@ impl Model {
         assert_eq!(self.doors.len(), self.hub.rooms().count());
         for issued in self.tokens.iter_mut().flatten().filter(|issued| issued.held.is_none()) {
             issued.held = self.doors.get(&issued.room).map(|door| door.held.sealed());
-        }
-    }
-
-    /// A signal that is not refused reaches its addressee and nobody else; nothing else makes a signal.
-    fn check_deliveries(&self, sender: &Client, message: &ClientMessage, refused: Option<ErrorCode>) {
-        match (sender, message) {
-            (Client::Joined(_, place), ClientMessage::Signal { to, .. }) if refused.is_none() => {
-                let [(receiver, from)] = &self.signals[..] else { panic!("signals: {:?}", self.signals) };
-                assert_eq!(*from, place.me);
-                let Client::Joined(_, other) = &self.clients[*receiver] else { panic!("a signal to nobody") };
-                assert_eq!((&other.me, &other.room), (to, &place.room));
-            }
-            (_, _) => assert_eq!(self.signals, []),
         }
     }
 
@@ -564,82 +396,6 @@ impl Model {
         self.drain();
         assert_eq!((self.hub.rooms().count(), self.hub.connection_count()), (0, 0), "a room of ghosts");
         assert_eq!(self.hub.poll_timeout(), None);
-    }
-}
-
-impl Client {
-    fn conn(&self) -> Option<ConnId> {
-        match self {
-            Self::Closed => None,
-            Self::Opened(conn) | Self::Greeted(conn) | Self::Joined(conn, _) => Some(*conn),
-        }
-    }
-
-    fn is(&self, room: &RoomId, peer_id: &PeerId) -> bool {
-        matches!(self, Self::Joined(_, place) if place.room == *room && place.me == *peer_id)
-    }
-}
-
-impl Place {
-    /// What a member's message must be refused with.
-    fn refusal_of(&self, message: &ClientMessage) -> Option<ErrorCode> {
-        let not_moderator = (!self.policy.may_moderate).then_some(ErrorCode::NotModerator);
-        match message {
-            ClientMessage::Hello { .. } => Some(ErrorCode::ExpectedHello),
-            ClientMessage::Join { room, .. } => match room.parse::<RoomId>() {
-                Err(_) => Some(ErrorCode::InvalidRoom),
-                Ok(room) => (room != self.room).then_some(ErrorCode::AlreadyJoined),
-            },
-            ClientMessage::Signal { to, .. } if *to == self.me => Some(ErrorCode::SelfSignal),
-            ClientMessage::Signal { to, .. } => {
-                let is_there = self.others.get(to).is_some_and(|peer| !peer.away);
-                (!is_there).then_some(ErrorCode::UnknownPeer)
-            }
-            ClientMessage::Leave | ClientMessage::RefreshIceServers => None,
-            ClientMessage::SetLock { .. } => not_moderator,
-            ClientMessage::SetPassword { password } => {
-                let is_wrong =
-                    password.as_ref().is_some_and(|text| !(1..=128).contains(&text.reveal().chars().count()));
-                not_moderator.or(is_wrong.then_some(ErrorCode::InvalidPassword))
-            }
-            ClientMessage::Remove { peer_id } if *peer_id == self.me => not_moderator.or(Some(ErrorCode::SelfSignal)),
-            ClientMessage::Remove { peer_id } => {
-                let is_there = self.others.contains_key(peer_id);
-                not_moderator.or((!is_there).then_some(ErrorCode::UnknownPeer))
-            }
-        }
-    }
-
-    /// Follows the roster; returns the sender of a signal.
-    fn hear(&mut self, message: ServerMessage) -> Option<PeerId> {
-        match message {
-            ServerMessage::PeerJoined { peer } => {
-                assert!(!peer.away && peer.peer_id != self.me);
-                assert!(self.others.insert(peer.peer_id.clone(), peer).is_none(), "joined twice");
-            }
-            ServerMessage::PeerAway { peer_id } => {
-                let peer = self.others.get_mut(&peer_id).expect("who goes away was there");
-                assert!(!std::mem::replace(&mut peer.away, true), "away twice");
-            }
-            ServerMessage::PeerBack { peer } => {
-                let before = self.others.insert(peer.peer_id.clone(), peer);
-                assert!(before.is_some_and(|peer| peer.away), "back without having been away");
-            }
-            ServerMessage::PeerLeft { peer_id, reason } => {
-                let peer = self.others.remove(&peer_id).expect("who leaves was there");
-                assert!(reason == LeaveReason::Removed || peer.away == (reason == LeaveReason::Timeout));
-            }
-            ServerMessage::Signal { from, .. } => return Some(from),
-            ServerMessage::IceServers { .. } => {}
-            ServerMessage::Welcome { .. }
-            | ServerMessage::Joined { .. }
-            | ServerMessage::Policy { .. }
-            | ServerMessage::Roster { .. }
-            | ServerMessage::Error { .. } => {
-                panic!("{message:?} is not for a member")
-            }
-        }
-        None
     }
 }
 

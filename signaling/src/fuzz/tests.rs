@@ -78,3 +78,15 @@ fn the_random_clients_do_meet_and_do_all_that_can_be_refused() {
         assert_eq!(codes, expected);
     }
 }
+
+#[test]
+fn random_clients_at_servers_that_come_and_go_agree_in_the_end() {
+    let config = Config { cases: 300, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &SEED));
+    let bytes = proptest::collection::vec(any::<u8>(), 0..3_000);
+    let outcome = runner.run(&bytes, |bytes| {
+        fuzz_servers(&bytes);
+        Ok(())
+    });
+    outcome.unwrap();
+}
