@@ -186,7 +186,7 @@ fn programs() -> anyhow::Result<PathBuf> {
         anyhow::ensure!(folder.join("parlor").exists(), "PARLOR_PROGRAMS has no parlor: {}", folder.display());
         return Ok(folder);
     }
-    let packages = ["parlor", "parlor-signaling", "parlor-lab-net"];
+    let packages = ["parlor", "parlor-signaling", "parlor-lab-net", "parlor-lab-cost", "parlor-lab-window"];
     let mut build = command("cargo", &["build", "--release"]);
     build.args(packages.iter().flat_map(|package| ["-p", package]));
     run_command(&mut build).context("the programs could not be built")?;

@@ -116,12 +116,14 @@ fn end(child: &mut Child) {
         std::thread::sleep(Duration::from_millis(50));
     }
     signal(child, "KILL");
-    // It has been killed: this cannot take long, and nothing can be done about an error.
+    // Nothing can be done about an error; it has been killed, so this cannot take long.
+    let _ = child.kill();
     let _ = child.wait();
 }
 
 fn signal(child: &Child, name: &str) {
-    let group = format!("kill -{name} -- -{}", child.id());
+    // As POSIX has it: not every shell takes `-KILL` before `--`.
+    let group = format!("kill -s {name} -- -{}", child.id());
     // A group that is gone already is as good.
     let _ = Command::new("sh").args(["-c", &group]).stderr(Stdio::null()).status();
 }

@@ -174,3 +174,133 @@ impl<'a> Session<'a> {
         self.chosen.iter().map(|chosen| chosen.contenders).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::bench::lab::choose;
+
+    /// In place of the program that measures the window: notes that it ran, and does what is to be tried.
+    fn program(folder: &Path, does: &str) {
+        let path = folder.join("parlor-lab-window");
+        let noted = folder.join("ran");
+        std::fs::write(&path, format!("#!/bin/sh\necho \"$$ $1\" >> '{}'\n{does}\n", noted.display())).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Answers as a run does.
+    const MEASURES: &str = r#"echo "${1%\}}, \"valid\": true, \"figures\": {\"cpu_cores\": [0.5]}}""#;
+
+    fn ran(folder: &Path) -> Vec<String> {
+        let noted = std::fs::read_to_string(folder.join("ran")).unwrap_or_default();
+        noted.lines().map(str::to_owned).collect()
+    }
+
+    fn session<'a>(folder: &Path, chosen: &'a [Chosen], stop: &Arc<AtomicBool>) -> Session<'a> {
+        let launcher = Launcher { programs: folder.into(), chromium: "chromium".into(), stop: Arc::clone(stop) };
+        Session::new(chosen, launcher, Store::open(&folder.join("runs"), &BTreeMap::new()).unwrap())
+    }
+
+    #[test]
+    fn what_is_done_is_not_done_again_and_what_is_forgotten_is() {
+        let folder = tempfile::tempdir().unwrap();
+        program(folder.path(), MEASURES);
+        let (chosen, stop) = (choose(&["window:idle"], false).unwrap(), Arc::default());
+        let mut first = session(folder.path(), &chosen, &stop);
+        assert_eq!(first.measure(1, None).unwrap(), 2);
+        assert_eq!((first.runs().len(), first.reused(), ran(folder.path()).len()), (2, 0, 2));
+        assert!(first.runs().iter().all(|run| run.outcome == Outcome::Valid && run.figures["cpu_cores"] == [0.5]));
+        let mut again = session(folder.path(), &chosen, &stop);
+        again.measure(2, None).unwrap();
+        assert_eq!((again.runs().len(), again.reused(), ran(folder.path()).len()), (4, 2, 4), "only the second round");
+        let mut anew = session(folder.path(), &chosen, &stop);
+        anew.forget(2).unwrap();
+        anew.measure(1, None).unwrap();
+        assert_eq!((anew.runs().len(), anew.reused(), ran(folder.path()).len()), (2, 0, 6));
+    }
+
+    #[test]
+    fn one_run_that_fails_does_not_end_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        program(folder.path(), &format!("case \"$1\" in *lobby*) echo 'no display' >&2; exit 3;; esac\n{MEASURES}"));
+        let (chosen, stop) = (choose(&["window:idle"], false).unwrap(), Arc::default());
+        let mut session = session(folder.path(), &chosen, &stop);
+        session.measure(1, None).unwrap();
+        let outcomes: Vec<_> = session.runs().iter().map(|run| run.outcome.clone()).collect();
+        let failed = Outcome::Failed("it ended with exit status: 3: no display".to_owned());
+        assert_eq!(outcomes, [failed, Outcome::Valid]);
+    }
+
+    #[test]
+    fn an_invalid_run_is_tried_once_more_in_each_session() {
+        let folder = tempfile::tempdir().unwrap();
+        program(folder.path(), &MEASURES.replace("true", "false"));
+        let (chosen, stop) = (choose(&["window:idle lobby"], false).unwrap(), Arc::default());
+        for sessions in 1..=3 {
+            let mut session = session(folder.path(), &chosen, &stop);
+            session.measure(1, None).unwrap();
+            assert_eq!((session.runs().len(), ran(folder.path()).len()), (sessions, sessions), "all attempts are told");
+        }
+    }
+
+    #[test]
+    fn a_budget_pays_for_a_round_and_for_what_is_uncertain() {
+        let folder = tempfile::tempdir().unwrap();
+        program(folder.path(), MEASURES);
+        let (chosen, stop) = (choose(&["window"], false).unwrap(), Arc::default());
+        let mut session = session(folder.path(), &chosen, &stop);
+        let planned = session.measure(1, Some(Duration::from_secs(3_600))).unwrap();
+        // After two equal runs the interval has no width.
+        assert_eq!((planned, session.runs().len()), (2 * chosen.len(), 2 * chosen.len()));
+        let nothing = session_of_a_second(folder.path(), &chosen);
+        assert_eq!(nothing, 0, "what does not fit is not begun");
+    }
+
+    fn session_of_a_second(folder: &Path, chosen: &[Chosen]) -> usize {
+        let mut session = session(folder, chosen, &Arc::default());
+        session.forget(2).unwrap();
+        session.measure(1, Some(Duration::from_secs(1))).unwrap();
+        session.runs().len()
+    }
+
+    #[test]
+    fn an_interrupted_run_is_as_if_it_had_not_begun_and_leaves_nothing_running() {
+        let folder = tempfile::tempdir().unwrap();
+        // It and what it started both ignore the polite word.
+        program(folder.path(), "trap '' INT\nsleep 600 &\necho \"$! child\" >> \"${0%/*}/ran\"\nsleep 600");
+        let (chosen, stop) = (choose(&["window:idle"], false).unwrap(), Arc::default());
+        let mut session = session(folder.path(), &chosen, &stop);
+        let both = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while ran(folder.path()).len() < 2 {
+                    std::thread::yield_now();
+                }
+                stop.store(true, Ordering::Relaxed);
+            });
+            session.measure(1, None).unwrap();
+            ran(folder.path())
+        });
+        assert!(session.is_stopped() && session.runs().is_empty());
+        assert_eq!(both.len(), 2, "the second scenario was not begun: {both:?}");
+        // The kernel takes its time over what was killed.
+        let patience = Instant::now() + Duration::from_secs(60);
+        for process in both.iter().filter_map(|line| line.split(' ').next()) {
+            while is_running(process) {
+                assert!(Instant::now() < patience, "{process} still runs");
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    /// One whose parent is gone too may wait for somebody to collect it.
+    fn is_running(process: &str) -> bool {
+        let state = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        !state.is_empty() && !state.contains(") Z ")
+    }
+}
