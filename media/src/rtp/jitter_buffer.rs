@@ -25,7 +25,7 @@ use crate::audio::opus_packet;
 /// The limits of a [`JitterBuffer`].
 #[derive(Clone, Debug)]
 pub struct JitterBufferConfig {
-    /// The least that sound is held: one packet of 20 ms, so that the next one may be as late as it is long.
+    /// The least that sound is held: a block of 10 ms, since it is taken in such, and the least jitter that is told apart.
     pub min_delay: Duration,
     /// What is assumed before anything is known.
     pub initial_delay: Duration,
@@ -42,8 +42,8 @@ pub struct JitterBufferConfig {
 impl Default for JitterBufferConfig {
     fn default() -> Self {
         Self {
-            min_delay: Duration::from_millis(20),
-            initial_delay: Duration::from_millis(40),
+            min_delay: Duration::from_millis(15),
+            initial_delay: Duration::from_millis(30),
             max_delay: Duration::from_millis(400),
             max_extra_delay: Duration::from_millis(500),
             skip_excess: Duration::from_millis(300),
@@ -151,10 +151,10 @@ const MAX_COPY_AGE: i64 = 4_800;
 const STEP: i64 = 480;
 /// The finest that a concealment can be, 2.5 ms.
 const GRAIN: i64 = 120;
-/// The delay may be this much above its target, or below, before the player stretches: packets come in steps of 20 ms,
-/// and sound is taken in steps of 10.
-const SHORTEN_ABOVE: i64 = 960;
-const LENGTHEN_BELOW: i64 = 480;
+/// The delay may be this much above its target, or below, before the player stretches: sound is taken in steps of 10 ms, and
+/// what a stretch takes or gives, a pitch period, fits between the two.
+const SHORTEN_ABOVE: i64 = 480;
+const LENGTHEN_BELOW: i64 = 120;
 
 impl JitterBuffer {
     /// An empty buffer.

@@ -109,7 +109,7 @@ fn copies_in_later_packets_leave_little_of_a_heavy_loss() {
         assert!(delay < ms(100), "{delay:?}");
         stats.concealed_samples as f64 / (1_800.0 * 960.0)
     });
-    assert!((0.25..0.35).contains(&shares[0]) && shares[1] < 0.13 && shares[2] < 0.05, "{shares:?}");
+    assert!((0.25..0.35).contains(&shares[0]) && shares[1] < 0.14 && shares[2] < 0.05, "{shares:?}");
 }
 
 #[test]
