@@ -96,6 +96,16 @@ pub struct Prefill {
 /// The smallest window that is usable, in points.
 pub const WINDOW_MIN: [f32; 2] = [480.0, 360.0];
 
+/// Has the window painted once more, since something new is there to be shown; from any thread.
+///
+/// `Context::request_repaint` paints twice, for widgets that answer a frame late. A picture is the same the second time.
+pub fn wake(ctx: &egui::Context) {
+    ctx.request_repaint_after(WAKE_DELAY);
+}
+
+/// Not zero, which paints twice; what comes together within it is painted together.
+const WAKE_DELAY: std::time::Duration = std::time::Duration::from_millis(1);
+
 /// How the window is painted.
 pub fn native_options() -> eframe::NativeOptions {
     eframe::NativeOptions {

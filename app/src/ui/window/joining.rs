@@ -125,7 +125,7 @@ impl Window {
             policy: EnginePolicy::default().relay_only(self.lobby.relay_only),
         };
         let ctx = self.ctx.clone();
-        let wake = Arc::new(move || ctx.request_repaint());
+        let wake = Arc::new(move || crate::ui::wake(&ctx));
         let call = Call::start(config, self.media.local(), self.runtime.handle(), wake);
         // The queue is empty: neither can be refused.
         let _ = call.send(CallCommand::SetMuted(self.lobby.muted));

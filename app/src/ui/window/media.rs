@@ -11,7 +11,6 @@ use parlor_media::{
 };
 
 use crate::config::Config;
-use crate::ui::Prefill;
 use crate::ui::adapter::{camera_problem, sound_problem};
 use crate::ui::chosen::Chosen;
 use crate::ui::device_list::DeviceList;
@@ -19,6 +18,7 @@ use crate::ui::lobby::LobbyState;
 use crate::ui::test_sound::{Step, TestSound};
 use crate::ui::video_texture::VideoTexture;
 use crate::ui::view::{DevicesView, Picture};
+use crate::ui::{Prefill, wake as wake_window};
 
 /// How often the level meter moves.
 const METER_INTERVAL: Duration = Duration::from_millis(50);
@@ -49,7 +49,7 @@ impl Media {
         let video = LocalVideo::new(LocalVideoConfig::default(), clock);
         let wake = || -> Arc<dyn Fn() + Send + Sync> {
             let ctx = ctx.clone();
-            Arc::new(move || ctx.request_repaint())
+            Arc::new(move || wake_window(&ctx))
         };
         video.on_status(wake());
         audio.on_status(wake());

@@ -101,8 +101,10 @@ fn measure(meter: &Meter, request: &Request, scenario: Scenario) -> anyhow::Resu
     report.figure("frame_p99_ms", measured.p99_ms());
     if let Scenario::Tiles(count) = scenario {
         let floor = floor::cost(request.seed)?;
-        let picture = measured.cpu.as_secs_f64() / (measured.paints as f64 * count as f64);
+        let by_picture = |cpu: Duration| cpu.as_secs_f64() / (measured.paints as f64 * count as f64);
+        let picture = by_picture(measured.cpu - measured.renderer);
         report.figure("frame_over_floor", picture / floor.as_secs_f64());
+        report.figure("frame_with_software_gl_over_floor", by_picture(measured.cpu) / floor.as_secs_f64());
         report.figure("picture_us", picture * 1e6);
         report.figure("floor_us", floor.as_secs_f64() * 1e6);
     }

@@ -61,7 +61,7 @@ pub(crate) fn run(count: usize, seed: u64, meter: Arc<Meter>) -> anyhow::Result<
             loop {
                 due = (due + FRAME_INTERVAL).max(Instant::now());
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
-                ctx.request_repaint();
+                parlor::ui::wake(&ctx);
             }
         })?;
         Ok(Box::new(Tiles {
