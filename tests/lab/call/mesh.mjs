@@ -11,12 +11,14 @@
  * is all that the first one's processes use: capture, encoder, packets, encryption, sending, and what comes back about it.
  */
 
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { joinRoom, launchMortalBrowser, newPage, startServer, temporaryFolder, until } from '../../browser/lib.mjs';
 import { startNative } from '../../browser/native.mjs';
 import { writeClip } from './clip.mjs';
 import { cpuOf, machineCpu, memoryOf, used } from './processes.mjs';
+import { invalidReason } from './validity.mjs';
 
 const { group = 'mesh', scenario, contender, peers: count = 2, seconds = 10, seed = 1 } = JSON.parse(process.argv[2]);
 /** Rates settle where they can, and who came last has its key frame. */
@@ -94,7 +96,7 @@ if (!(Number.isInteger(count) && count >= 2 && count <= 16)) throw new Error('pe
 /** Looks at all of them, waits, looks again. @param {any[]} of */
 async function measure(of) {
   const ids = of.map(({ pid }) => pid);
-  const look = async () => ({ figures: await Promise.all(of.map((peer) => peer.figures())), cpu: cpuOf(ids), machine: machineCpu(), atMs: performance.now() });
+  const look = async () => ({ figures: await Promise.all(of.map((peer) => peer.figures())), cpu: cpuOf(ids), own: cpuOf([process.pid])[0], machine: machineCpu(), atMs: performance.now() });
   const before = await look();
   await sleep(seconds * 1000);
   const after = await look();
@@ -102,7 +104,8 @@ async function measure(of) {
   const more = (key) => after.figures.map((figures, index) => figures[key] - before.figures[index][key]);
   const cpu = after.cpu.map((one, index) => used(before.cpu[index], one) / took);
   const machine = (after.machine - before.machine) / took;
-  return { took, more, cpu, machine, width: after.figures.map(({ width }) => width), others: [...before.figures, ...after.figures].map(({ others }) => others) };
+  const others = machine - used(before.own, after.own) / took;
+  return { took, more, cpu, machine, othersCores: others, width: after.figures.map(({ width }) => width), others: [...before.figures, ...after.figures].map(({ others }) => others) };
 }
 
 const server = await startServer({ args: ['--room-capacity', String(Math.max(count, 8))] });
@@ -136,8 +139,12 @@ try {
     memory_mb: memory,
     machine_cpu_cores: [all.machine],
   };
+  // Nothing is relayed here and no clock is read: only what others do on the machine can spoil it.
+  const othersCores = Math.max(all.othersCores, one.othersCores);
+  const busy = invalidReason({ lateness: { valid: true, p99_us: 0, packets: 0 }, scheduling: '', clockOffsetsMs: [], othersCores, cores: availableParallelism() });
+  const reason = isWhole ? busy : 'not everyone was connected with everyone';
   for (const [name, values] of Object.entries(figures)) if (!values.every(Number.isFinite)) delete figures[name];
-  console.log(JSON.stringify({ group, scenario, contender, seed, peers: count, valid: isWhole, versions, figures, series: {} }));
+  console.log(JSON.stringify({ group, scenario, contender, seed, peers: count, valid: reason === undefined, invalid_reason: reason, versions, figures, series: {} }));
 } finally {
   for (const peer of peers) await peer.end().catch(() => {});
   clips.remove();
