@@ -120,7 +120,8 @@ pub struct PacerPolicy {
     pub retransmissions_max: usize,
     /// A retransmission older than this helps nobody.
     pub retransmission_age_max: Duration,
-    /// The pace of retransmissions over the estimate.
+    /// The pace of retransmissions over the estimate. Where a third is lost each way, and packets are asked for again before the answer can
+    /// be there, repairs are two thirds of the picture; with less than they need they come too late, and key frames take their place.
     pub retransmission_factor: f64,
     /// Whole frames are dropped, before they get sequence numbers, while the pacer needs longer than this.
     pub backlog_max: Duration,
@@ -138,7 +139,7 @@ impl Default for PacerPolicy {
             packets_max: 1_024,
             retransmissions_max: 128,
             retransmission_age_max: Duration::from_millis(500),
-            retransmission_factor: 0.5,
+            retransmission_factor: 0.75,
             backlog_max: Duration::from_millis(250),
             backlog_low: Duration::from_millis(50),
         }

@@ -236,7 +236,7 @@ impl RateControl {
     fn grow(&mut self, now: Instant, elapsed: Duration, seen: Observation) {
         // What was never sent was never tried: stay within reach of what arrives.
         let reach = seen.received_bps.map_or(self.target_bps, |received| REACH_FACTOR * received + REACH_MORE_BPS);
-        if seen.loss > self.policy.loss_high / 2.0 || seen.queue >= QUEUE_SOME || self.target_bps >= reach {
+        if self.is_held_by_loss(seen) || seen.queue >= QUEUE_SOME || self.target_bps >= reach {
             return;
         }
         let seconds = elapsed.as_secs_f64().min(1.0);
@@ -257,6 +257,13 @@ impl RateControl {
         let is_unproved = is_fresh && self.is_limited(seen);
         let cap = near.filter(|_| is_unproved).map_or(reach, |limit| limit.max(self.target_bps).min(reach));
         self.set(now, grown.min(cap));
+    }
+
+    /// Whether so much is lost that nothing more is tried. What loss alone does not press the estimate below, it does not keep it below
+    /// either: where a delay was once taken for a queue, loss at random would hold the estimate down for good.
+    fn is_held_by_loss(&self, seen: Observation) -> bool {
+        let is_low = self.target_bps < self.policy.loss_floor_bps && seen.loss < self.policy.loss_severe;
+        seen.loss > self.policy.loss_high / 2.0 && !is_low
     }
 
     fn is_limit_younger(&self, now: Instant, than: Duration) -> bool {

@@ -139,6 +139,21 @@ fn loss_of_a_third_at_random_leaves_a_picture_too() {
 }
 
 #[test]
+fn an_estimate_that_fell_for_another_reason_comes_back_in_spite_of_loss_at_random() {
+    let (mut control, mut now) = control();
+    let longer_path = |_| queued(60, 0.3, 50_000.0, 900_000.0);
+    let target = feed(&mut control, &mut now, Duration::from_secs(3), longer_path);
+    assert!(target < 60_000.0, "taken for a queue: {target}");
+    let lossy = |target| seen(Signal::Normal, 0.3, 0.7 * target, target);
+    let target = feed(&mut control, &mut now, Duration::from_secs(30), lossy);
+    assert!((240_000.0..275_000.0).contains(&target), "{target}");
+    let severe = |target| seen(Signal::Normal, 0.6, 0.4 * target, target);
+    feed(&mut control, &mut now, Duration::from_secs(20), severe);
+    let target = feed(&mut control, &mut now, Duration::from_secs(20), severe);
+    assert!((target - EstimatorPolicy::default().min_bps).abs() < 1.0, "not where most is lost: {target}");
+}
+
+#[test]
 fn loss_of_more_than_half_leaves_the_voice() {
     let (mut control, mut now) = control();
     let lossy = |target| seen(Signal::Normal, 0.6, 0.4 * target, target);
