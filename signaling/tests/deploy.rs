@@ -108,9 +108,10 @@ impl Nginx {
                 ("server 127.0.0.1:8080;", &format!("server {server};")),
             ],
         );
-        // For the test everyone comes from this machine; as behind one more proxy, a header says who it is.
+        // For the test everyone comes from this machine; as behind one more proxy, a header says who it is. One process: a
+        // worker that has just begun does not notice that its master was killed, and goes on for ever.
         let around = format!(
-            "daemon off; pid {dir}/nginx.pid; error_log stderr; worker_processes 1;\n\
+            "daemon off; master_process off; pid {dir}/nginx.pid; error_log stderr;\n\
              events {{ worker_connections 64; }}\n\
              http {{\n\
              access_log off; set_real_ip_from 127.0.0.0/8; real_ip_header X-Test-Client;\n\
