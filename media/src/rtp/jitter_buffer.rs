@@ -147,6 +147,8 @@ const MAX_SEQUENCE_JUMP: i64 = 1000;
 const MAX_TIME_JUMP: i64 = 3 * AUDIO_CLOCK_RATE as i64;
 /// What came longer before the packet that brings its copy is not waited for: 100 ms.
 const MAX_COPY_AGE: i64 = 4_800;
+/// What is sent again and comes later than this after the fastest is not waited for: 100 ms.
+const MAX_REPEAT_AGE: i64 = 4_800;
 /// What one call conceals or pauses at most.
 const STEP: i64 = 480;
 /// The finest that a concealment can be, 2.5 ms.
@@ -191,7 +193,15 @@ impl JitterBuffer {
             self.stats.duplicates += 1;
             return;
         }
+        let is_behind = sequence < stream.highest_sequence;
         stream.note_received(sequence, timestamp);
+        if is_behind {
+            // Sent again, or overtaken: in time or not, it is worth waiting for such.
+            let after = now - timestamp - self.delay.base();
+            if (1..=MAX_REPEAT_AGE).contains(&after) {
+                self.delay.note_loss(stream.highest_timestamp, after);
+            }
+        }
         if stream.played_sequence.is_some_and(|played| sequence <= played) {
             self.stats.late += 1;
             self.stats.lost = self.stats.lost.saturating_sub(1);

@@ -113,6 +113,32 @@ fn copies_in_later_packets_leave_little_of_a_heavy_loss() {
 }
 
 #[test]
+fn what_is_sent_again_is_waited_for_and_without_loss_no_longer() {
+    let mut line = Line::new();
+    let mut random = Random(5);
+    let mut settled = JitterBufferStats::default();
+    for n in 0..1_000 {
+        if n == 100 {
+            settled = line.buffer.stats();
+        }
+        // The gap shows when the next packet comes, 20 ms later; asking and repeating takes some more.
+        let is_lost = random.below(20) == 0;
+        line.send_late(n, if is_lost { 27 } else { 0 });
+        line.run(20);
+    }
+    let stats = line.buffer.stats();
+    let concealed = stats.concealed_samples - settled.concealed_samples;
+    assert!(concealed < 900 * 960 / 200, "{concealed} samples: {stats:?}");
+    let delay = line.buffer.current_delay(line.now);
+    assert!((ms(30)..ms(60)).contains(&delay), "{delay:?}");
+    (1_000..1_800).for_each(|n| {
+        line.send(n);
+        line.run(20);
+    });
+    assert!(line.buffer.current_delay(line.now) < ms(30), "{:?}", line.buffer.current_delay(line.now));
+}
+
+#[test]
 fn a_copy_of_what_has_come_or_was_played_changes_nothing() {
     let mut line = Line::new();
     line.send_copy(0);
