@@ -16,7 +16,7 @@ use crate::command::{is_on_path, root, target_dir};
 pub(super) const FOLDER: &str = "tests/lab/signaling/contenders";
 
 /// A server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Contender {
     /// The floor: an echo over TCP.
     Echo,

@@ -27,7 +27,7 @@ fn ratio(round: &Value, path: &str, other: &str) -> f64 {
     number(round, path) / number(round, other)
 }
 
-const ROWS: [Row; 13] = [
+const ROWS: [Row; 14] = [
     Row {
         key: "memory_to_echo",
         name: "memory per idle member, ÷ TCP echo's",
@@ -76,6 +76,13 @@ const ROWS: [Row; 13] = [
         goal: Some(Limit::AtMost(3.0)),
         digits: 2,
         value: |round| ratio(round, "/parlor/half_load/delay/p99_us", "/echo/half_load/delay/p99_us"),
+    },
+    Row {
+        key: "p99_to_echo_half_burst",
+        name: "the same at half of what the bursts gave",
+        goal: None,
+        digits: 2,
+        value: |round| ratio(round, "/parlor/half_burst/delay/p99_us", "/echo/half_burst/delay/p99_us"),
     },
     Row {
         key: "reconnect_lost",
@@ -132,13 +139,16 @@ const ROWS: [Row; 13] = [
 ];
 
 /// What each contender did, in absolute numbers.
-const ABSOLUTE: [(&str, &str, usize, f64); 6] = [
+const ABSOLUTE: [(&str, &str, usize, f64); 9] = [
     ("memory per idle member, bytes", "idle/bytes_per_member", 0, 1.0),
     ("signals per CPU-second", "burst/per_cpu_second", 0, 1.0),
     ("signals per second", "burst/per_second", 0, 1.0),
     ("half load: signals per second", "half_load/per_second", 0, 1.0),
     ("half load: p50 delay, ms", "half_load/delay/p50_us", 2, 0.001),
     ("half load: p99 delay, ms", "half_load/delay/p99_us", 2, 0.001),
+    ("half of the bursts: signals per second", "half_burst/per_second", 0, 1.0),
+    ("half of the bursts: p50 delay, ms", "half_burst/delay/p50_us", 2, 0.001),
+    ("half of the bursts: p99 delay, ms", "half_burst/delay/p99_us", 2, 0.001),
 ];
 const CONTENDERS: [(&str, &str); 5] = [
     ("TCP echo", "echo"),
