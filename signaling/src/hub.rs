@@ -32,6 +32,7 @@ use ring::hmac;
 pub use self::census::{Census, JoinCounts};
 pub use self::config::{GuessConfig, HubConfig};
 pub use self::output::{CloseKind, Comeback, ConnId, Output};
+pub use self::spanning::Heard;
 
 use self::admission::Stamp;
 use self::allowance::{Allowance, Joins};

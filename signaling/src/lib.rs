@@ -43,7 +43,7 @@ pub use config::{
 };
 pub use descriptors::raise_descriptor_limit;
 pub use error::StartError;
-pub use hub::{Census, CloseKind, Comeback, ConnId, GuessConfig, Hub, HubConfig, JoinCounts, Output};
+pub use hub::{Census, CloseKind, Comeback, ConnId, GuessConfig, Heard, Hub, HubConfig, JoinCounts, Output};
 pub use origin::{InvalidOrigin, Origin};
 pub use password::{Stretch, Stretched};
 pub use server::{RunningServer, Server, bind, check, run, serve};

@@ -6,6 +6,7 @@
 //! everything goes on with what is known here; once it is back, every room is stated and read anew.
 
 mod claims;
+mod heard;
 mod policy;
 mod reading;
 
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use parlor_proto::{LeaveReason, PeerId, RoomId, ServerMessage};
 
 use self::claims::Claims;
+pub use self::heard::Heard;
 use self::policy::share;
 use super::refusal::Refusal;
 use super::{Hub, Output, Seat};

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use parlor_signaling::backplane::{Claimed, Event, Forward, LEASE, News, RoomState, ServerId, SharedRooms};
-use parlor_signaling::{Hub, HubConfig, Output};
+use parlor_signaling::backplane::{LEASE, ServerId, SharedRooms};
+use parlor_signaling::{Heard, Hub, HubConfig, Output};
 
 /// What the world begins with, Unix seconds.
 const UNIX_SECS: u64 = 1_700_000_000;
@@ -35,9 +35,7 @@ pub(crate) struct Letter {
 
 enum Content {
     Request(Output),
-    Claimed(u64, Claimed),
-    Heard(Event),
-    Undelivered(Forward),
+    Heard(Heard),
 }
 
 impl Servers {
@@ -116,21 +114,8 @@ impl Servers {
             // What was sent arrives, even if the server is gone meanwhile.
             Content::Request(request) => self.carry_out(letter.server, request, wait, now),
             _ if server.link != Some(letter.link) => Vec::new(),
-            Content::Claimed(number, claimed) => {
-                server.hub.handle_claimed(number, claimed, now);
-                Vec::new()
-            }
-            Content::Heard(Event::Room(state)) => {
-                server.hub.handle_room(state, now);
-                Vec::new()
-            }
-            Content::Heard(Event::Forwarded(forward)) => {
-                server.hub.handle_forwarded(forward);
-                Vec::new()
-            }
-            Content::Heard(Event::Echo(_)) => Vec::new(),
-            Content::Undelivered(forward) => {
-                server.hub.handle_undelivered(forward, now);
+            Content::Heard(heard) => {
+                server.hub.handle_heard(heard, now);
                 Vec::new()
             }
         }
@@ -138,45 +123,16 @@ impl Servers {
 
     fn carry_out(&mut self, from: usize, request: Output, wait: Duration, now: Instant) -> Vec<(Instant, Letter)> {
         let now_ms = UNIX_SECS * 1_000 + u64::try_from((now - self.start).as_millis()).unwrap();
-        let mut letters = Vec::new();
-        match request {
-            Output::Claim { number, claim } => {
-                let (claimed, news) = self.meeting.claim(&claim, now_ms);
-                letters.extend(self.answer(from, Content::Claimed(number, claimed), wait, now));
-                letters.extend(self.tell(news, wait, now));
-            }
-            Output::State(statement) => {
-                let (state, news): (Option<RoomState>, News) = self.meeting.state(&statement, now_ms);
-                let content = state.map(|state| Content::Heard(Event::Room(state)));
-                letters.extend(content.and_then(|content| self.answer(from, content, wait, now)));
-                letters.extend(self.tell(news, wait, now));
-            }
-            Output::Forward(forward) => {
-                let to = self.all.iter().position(|server| server.id == forward.server && server.link.is_some());
-                let (to, content) = match to {
-                    Some(to) => (to, Content::Heard(Event::Forwarded(*forward))),
-                    None => (from, Content::Undelivered(*forward)),
-                };
-                letters.extend(self.answer(to, content, wait, now));
-            }
-            Output::Send { .. } | Output::Close { .. } | Output::Stretch(_) => panic!("{request:?} is for a client"),
-        }
-        letters
+        let is_there = |id| self.all.iter().any(|server| server.id == id && server.link.is_some());
+        let heard = Heard::of(&mut self.meeting, self.all[from].id, request, is_there, now_ms);
+        heard.into_iter().filter_map(|(to, heard)| self.answer(to, heard, wait, now)).collect()
     }
 
-    fn tell(&mut self, news: News, wait: Duration, now: Instant) -> Vec<(Instant, Letter)> {
-        let Some((state, servers)) = news else { return Vec::new() };
-        let told = (0..self.all.len()).filter(|&index| servers.contains(&self.all[index].id));
-        let told: Vec<usize> = told.collect();
-        told.into_iter()
-            .filter_map(|index| self.answer(index, Content::Heard(Event::Room(state.clone())), wait, now))
-            .collect()
-    }
-
-    fn answer(&mut self, to: usize, content: Content, wait: Duration, now: Instant) -> Option<(Instant, Letter)> {
-        let server = &mut self.all[to];
+    fn answer(&mut self, to: ServerId, heard: Heard, wait: Duration, now: Instant) -> Option<(Instant, Letter)> {
+        let index = self.all.iter().position(|server| server.id == to)?;
+        let server = &mut self.all[index];
         let link = server.link?;
         server.last_down = server.last_down.max(now + wait);
-        Some((server.last_down, Letter { server: to, link, content }))
+        Some((server.last_down, Letter { server: index, link, content: Content::Heard(heard) }))
     }
 }

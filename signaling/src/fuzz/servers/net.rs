@@ -8,8 +8,8 @@ use parlor_proto::{PeerInfo, RoomId};
 
 use super::super::{ADDRESS, SECRET, without_limits};
 use super::CAPACITY;
-use crate::backplane::{Claimed, Event, Forward, LEASE, News, RoomState, ServerId, SharedRooms, Statement};
-use crate::hub::{CloseKind, ConnId, Hub, HubConfig, Output};
+use crate::backplane::{Event, LEASE, ServerId, SharedRooms, Statement};
+use crate::hub::{CloseKind, ConnId, Heard, Hub, HubConfig, Output};
 
 const UNIX_SECS: u64 = 1_760_000_000;
 
@@ -28,14 +28,6 @@ struct Server {
     is_linked: bool,
     /// What is on its way to it. Ends with the link.
     under_way: VecDeque<Heard>,
-}
-
-#[derive(Clone)]
-enum Heard {
-    Claimed(u64, Claimed),
-    Room(RoomState),
-    Event(Event),
-    Undelivered(Forward),
 }
 
 impl Net {
@@ -128,7 +120,7 @@ impl Net {
         for index in 0..self.servers.len() {
             for _ in 0..count {
                 let Some(heard) = self.servers[index].under_way.pop_front() else { break };
-                self.arrive(index, heard);
+                self.servers[index].hub.handle_heard(heard, self.now);
             }
         }
     }
@@ -211,18 +203,7 @@ impl Net {
             }
             let index = self.servers.iter().position(|server| !server.under_way.is_empty())?;
             let heard = self.servers[index].under_way.pop_front()?;
-            self.arrive(index, heard);
-        }
-    }
-
-    fn arrive(&mut self, index: usize, heard: Heard) {
-        let (hub, now) = (&mut self.servers[index].hub, self.now);
-        match heard {
-            Heard::Claimed(number, claimed) => hub.handle_claimed(number, claimed, now),
-            Heard::Room(state) | Heard::Event(Event::Room(state)) => hub.handle_room(state, now),
-            Heard::Event(Event::Forwarded(forward)) => hub.handle_forwarded(forward),
-            Heard::Undelivered(forward) => hub.handle_undelivered(forward, now),
-            Heard::Event(Event::Echo(_)) => {}
+            self.servers[index].hub.handle_heard(heard, self.now);
         }
     }
 
@@ -231,34 +212,12 @@ impl Net {
             return self.servers[index].hub.handle_stretched(stretch.run(), self.now);
         }
         assert!(self.servers[index].is_linked, "{output:?} while nobody is in reach");
-        let now_ms = self.now_ms();
-        match output {
-            Output::Claim { number, claim } => {
-                let (claimed, news) = self.meeting.claim(&claim, now_ms);
-                self.tell(news);
-                self.servers[index].under_way.push_back(Heard::Claimed(number, claimed));
+        let (from, now_ms) = (self.servers[index].id, self.now_ms());
+        let is_there = |id| self.servers.iter().any(|server| server.id == id && server.is_linked);
+        for (to, heard) in Heard::of(&mut self.meeting, from, output, is_there, now_ms) {
+            if let Some(server) = self.servers.iter_mut().find(|server| server.id == to && server.is_linked) {
+                server.under_way.push_back(heard);
             }
-            Output::State(statement) => {
-                let (state, news) = self.meeting.state(&statement, now_ms);
-                self.tell(news);
-                self.servers[index].under_way.extend(state.map(Heard::Room));
-            }
-            Output::Forward(forward) => {
-                let to = self.servers.iter().position(|server| server.id == forward.server && server.is_linked);
-                let (to, heard) = match to {
-                    Some(to) => (to, Heard::Event(Event::Forwarded(*forward))),
-                    None => (index, Heard::Undelivered(*forward)),
-                };
-                self.servers[to].under_way.push_back(heard);
-            }
-            Output::Send { .. } | Output::Close { .. } | Output::Stretch(_) => {}
-        }
-    }
-
-    fn tell(&mut self, news: News) {
-        let Some((state, servers)) = news else { return };
-        for server in self.servers.iter_mut().filter(|server| server.is_linked && servers.contains(&server.id)) {
-            server.under_way.push_back(Heard::Event(Event::Room(state.clone())));
         }
     }
 

@@ -9,8 +9,8 @@ use parlor_proto::{
     ClientMessage, ErrorCode, PeerId, PeerInfo, ResumeToken, RoomPolicy, Secret, ServerMessage, Signal,
 };
 
-use crate::backplane::{Claimed, Event, Forward, LEASE, News, RoomState, ServerId, SharedRooms};
-use crate::hub::{CloseKind, ConnId, Hub, HubConfig, Output};
+use crate::backplane::{Event, LEASE, ServerId, SharedRooms};
+use crate::hub::{CloseKind, ConnId, Heard, Hub, HubConfig, Output};
 
 const UNIX_SECS: u64 = 1_760_000_000;
 
@@ -33,13 +33,6 @@ struct Server {
     hub: Hub,
     is_alive: bool,
     is_deaf: bool,
-}
-
-enum Heard {
-    Claimed(u64, Claimed),
-    Room(RoomState),
-    Event(Event),
-    Undelivered(Forward),
 }
 
 pub(super) struct Client {
@@ -280,14 +273,7 @@ impl Servers {
                 return;
             }
             let Some((index, heard)) = self.under_way.pop_front() else { return };
-            let (hub, now) = (&mut self.servers[index].hub, self.now);
-            match heard {
-                Heard::Claimed(number, claimed) => hub.handle_claimed(number, claimed, now),
-                Heard::Room(state) | Heard::Event(Event::Room(state)) => hub.handle_room(state, now),
-                Heard::Event(Event::Forwarded(forward)) => hub.handle_forwarded(forward),
-                Heard::Undelivered(forward) => hub.handle_undelivered(forward, now),
-                Heard::Event(Event::Echo(_)) => {}
-            }
+            self.servers[index].hub.handle_heard(heard, self.now);
         }
     }
 
@@ -300,30 +286,17 @@ impl Servers {
             Output::Claim { .. } | Output::State(_) | Output::Forward(_) if !self.is_reachable => {
                 panic!("{output:?} while nobody is in reach")
             }
-            Output::Claim { number, claim } => {
-                let (claimed, news) = self.rooms.claim(&claim, now_ms);
-                self.tell(news);
-                self.under_way.push_back((index, Heard::Claimed(number, claimed)));
-            }
-            Output::State(statement) => {
-                let (state, news) = self.rooms.state(&statement, now_ms);
-                self.tell(news);
-                self.under_way.extend(state.map(|state| (index, Heard::Room(state))));
-            }
-            Output::Forward(forward) => match self.index(forward.server) {
-                Some(to) => self.under_way.push_back((to, Heard::Event(Event::Forwarded(*forward)))),
-                None => self.under_way.push_back((index, Heard::Undelivered(*forward))),
-            },
-        }
-    }
-
-    fn tell(&mut self, news: News) {
-        let Some((state, servers)) = news else { return };
-        for server in servers {
-            if let Some(index) = self.index(server)
-                && !self.servers[index].is_deaf
-            {
-                self.under_way.push_back((index, Heard::Event(Event::Room(state.clone()))));
+            request => {
+                let from = self.servers[index].id;
+                let is_there = |id| self.servers.iter().any(|server| server.id == id && server.is_alive);
+                for (to, heard) in Heard::of(&mut self.rooms, from, request, is_there, now_ms) {
+                    let is_news = matches!(heard, Heard::Event(Event::Room(_)));
+                    if let Some(to) = self.index(to)
+                        && !(is_news && self.servers[to].is_deaf)
+                    {
+                        self.under_way.push_back((to, heard));
+                    }
+                }
             }
         }
     }
