@@ -97,14 +97,14 @@ impl Player {
             0
         });
         self.scratch[count.min(samples)..samples].fill(0.0);
-        let mut sound = self.scratch[..samples].to_vec();
+        self.pending.extend_from_slice(&self.scratch[..samples]);
+        // With what is left of the sound before: of a short packet alone a deep voice's period is more than half.
         let stretched = match adjustment {
             Adjustment::Keep => false,
-            Adjustment::Shorten => stretch::shorten(&mut sound),
-            Adjustment::Lengthen => stretch::lengthen(&mut sound),
+            Adjustment::Shorten { by } => stretch::shorten(&mut self.pending, by),
+            Adjustment::Lengthen { by } => stretch::lengthen(&mut self.pending, by),
         };
         self.stretched += u64::from(stretched);
-        self.pending.extend_from_slice(&sound);
         self.paused = 0;
     }
 

@@ -3,16 +3,19 @@
 
 /// The shortest period looked for: 400 Hz.
 const MIN_LAG: usize = 120;
-/// The longest: 100 Hz. Two of them fit into the 20 ms of a packet.
+/// The longest: 100 Hz. Two of them fit into the 20 ms of a packet; of a shorter piece half is the longest.
 const MAX_LAG: usize = 480;
+/// A period that is so much longer than wished still lengthens: a little too much delay harms less than too little.
+const TOO_LONG: usize = 240;
 /// Below this likeness the seam would be heard.
 const ALIKE: f32 = 0.6;
 /// Below -55 dBFS no seam is heard.
 const SOFT_ENERGY: f32 = 3e-6;
 
-/// Takes one period out of the beginning of `sound`; false where it has none or is too short.
-pub(crate) fn shorten(sound: &mut Vec<f32>) -> bool {
-    let Some(lag) = find_period(sound) else { return false };
+/// Takes one period out of the beginning of `sound`, at most `by` samples, and just these where it is silent; false where it has none
+/// or is too short.
+pub(crate) fn shorten(sound: &mut Vec<f32>, by: usize) -> bool {
+    let Some(lag) = find_period(sound, by, by) else { return false };
     for n in 0..lag {
         let way = n as f32 / lag as f32;
         sound[n] = sound[n] * (1.0 - way) + sound[n + lag] * way;
@@ -21,9 +24,10 @@ pub(crate) fn shorten(sound: &mut Vec<f32>) -> bool {
     true
 }
 
-/// Plays one period at the beginning of `sound` twice; false where it has none or is too short.
-pub(crate) fn lengthen(sound: &mut Vec<f32>) -> bool {
-    let Some(lag) = find_period(sound) else { return false };
+/// Plays one period at the beginning of `sound` twice, not much more than `by` samples, and just these where it is silent; false where
+/// it has none or is too short.
+pub(crate) fn lengthen(sound: &mut Vec<f32>, by: usize) -> bool {
+    let Some(lag) = find_period(sound, by, by.saturating_add(TOO_LONG)) else { return false };
     let blend = |n: usize| {
         let way = n as f32 / lag as f32;
         sound[n + lag] * (1.0 - way) + sound[n] * way
@@ -33,20 +37,22 @@ pub(crate) fn lengthen(sound: &mut Vec<f32>) -> bool {
     true
 }
 
-/// The lag at which the sound is most like itself, if it is enough so or too soft for it to matter.
-fn find_period(sound: &[f32]) -> Option<usize> {
-    if sound.len() < 2 * MAX_LAG {
+/// The lag up to `longest` at which the sound is most like itself, if it is enough so; the wished one where it is too soft for it to
+/// matter.
+fn find_period(sound: &[f32], wished: usize, longest: usize) -> Option<usize> {
+    let longest = MAX_LAG.min(longest).min(sound.len() / 2);
+    if longest < MIN_LAG {
         return None;
     }
     let energy = |part: &[f32]| part.iter().map(|sample| sample * sample).sum::<f32>();
-    if energy(&sound[..2 * MAX_LAG]) / ((2 * MAX_LAG) as f32) < SOFT_ENERGY {
-        return Some(MAX_LAG);
+    if energy(&sound[..2 * longest]) / ((2 * longest) as f32) < SOFT_ENERGY {
+        return Some(wished.min(longest));
     }
     // Coarsely on every second sample, then finely around the best: a third of the work.
-    let coarse = (MIN_LAG..=MAX_LAG).step_by(2).map(|lag| (likeness(sound, lag, 2), lag));
+    let coarse = (MIN_LAG..=longest).step_by(2).map(|lag| (likeness(sound, lag, 2), lag));
     let (_, near) = coarse.max_by(|a, b| a.0.total_cmp(&b.0))?;
     let fine =
-        (near.saturating_sub(1).max(MIN_LAG)..=(near + 1).min(MAX_LAG)).map(|lag| (likeness(sound, lag, 1), lag));
+        (near.saturating_sub(1).max(MIN_LAG)..=(near + 1).min(longest)).map(|lag| (likeness(sound, lag, 1), lag));
     let (best, lag) = fine.max_by(|a, b| a.0.total_cmp(&b.0))?;
     (best >= ALIKE).then_some(lag)
 }
@@ -89,7 +95,7 @@ mod tests {
     fn a_voiced_sound_gets_shorter_without_a_click() {
         let mut sound = sine(220.0, 960);
         let step = largest_step(&sound);
-        assert!(shorten(&mut sound));
+        assert!(shorten(&mut sound, MAX_LAG));
         assert!((480..=840).contains(&sound.len()), "{}", sound.len());
         assert!(largest_step(&sound) < step * 1.2);
     }
@@ -98,7 +104,7 @@ mod tests {
     fn a_voiced_sound_gets_longer_without_a_click() {
         let mut sound = sine(220.0, 960);
         let step = largest_step(&sound);
-        assert!(lengthen(&mut sound));
+        assert!(lengthen(&mut sound, MAX_LAG));
         assert!((1080..=1440).contains(&sound.len()), "{}", sound.len());
         assert!(largest_step(&sound) < step * 1.2);
     }
@@ -109,7 +115,7 @@ mod tests {
         let mut shorter = Vec::new();
         for part in tone.chunks_exact(960) {
             let mut part = part.to_vec();
-            assert!(shorten(&mut part));
+            assert!(shorten(&mut part, MAX_LAG));
             shorter.extend(part);
         }
         let (_, hz) = analysis::describe(&shorter[..48_000]);
@@ -118,16 +124,31 @@ mod tests {
 
     #[test]
     fn noise_is_left_alone_and_silence_is_not() {
-        assert!(!shorten(&mut noise(960)));
-        assert!(!lengthen(&mut noise(960)));
+        assert!(!shorten(&mut noise(960), MAX_LAG));
+        assert!(!lengthen(&mut noise(960), MAX_LAG));
         let mut silence = vec![0.0; 960];
-        assert!(shorten(&mut silence));
+        assert!(shorten(&mut silence, MAX_LAG));
         assert_eq!(silence.len(), 480);
+        let mut silence = vec![0.0; 960];
+        assert!(shorten(&mut silence, 250) && lengthen(&mut silence, 150));
+        assert_eq!(silence.len(), 860, "in silence by as much as is wished");
+    }
+
+    #[test]
+    fn no_more_is_taken_than_wished_and_hardly_more_given() {
+        for by in [120, 180, 240, 360] {
+            let mut sound = sine(450.0, 960);
+            assert!(shorten(&mut sound, by) && sound.len() >= 960 - by, "{by}: {}", sound.len());
+            let mut sound = sine(450.0, 960);
+            assert!(lengthen(&mut sound, by) && sound.len() <= 960 + by + TOO_LONG, "{by}: {}", sound.len());
+        }
+        assert!(!shorten(&mut sine(150.0, 960), 240), "its period is longer");
     }
 
     #[test]
     fn a_piece_too_short_is_left_alone() {
-        assert!(!shorten(&mut sine(220.0, 959)));
-        assert!(!lengthen(&mut Vec::new()));
+        assert!(shorten(&mut sine(220.0, 480), MAX_LAG), "a packet of 10 ms has room for a period");
+        assert!(!shorten(&mut sine(450.0, 239), MAX_LAG));
+        assert!(!lengthen(&mut Vec::new(), MAX_LAG));
     }
 }

@@ -11,6 +11,7 @@
 
 mod delay;
 mod stream;
+mod types;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -19,107 +20,9 @@ use bytes::Bytes;
 
 use self::delay::DelayEstimator;
 use self::stream::{MAX_CONCEAL, Stream};
+pub use self::types::{Adjustment, JitterBufferConfig, JitterBufferStats, Next};
 use super::packet::{AUDIO_CLOCK_RATE, RtpPacket};
 use crate::audio::opus_packet;
-
-/// The limits of a [`JitterBuffer`].
-#[derive(Clone, Debug)]
-pub struct JitterBufferConfig {
-    /// The least that sound is held: a block of 10 ms, since it is taken in such, and the least jitter that is told apart.
-    pub min_delay: Duration,
-    /// What is assumed before anything is known.
-    pub initial_delay: Duration,
-    /// The most that sound is held for the sake of jitter; what takes longer is given up.
-    pub max_delay: Duration,
-    /// The most that sound is held for the picture, on top.
-    pub max_extra_delay: Duration,
-    /// This much above the target is skipped at once; less is caught up by playing faster.
-    pub skip_excess: Duration,
-    /// Packets held at most; when full, the oldest goes (at 20 ms a packet 4 s).
-    pub capacity: usize,
-}
-
-impl Default for JitterBufferConfig {
-    fn default() -> Self {
-        Self {
-            min_delay: Duration::from_millis(15),
-            initial_delay: Duration::from_millis(30),
-            max_delay: Duration::from_millis(400),
-            max_extra_delay: Duration::from_millis(500),
-            skip_excess: Duration::from_millis(300),
-            capacity: 200,
-        }
-    }
-}
-
-/// What is to be played next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// This packet.
-    Play {
-        /// The Opus packet.
-        payload: Bytes,
-        /// Its RTP time.
-        timestamp: u32,
-        /// How long it is.
-        samples: u32,
-    },
-    /// The lost frame just before this packet, from the copy in it; the packet itself comes with the next call.
-    Recover {
-        /// The packet after the lost one.
-        following: Bytes,
-        /// RTP time of the lost frame.
-        timestamp: u32,
-        /// How long the lost frame is.
-        samples: u32,
-    },
-    /// Something made up, because a packet is lost or late.
-    Conceal {
-        /// How much, a multiple of 2.5 ms.
-        samples: u32,
-    },
-    /// Nothing is missing: the sender pauses, or has not begun.
-    Pause {
-        /// For how long.
-        samples: u32,
-    },
-}
-
-/// How the player may bring the delay to its target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Adjustment {
-    /// All is well.
-    Keep,
-    /// Play a little less than was decoded.
-    Shorten,
-    /// Play a little more than was decoded.
-    Lengthen,
-}
-
-/// What a [`JitterBuffer`] has counted since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct JitterBufferStats {
-    /// Packets inserted, good or not.
-    pub packets: u64,
-    /// Their payload.
-    pub bytes: u64,
-    /// Packets that never came, as far as the sequence numbers tell.
-    pub lost: u64,
-    /// Packets that came after their time.
-    pub late: u64,
-    /// Packets that came again.
-    pub duplicates: u64,
-    /// Packets that are not Opus.
-    pub invalid: u64,
-    /// Packets thrown away to catch up, or because the buffer was full.
-    pub discarded: u64,
-    /// How often the sender seemed to have started anew.
-    pub restarts: u64,
-    /// Samples made up in place of packets that were lost or late.
-    pub concealed_samples: u64,
-    /// Lost packets recovered from the copy in a later one.
-    pub fec_recovered: u64,
-}
 
 /// Puts packets in order and decides when each is played; see the module.
 #[derive(Debug)]
@@ -129,6 +32,8 @@ pub struct JitterBuffer {
     delay: DelayEstimator,
     stream: Option<Stream>,
     extra_delay: i64,
+    /// RTP time up to which nothing is shortened.
+    calm_until: i64,
     stats: JitterBufferStats,
 }
 
@@ -149,20 +54,31 @@ const MAX_TIME_JUMP: i64 = 3 * AUDIO_CLOCK_RATE as i64;
 const MAX_COPY_AGE: i64 = 4_800;
 /// What is sent again and comes later than this after the fastest is not waited for: 100 ms.
 const MAX_REPEAT_AGE: i64 = 4_800;
+/// So long after a packet that came late nothing is shortened: half a second, in which it shows whether the path has become longer, or
+/// less even. Otherwise what was just waited for would be cut away, and be waited for again.
+const CALM: i64 = 24_000;
 /// What one call conceals or pauses at most.
 const STEP: i64 = 480;
 /// The finest that a concealment can be, 2.5 ms.
 const GRAIN: i64 = 120;
-/// The delay may be this much above its target, or below, before the player stretches: sound is taken in steps of 10 ms, and
-/// what a stretch takes or gives, a pitch period, fits between the two.
-const SHORTEN_ABOVE: i64 = 480;
+/// The delay may be this much above its target, or below, before the player stretches: 5 and 2.5 ms. Voices have longer periods than
+/// that, so it is in their pauses that the delay comes so near.
+const SHORTEN_ABOVE: i64 = 240;
 const LENGTHEN_BELOW: i64 = 120;
 
 impl JitterBuffer {
     /// An empty buffer.
     pub fn new(config: JitterBufferConfig) -> Self {
         let delay = DelayEstimator::new(ticks(config.initial_delay));
-        Self { config, packets: BTreeMap::new(), delay, stream: None, extra_delay: 0, stats: Default::default() }
+        Self {
+            config,
+            packets: BTreeMap::new(),
+            delay,
+            stream: None,
+            extra_delay: 0,
+            calm_until: i64::MIN,
+            stats: Default::default(),
+        }
     }
 
     /// Takes a packet from the network.
@@ -265,34 +181,25 @@ impl JitterBuffer {
             // After a pause, or at the start: when its time has come, and not before.
             return if head_is_due { self.play(sequence) } else { stream.pause() };
         }
-        let frame = head.samples;
-        let lost_samples = gap.min(missing.saturating_mul(frame));
+        let lost_samples = gap.min(missing.saturating_mul(head.samples));
         // What is between that and the packet before is a pause.
         let lost_from = head.timestamp - lost_samples;
         if base + lost_from + target > now + STEP {
             return if lost_from > stream.playhead { stream.pause() } else { stream.wait() };
         }
-        stream.playhead = lost_from;
-        if lost_samples == frame && opus_packet::has_fec(&head.payload) {
-            let following = head.payload.clone();
-            stream.playhead += frame;
-            self.stats.fec_recovered += 1;
-            return Next::Recover { following, timestamp: lost_from as u32, samples: frame as u32 };
-        }
-        let samples = lost_samples.min(frame).min(MAX_CONCEAL) / GRAIN * GRAIN;
-        stream.playhead += samples;
-        self.stats.concealed_samples += samples as u64;
-        Next::Conceal { samples: samples as u32 }
+        self.make_up(sequence, lost_samples)
     }
 
     /// Whether what is decoded next, to be played at `now`, should be played shorter or longer.
     pub fn adjustment(&self, now: Instant) -> Adjustment {
         let Some(stream) = self.stream.as_ref().filter(|stream| stream.playing) else { return Adjustment::Keep };
         let off = stream.ticks(now) - self.delay.base() - stream.playhead - self.target();
-        if off > SHORTEN_ABOVE {
-            Adjustment::Shorten
+        if off > SHORTEN_ABOVE && stream.playhead < self.calm_until {
+            Adjustment::Keep
+        } else if off > SHORTEN_ABOVE {
+            Adjustment::Shorten { by: off as usize }
         } else if off < -LENGTHEN_BELOW {
-            Adjustment::Lengthen
+            Adjustment::Lengthen { by: off.unsigned_abs() as usize }
         } else {
             Adjustment::Keep
         }
@@ -329,6 +236,33 @@ impl JitterBuffer {
         jitter + self.extra_delay
     }
 
+    /// What takes the place of so much before this packet, whose time has come: its copy, or something made up.
+    fn make_up(&mut self, sequence: i64, lost_samples: i64) -> Next {
+        let (Some(head), Some(stream)) = (self.packets.get(&sequence), &mut self.stream) else {
+            return Next::Pause { samples: STEP as u32 };
+        };
+        let (frame, lost_from) = (head.samples, head.timestamp - lost_samples);
+        if lost_samples == frame && opus_packet::has_fec(&head.payload) {
+            let following = head.payload.clone();
+            stream.playhead = head.timestamp;
+            self.stats.fec_recovered += 1;
+            return Next::Recover { following, timestamp: lost_from as u32, samples: frame as u32 };
+        }
+        // What was made up while it was waited for has taken its place already.
+        let covered = if lost_from > stream.playhead { 0 } else { stream.waited.min(lost_samples) / GRAIN * GRAIN };
+        stream.playhead = lost_from + covered;
+        stream.waited -= covered;
+        self.stats.concealed_samples += covered as u64;
+        let lost_samples = lost_samples - covered;
+        if lost_samples < GRAIN {
+            return self.play(sequence);
+        }
+        let samples = lost_samples.min(frame).min(MAX_CONCEAL) / GRAIN * GRAIN;
+        stream.playhead += samples;
+        self.stats.concealed_samples += samples as u64;
+        Next::Conceal { samples: samples as u32 }
+    }
+
     fn play(&mut self, sequence: i64) -> Next {
         let (Some(head), Some(stream)) = (self.packets.remove(&sequence), &mut self.stream) else {
             return Next::Pause { samples: STEP as u32 };
@@ -344,6 +278,9 @@ impl JitterBuffer {
             let paused = missing == 0 && gap >= GRAIN;
             if !paused {
                 self.stats.concealed_samples += stream.waited as u64;
+            }
+            if !paused && missing == 0 && stream.waited > 0 {
+                self.calm_until = head.timestamp + CALM;
             }
         }
         stream.waited = 0;
@@ -394,6 +331,7 @@ impl JitterBuffer {
         self.stats.discarded += self.packets.len() as u64;
         self.packets.clear();
         self.stream = None;
+        self.calm_until = i64::MIN;
         self.delay = DelayEstimator::new(ticks(self.config.initial_delay));
     }
 }

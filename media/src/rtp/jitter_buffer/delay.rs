@@ -1,6 +1,11 @@
 //! How long packets take, as far as one end can tell: their delay relative to the fastest of the last seconds. Pure.
 //!
+//! Where the fastest of late is another than before, since the path has changed, what is known of the others moves along: what counts is
+//! how far they are apart, not how long they all take.
+//!
 //! All times are in samples at 48 kHz.
+
+use std::collections::VecDeque;
 
 /// Width of a class of the histogram: 5 ms.
 const CLASS: i64 = 240;
@@ -8,16 +13,23 @@ const CLASS: i64 = 240;
 const CLASSES: usize = 100;
 /// This part of the packets comes in time; the others are concealed. More would make everybody wait for a few.
 const QUANTILE: f32 = 0.95;
-/// A packet's weight halves after some 230 more (4.6 s of 20 ms packets).
-const FORGET: f32 = 0.997;
+/// A packet's weight halves after some 100 more (2 s of 20 ms packets): eight late ones in a row raise the delay, and 9 s without any end
+/// it.
+const FORGET: f32 = 0.993;
 /// Sound is taken 10 ms at a time, so a packet may be needed so much before it is played.
 const MARGIN: i64 = 480;
+/// The same for what comes after a loss, and 2.5 ms by which the delay may be below its target; what is measured is rounded up instead.
+const LOSS_MARGIN: i64 = MARGIN + 120;
 /// The fastest packet is looked for in this time, twice: 5 s.
 const WINDOW: i64 = 240_000;
 /// Before this many packets the first guess stands.
 const ENOUGH: u32 = 25;
-/// After a loss, sound is held long enough for the copy in a later packet: for 10 s.
+/// After a loss, sound is held long enough for its copy in a later packet, or its repetition: for 10 s.
 const LOSS_MEMORY: i64 = 480_000;
+/// So many losses are remembered; of more the oldest is forgotten.
+const LOSSES: usize = 32;
+/// Of so many, the one that took longest is not waited for: who waits for the third repetition is late with all the others.
+const LOSSES_FOR_ONE: usize = 16;
 
 /// Packets this much behind the fastest, so many in a row, are on another route or from a sender whose time line stood
 /// still: half a second of 20 ms packets, half a second late.
@@ -29,11 +41,15 @@ pub(super) struct DelayEstimator {
     initial: i64,
     fastest: Fastest,
     histogram: [f32; CLASSES],
+    /// The transit at which its first class begins: the fastest one's, less than a class off.
+    zero: i64,
     observed: u32,
     last_transit: Option<i64>,
     /// RFC 3550 §A.8, scaled by 16.
     jitter_16: i64,
-    /// Until when, and how long after a packet its copy comes.
+    /// When, and how long after a packet its copy or its repetition came; at most [`LOSSES`].
+    losses: VecDeque<(i64, i64)>,
+    /// Until when such are waited for, and for how long.
     loss: Option<(i64, i64)>,
     newest: i64,
     far_in_a_row: u32,
@@ -53,9 +69,11 @@ impl DelayEstimator {
             initial,
             fastest: Fastest::default(),
             histogram: [0.0; CLASSES],
+            zero: 0,
             observed: 0,
             last_transit: None,
             jitter_16: 0,
+            losses: VecDeque::with_capacity(LOSSES),
             loss: None,
             newest: i64::MIN,
             far_in_a_row: 0,
@@ -84,7 +102,8 @@ impl DelayEstimator {
             let change = (transit - last).abs().min(CLASS * CLASSES as i64);
             self.jitter_16 += change - (self.jitter_16 + 8) / 16;
         }
-        let class = ((transit - self.base()).max(0) / CLASS).min(CLASSES as i64 - 1) as usize;
+        self.move_zero();
+        let class = ((transit - self.zero).max(0) / CLASS).min(CLASSES as i64 - 1) as usize;
         // The first few weigh alike, instead of the first one weighing most.
         let forget = FORGET.min(self.observed as f32 / (self.observed as f32 + 1.0));
         self.histogram.iter_mut().for_each(|weight| *weight *= forget);
@@ -92,10 +111,30 @@ impl DelayEstimator {
         self.observed = self.observed.saturating_add(1);
     }
 
-    /// A packet was lost: the copy of the next that comes so much later is worth waiting for.
+    /// A packet was lost, and its copy or its repetition came, or could have come, so much later: such are worth waiting for.
     pub(super) fn note_loss(&mut self, timestamp: i64, later: i64) {
-        let known = self.loss.filter(|(until, _)| timestamp < *until).map_or(0, |(_, later)| later);
-        self.loss = Some((timestamp + LOSS_MEMORY, later.max(known)));
+        self.losses.retain(|(at, _)| timestamp - at < LOSS_MEMORY);
+        if self.losses.len() >= LOSSES {
+            self.losses.pop_front();
+        }
+        self.losses.push_back((timestamp, later));
+        let mut known: Vec<i64> = self.losses.iter().map(|(_, later)| *later).collect();
+        known.sort_unstable();
+        let usual = known.len() - 1 - known.len() / LOSSES_FOR_ONE;
+        self.loss = Some((timestamp + LOSS_MEMORY, known[usual]));
+    }
+
+    /// Lets the histogram begin where the fastest packet is now; what falls off either end counts as that end.
+    fn move_zero(&mut self) {
+        let by = (self.base() - self.zero) / CLASS;
+        self.zero += by * CLASS;
+        if by == 0 || self.observed == 0 {
+            return;
+        }
+        let before = std::mem::replace(&mut self.histogram, [0.0; CLASSES]);
+        for (class, weight) in (0_i64..).zip(before) {
+            self.histogram[(class - by).clamp(0, CLASSES as i64 - 1) as usize] += weight;
+        }
     }
 
     /// The transit of the fastest packet.
@@ -108,7 +147,7 @@ impl DelayEstimator {
         let measured = self.quantile() + MARGIN;
         let jitter = if self.observed < ENOUGH { measured.max(self.initial) } else { measured };
         let for_fec = match self.loss {
-            Some((until, later)) if self.newest < until => later + MARGIN,
+            Some((until, later)) if self.newest < until => later + LOSS_MARGIN,
             Some(_) | None => 0,
         };
         jitter.max(for_fec).clamp(min, max)
@@ -118,14 +157,14 @@ impl DelayEstimator {
         self.jitter_16 / 16
     }
 
-    /// The upper end of the class below which the wanted part of the packets is.
+    /// The upper end of the class below which the wanted part of the packets is, after the fastest one.
     fn quantile(&self) -> i64 {
         let mut below = 0.0;
         let class = self.histogram.iter().position(|weight| {
             below += weight;
             below >= QUANTILE
         });
-        (class.unwrap_or(0) as i64 + 1) * CLASS
+        (class.unwrap_or(0) as i64 + 1) * CLASS + self.zero - self.base()
     }
 }
 

@@ -79,7 +79,7 @@ fn rtp(kind: MediaKind, capture_ms: f64) -> u32 {
 
 #[test]
 fn what_is_nearly_in_step_is_left_alone() {
-    for (video_ms, audio_ms) in [(50, 60), (50, 90), (80, 60)] {
+    for (video_ms, audio_ms) in [(50, 60), (50, 90), (40, 135), (80, 60)] {
         let delays = Call::new(video_ms, audio_ms).run(0);
         assert!((delays.video - video_ms as f64).abs() < 2.0, "{delays:?}");
         assert!((delays.audio - audio_ms as f64).abs() < 1.0, "{delays:?}");
@@ -90,7 +90,7 @@ fn what_is_nearly_in_step_is_left_alone() {
 fn a_picture_waits_for_late_sound() {
     for audio_ms in [150, 250, 400] {
         let delays = Call::new(30, audio_ms).run(0);
-        assert!((-60.0..=40.0).contains(&delays.audio_lead()), "{delays:?}");
+        assert!((-110.0..=40.0).contains(&delays.audio_lead()), "{delays:?}");
         assert!((delays.audio - audio_ms as f64).abs() < 1.0, "sound was held for nothing: {delays:?}");
     }
 }
@@ -99,7 +99,7 @@ fn a_picture_waits_for_late_sound() {
 fn sound_waits_for_a_late_picture() {
     for video_ms in [150, 300, 500] {
         let delays = Call::new(video_ms, 60).run(0);
-        assert!((-60.0..=40.0).contains(&delays.audio_lead()), "{delays:?}");
+        assert!((-110.0..=40.0).contains(&delays.audio_lead()), "{delays:?}");
         assert!((delays.video - video_ms as f64).abs() < 2.0, "the picture was held for nothing: {delays:?}");
     }
 }
@@ -112,7 +112,7 @@ fn sound_is_not_held_longer_than_needed_once_the_picture_is_quick_again() {
     call.begin += Duration::from_secs(60);
     call.video_ms = 60;
     let delays = call.run(0);
-    assert!((-60.0..=40.0).contains(&delays.audio_lead()), "{delays:?}");
+    assert!((-110.0..=40.0).contains(&delays.audio_lead()), "{delays:?}");
     assert!(delays.audio < 120.0, "{delays:?}");
 }
 
@@ -131,7 +131,7 @@ fn sound_waits_for_no_picture_that_is_gone() {
 fn jitter_does_not_bring_them_out_of_step() {
     for (video_ms, audio_ms) in [(40, 200), (250, 60)] {
         let delays = Call::new(video_ms, audio_ms).run(25);
-        assert!((-65.0..=45.0).contains(&delays.audio_lead()), "{delays:?}");
+        assert!((-115.0..=45.0).contains(&delays.audio_lead()), "{delays:?}");
     }
 }
 
