@@ -259,6 +259,10 @@ impl FrameBuffer {
         if front.first == next && front.is_whole() {
             return Step::Deliver;
         }
+        // After an outage nothing is held of what lies before it.
+        if front.is_whole() && front.idr && front.starts_with_sps {
+            return Step::JumpTo(front.first);
+        }
         if let Some(key_frame) = self.held.whole_key_frame_after(front.first) {
             return Step::JumpTo(key_frame);
         }

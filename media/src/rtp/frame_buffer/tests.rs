@@ -220,6 +220,19 @@ fn a_whole_key_frame_does_not_wait_for_what_lies_before_it() {
 }
 
 #[test]
+fn the_key_frame_after_an_outage_does_not_wait_for_the_outage() {
+    let mut scene = Scene::running();
+    for _ in 0..30 {
+        scene.picture(false);
+    }
+    let key = scene.send(true);
+    assert_eq!(scene.poll(), [key]);
+    let after = scene.send(false);
+    assert_eq!(scene.poll(), [after]);
+    assert!(!scene.asks());
+}
+
+#[test]
 fn an_incomplete_key_frame_is_waited_for() {
     let mut scene = Scene::new();
     let key = scene.picture(true);
