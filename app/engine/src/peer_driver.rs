@@ -8,6 +8,8 @@ mod connection;
 mod description;
 mod handler;
 mod relay_only;
+mod rhythm;
+mod roaming;
 mod runtime;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +19,7 @@ use parlor_proto::{IceCandidate, IceServer, StreamDescription};
 use parlor_session::{Channel, ConnectionEvent, ConnectionId, ConnectionState, Generation, OperationId};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 use tracing::{Instrument, Span, debug, warn};
 use webrtc::peer_connection::RTCCertificate;
 
@@ -196,6 +199,9 @@ async fn run(setup: PeerSetup, mut commands: mpsc::Receiver<PeerCommand>, report
         }
     };
     let mut stats = tokio::time::interval(STATS_INTERVAL);
+    let mut looks = tokio::time::interval(rhythm::LOOK_INTERVAL);
+    // Looks that were missed while the machine stood still are no silence.
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             command = commands.recv() => match command {
@@ -203,6 +209,7 @@ async fn run(setup: PeerSetup, mut commands: mpsc::Receiver<PeerCommand>, report
                 Some(command) => perform(&mut connection, command, &reporter).await,
             },
             event = connection.next_event() => connection.handle_event(event).await,
+            _ = looks.tick() => connection.look().await,
             _ = stats.tick() => setup.shared.set_path(connection.path_stats().await),
         }
     }

@@ -38,6 +38,9 @@ pub struct SessionConfig {
     pub polite_restart_delay: Duration,
     /// The wait after the first ICE restart that did not help; doubled each time.
     pub ice_restart_backoff_base: Duration,
+    /// How long after an ICE restart for a peer that fell silent the next one waits for the transport's own word, some seconds after the
+    /// silence began. 30 s: a way that is lost more often is not lost but bad, and a restart interrupts what still comes.
+    pub silence_rest: Duration,
     /// ICE restarts of one transport before a new one is made. 3: with the backoff about 14 s.
     pub ice_restarts_max: u32,
     /// The first bound of the wait before a failed transport is made anew; doubled each time.
@@ -73,6 +76,7 @@ impl Default for SessionConfig {
             connect_timeout: Duration::from_secs(15),
             polite_restart_delay: Duration::from_secs(1),
             ice_restart_backoff_base: Duration::from_secs(2),
+            silence_rest: Duration::from_secs(30),
             ice_restarts_max: 3,
             rebuild_backoff_base: Duration::from_secs(1),
             recovery_backoff_max: Duration::from_secs(15),

@@ -74,6 +74,10 @@ pub enum ConnectionEvent {
     LocalCandidatesEnd,
     /// The transport's state (W3C `RTCPeerConnectionState`).
     StateChanged(ConnectionState),
+    /// Nothing comes any more from a peer that had sent all the time; the transport has not said anything yet.
+    FellSilent,
+    /// Something comes again.
+    HeardAgain,
     /// A data channel can be written.
     ChannelOpened(Channel),
     /// A text on the control channel.

@@ -2,6 +2,7 @@
 
 mod channels;
 mod signals;
+mod silence;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -154,6 +155,8 @@ impl Peer {
             ConnectionEvent::LocalCandidate(candidate) => transport.add_local_candidate(trickle(Some(candidate))),
             ConnectionEvent::LocalCandidatesEnd => transport.add_local_candidate(trickle(None)),
             ConnectionEvent::StateChanged(state) => self.change_state(state, env),
+            ConnectionEvent::FellSilent => self.fell_silent(env),
+            ConnectionEvent::HeardAgain => self.heard_again(env),
             ConnectionEvent::ChannelOpened(channel) => self.open_channel(channel, env),
             ConnectionEvent::ControlReceived(text) => return self.receive_control(&text, env),
             ConnectionEvent::ChatReceived(text) => self.receive_chat(&text, env),
@@ -292,6 +295,7 @@ impl Peer {
     fn change_state(&mut self, state: ConnectionState, env: &mut Env<'_>) {
         let Some(transport) = &mut self.transport else { return };
         let was_connected = transport.is_connected();
+        transport.is_silent = false;
         match state {
             // An ICE restart on a working path says so; the media goes on meanwhile (WebRTC 1.0 §4.4.3).
             ConnectionState::New | ConnectionState::Connecting if was_connected => {}

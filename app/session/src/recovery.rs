@@ -5,6 +5,7 @@
 //! | we are new, they were there before us | their offer, within 10 s; after 10 s more we offer |
 //! | a transport was made | connected, within 15 s |
 //! | media stopped | an ICE restart, the impolite end at once, the polite one a second later |
+//! | a peer fell silent | the same, once in 30 s |
 //! | an ICE restart was made | the next one after 2, 4, 8 … 15 s; after three a new transport |
 //! | a transport broke | a new one after a random wait up to 1, 2, 4 … 15 s |
 //!
@@ -23,6 +24,8 @@ pub(crate) struct Recovery {
     next: Next,
     ice_restarts: u32,
     rebuilds: u32,
+    /// When a silence was last taken for the loss of media.
+    silent_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +53,7 @@ pub(crate) enum Due {
 
 impl Recovery {
     pub(crate) fn new(polite: bool) -> Self {
-        Self { polite, next: Next::Nothing, ice_restarts: 0, rebuilds: 0 }
+        Self { polite, next: Next::Nothing, ice_restarts: 0, rebuilds: 0, silent_at: None }
     }
 
     pub(crate) fn expect_offer(&mut self) {
@@ -64,7 +67,17 @@ impl Recovery {
     }
 
     pub(crate) fn media_flows(&mut self) {
-        *self = Self::new(self.polite);
+        *self = Self { silent_at: self.silent_at, ..Self::new(self.polite) };
+    }
+
+    /// Nothing comes any more, though the transport has not said so. Whether that is to be taken for the loss of media.
+    pub(crate) fn fell_silent(&mut self, config: &SessionConfig, now: Instant) -> bool {
+        if self.silent_at.is_some_and(|at| now.saturating_duration_since(at) < config.silence_rest) {
+            return false;
+        }
+        self.silent_at = Some(now);
+        self.media_stopped(config, now);
+        true
     }
 
     pub(crate) fn media_stopped(&mut self, config: &SessionConfig, now: Instant) {
@@ -182,6 +195,17 @@ mod tests {
         let mut recovery = Recovery::new(true);
         recovery.media_stopped(&config, now);
         assert_eq!(recovery.poll_timeout(), Some(now + secs(1)));
+    }
+
+    #[test]
+    fn a_silence_counts_once_in_half_a_minute_whatever_comes_between() {
+        let (mut recovery, config, now) = start();
+        assert!(recovery.fell_silent(&config, now));
+        assert_eq!(recovery.take_due(&config, now), Some(Due::Attempt));
+        recovery.media_flows();
+        assert!(!recovery.fell_silent(&config, now + secs(29)));
+        assert_eq!(recovery.poll_timeout(), None);
+        assert!(recovery.fell_silent(&config, now + secs(30)));
     }
 
     #[test]

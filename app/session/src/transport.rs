@@ -21,6 +21,8 @@ pub(crate) struct Transport {
     pub(crate) id: TransportId,
     pub(crate) state: ConnectionState,
     pub(crate) connected_before: bool,
+    /// Whether it counts as disconnected for a silence alone: it says itself that it is connected.
+    pub(crate) is_silent: bool,
     pub(crate) control_open: bool,
     pub(crate) chat_open: bool,
     peer: PeerId,
@@ -62,6 +64,7 @@ impl Transport {
             id,
             state: ConnectionState::New,
             connected_before: false,
+            is_silent: false,
             control_open: false,
             chat_open: false,
             peer: peer.clone(),

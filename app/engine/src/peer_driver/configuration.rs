@@ -48,8 +48,9 @@ const REPAIRED_RID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-str
 /// Between two connectivity checks of a pair. The stack's 200 ms are most of the time to the first picture on a quick
 /// path; RFC 8445 §14.2 asks for no less than 5 ms between checks.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
-/// Checks of a pair before it is given up: three seconds.
-const CHECKS_MAX: u16 = 60;
+/// Checks of a pair before it is given up: for as long as the stack looks for a way at all, by [`EnginePolicy::ice_timeouts`]. A network that was
+/// away longer than that many checks would otherwise be back and nobody would look.
+const CHECKS_MAX: u16 = 240;
 
 /// Bytes of data channel messages that may wait for one slow peer, each channel.
 pub(crate) const CHANNEL_BUFFER_BYTES: usize = 256 * 1_024;

@@ -17,7 +17,7 @@ use rtc::rtp_transceiver::rtp_sender::{
 use rtc::statistics::StatsSelector;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tracing::{Instrument, debug, trace, warn};
+use tracing::{Instrument, debug, info, trace, warn};
 use webrtc::data_channel::{DataChannel, RTCDataChannelInit};
 use webrtc::error::{Error, Result};
 use webrtc::media_stream::MediaStreamTrack;
@@ -32,9 +32,12 @@ use webrtc::rtp_transceiver::RtpSender;
 use webrtc::runtime::default_runtime;
 
 use super::configuration::{self, BindAddresses};
-use super::description::{DtlsRole, has_h264, restarts_ice, with_requests_for_sounds, without_rejected_transports};
+use super::description::{
+    DtlsRole, credentials, has_h264, restarts_ice, with_requests_for_sounds, without_rejected_transports,
+};
 use super::handler::{Handler, STACK_EVENTS, StackEvent};
-use super::runtime::{OrderlyRuntime, Settled};
+use super::rhythm::{Change, Rhythm};
+use super::runtime::{OrderlyRuntime, Settled, SharedRoaming};
 use super::{Codecs, PathStats, PeerSetup, PeerShared, Reporter, relay_only};
 use crate::interceptors::{self, CaptureTimes, ChainParts};
 use crate::media_bridge::Fanout;
@@ -86,6 +89,10 @@ pub(crate) struct Connection {
     relay_only: bool,
     /// Whether a TURN server was to give an address and none has yet.
     awaits_relay: bool,
+    roaming: SharedRoaming,
+    rhythm: Rhythm,
+    /// How often the peer had been found elsewhere at the last look.
+    moves_seen: u64,
     /// Readers of tracks and channels, and the writer; they end with the connection.
     tasks: JoinSet<()>,
 }
@@ -97,7 +104,9 @@ impl Connection {
         let capture_times = Arc::new(CaptureTimes::default());
         let (sender, events) = mpsc::channel(STACK_EVENTS);
         let settled = Settled::default();
-        let peer_connection = stack(setup, Handler(sender), capture_times.clone(), video_ssrc, &settled).await?;
+        let roaming = SharedRoaming::default();
+        let sockets = (settled.clone(), roaming.clone());
+        let peer_connection = stack(setup, Handler(sender), capture_times.clone(), video_ssrc, sockets).await?;
         // In this order the m-lines come, and so they are expected.
         let audio = add_track(&peer_connection, RtpCodecKind::Audio, audio_ssrc, None).await?;
         let video = add_track(&peer_connection, RtpCodecKind::Video, video_ssrc, Some(rtx_ssrc)).await?;
@@ -136,6 +145,9 @@ impl Connection {
             new_ice_servers: None,
             relay_only: setup.policy.session.relay_only,
             awaits_relay: configuration::has_relay(&setup.ice_servers),
+            roaming,
+            rhythm: Rhythm::default(),
+            moves_seen: 0,
             tasks,
         })
     }
@@ -266,8 +278,12 @@ impl Connection {
 
     async fn set_remote(&mut self, description: RTCSessionDescription, streams: Vec<StreamDescription>) -> Result<()> {
         trace!(description.sdp, "remote description");
+        let credentials = credentials(&description.sdp);
         self.peer_connection.set_remote_description(description).await?;
         self.has_remote_description = true;
+        if let Some(credentials) = credentials {
+            self.roaming.lock().handle_credentials(credentials);
+        }
         let streams = streams.into_iter().map(|stream| (stream.mid, stream.source)).collect();
         *self.remote_streams.lock().unwrap_or_else(PoisonError::into_inner) = streams;
         for candidate in std::mem::take(&mut self.early_candidates) {
@@ -370,6 +386,26 @@ impl Connection {
         self.tasks.spawn(reader.in_current_span());
     }
 
+    /// Looks whether the peer is still heard, each [`LOOK_INTERVAL`](super::rhythm::LOOK_INTERVAL).
+    pub(crate) async fn look(&mut self) {
+        let (arrived, moves) = {
+            let roaming = self.roaming.lock();
+            (roaming.arrived(), roaming.moves())
+        };
+        if std::mem::replace(&mut self.moves_seen, moves) != moves {
+            info!("the peer goes on from another address");
+            // What was sent to the old address is lost.
+            self.fanout.request_key_frame();
+        }
+        let event = match self.rhythm.look(arrived) {
+            Some(Change::FellSilent) => ConnectionEvent::FellSilent,
+            Some(Change::HeardAgain) => ConnectionEvent::HeardAgain,
+            None => return,
+        };
+        debug!(?event, "what comes from the peer");
+        self.reporter.report(event).await;
+    }
+
     /// What the stack counts and measures.
     pub(crate) async fn path_stats(&self) -> PathStats {
         let report = self.peer_connection.get_stats(Instant::now(), StatsSelector::None).await;
@@ -407,7 +443,7 @@ async fn stack(
     handler: Handler,
     capture_times: Arc<CaptureTimes>,
     video_ssrc: u32,
-    settled: &Settled,
+    (settled, roaming): (Settled, SharedRoaming),
 ) -> Result<Arc<dyn PeerConnection>> {
     let media_engine = configuration::media_engine()?;
     let BindAddresses { addresses, loopback } = configuration::bind_addresses();
@@ -427,7 +463,7 @@ async fn stack(
         .build();
     let runtime = default_runtime().ok_or_else(|| Error::Other("there is no async runtime".to_owned()))?;
     let peer_connection = PeerConnectionBuilder::<SocketAddr>::new()
-        .with_runtime(Arc::new(OrderlyRuntime::new(runtime, settled.clone())))
+        .with_runtime(Arc::new(OrderlyRuntime::new(runtime, settled, roaming)))
         .with_configuration(configuration)
         .with_media_engine(media_engine)
         .with_setting_engine(configuration::setting_engine(&setup.policy, loopback))

@@ -1,5 +1,7 @@
 //! What a session description says about the picture, and about who opens the DTLS association.
 
+use super::roaming::Credentials;
+
 /// Whether the description has a video section that is not rejected and knows H.264.
 ///
 /// Reads lines only, so any text is safe: `m=video PORT …`, port 0 being a rejected section (RFC 8829 §5.3.1).
@@ -34,15 +36,17 @@ pub(crate) fn without_rejected_transports(sdp: &str) -> String {
 
 /// Whether an offer asks for new ICE credentials (RFC 8839 §4.4.1.1.1): those in it are not those of the description before.
 pub(crate) fn restarts_ice(current: &str, offer: &str) -> bool {
-    let credentials = |sdp: &str| {
-        let first =
-            |start: &str| sdp.lines().find_map(|line| line.strip_prefix(start).map(|value| value.trim().to_owned()));
-        Some((first("a=ice-ufrag:")?, first("a=ice-pwd:")?))
-    };
     match (credentials(current), credentials(offer)) {
         (Some(current), Some(offer)) => current != offer,
         _ => false,
     }
+}
+
+/// The ICE credentials of a description (RFC 8839 §5.4), which are the same in all its sections.
+pub(crate) fn credentials(sdp: &str) -> Option<Credentials> {
+    let first =
+        |start: &str| sdp.lines().find_map(|line| line.strip_prefix(start).map(|value| value.trim().to_owned()));
+    Some(Credentials { ufrag: first("a=ice-ufrag:")?, password: first("a=ice-pwd:")? })
 }
 
 /// `a=rtpmap:102 H264/90000` (RFC 6184 §8.2.1).

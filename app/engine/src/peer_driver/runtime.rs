@@ -1,4 +1,5 @@
-//! The stack's runtime, with sockets that hand out one datagram at a time while a connection is being made.
+//! The stack's runtime, with sockets that hand out one datagram at a time while a connection is being made, and that follow a peer to
+//! another address (`roaming.rs`).
 //!
 //! The stack drains up to 64 datagrams before it looks at what they led to. A message on a pre-negotiated data channel that
 //! arrives in the same drain as the end of the SCTP handshake then meets a channel that is not there yet, and is lost:
@@ -11,14 +12,17 @@ use std::future::Future;
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use ring::rand::{SecureRandom, SystemRandom};
 use webrtc::runtime::{
     AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, RecvMeta, Runtime, Transmit,
 };
+
+use super::roaming::{Arrival, Roaming, SocketId, TransactionId};
 
 type BoxedFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -36,16 +40,28 @@ impl Settled {
     }
 }
 
+/// Where the peer is, as all sockets of a connection see it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SharedRoaming(Arc<Mutex<Roaming>>);
+
+impl SharedRoaming {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Roaming> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The stack's runtime, with our sockets.
 #[derive(Debug)]
 pub(crate) struct OrderlyRuntime {
     inner: Arc<dyn Runtime>,
     settled: Settled,
+    roaming: SharedRoaming,
+    sockets: AtomicUsize,
 }
 
 impl OrderlyRuntime {
-    pub(crate) fn new(inner: Arc<dyn Runtime>, settled: Settled) -> Self {
-        Self { inner, settled }
+    pub(crate) fn new(inner: Arc<dyn Runtime>, settled: Settled, roaming: SharedRoaming) -> Self {
+        Self { inner, settled, roaming, sockets: AtomicUsize::new(0) }
     }
 }
 
@@ -60,7 +76,13 @@ impl Runtime for OrderlyRuntime {
 
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         let inner = self.inner.wrap_udp_socket(socket)?;
-        Ok(Arc::new(OrderlySocket { inner, settled: self.settled.clone(), gave_one: AtomicBool::new(false) }))
+        Ok(Arc::new(OrderlySocket {
+            inner,
+            settled: self.settled.clone(),
+            gave_one: AtomicBool::new(false),
+            roaming: self.roaming.clone(),
+            id: self.sockets.fetch_add(1, Ordering::Relaxed),
+        }))
     }
 
     fn wrap_tcp_listener(&self, listener: std::net::TcpListener) -> io::Result<Arc<dyn AsyncTcpListener>> {
@@ -100,11 +122,54 @@ impl Runtime for OrderlyRuntime {
     }
 }
 
-/// Says "nothing there" after each datagram, once.
+/// Says "nothing there" after each datagram, once, until the connection is settled; and knows where the peer is.
 struct OrderlySocket {
     inner: Arc<dyn AsyncUdpSocket>,
     settled: Settled,
     gave_one: AtomicBool,
+    roaming: SharedRoaming,
+    id: SocketId,
+}
+
+impl OrderlySocket {
+    /// Receives what the stack shall see. Never a batch: our stack asks for one datagram at a time, so that what is not for it can be
+    /// left out.
+    fn receive(
+        &self,
+        context: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let one = buffers.len().min(1);
+        loop {
+            let received = self.inner.poll_recv(context, &mut buffers[..one], meta);
+            let (Poll::Ready(Ok(1)), Some(buffer), Some(meta)) = (&received, buffers.first(), meta.first_mut()) else {
+                return received;
+            };
+            // What came together is of one kind: the kernel joins datagrams of one flow and one size.
+            let datagram = &buffer[..meta.stride.min(meta.len).min(buffer.len())];
+            let arrival =
+                self.roaming.lock().handle_received(Instant::now(), self.id, meta.addr, datagram, transaction_id);
+            match arrival {
+                Arrival::Deliver(from) => meta.addr = from,
+                Arrival::Ask(whom, check) => {
+                    let transmit =
+                        Transmit { destination: whom, ecn: None, contents: &check, segment_size: None, src_ip: None };
+                    // Where there is no room for it, the next packet from there asks again.
+                    let _sent = self.inner.poll_send(context, &transmit);
+                }
+                Arrival::Swallow => continue,
+            }
+            return received;
+        }
+    }
+}
+
+/// Unpredictable, or checks could be answered by whoever was not asked. Without randomness the answer's own proof remains.
+fn transaction_id() -> TransactionId {
+    let mut id = TransactionId::default();
+    let _failed = SystemRandom::new().fill(&mut id);
+    id
 }
 
 impl fmt::Debug for OrderlySocket {
@@ -119,7 +184,10 @@ impl AsyncUdpSocket for OrderlySocket {
     }
 
     fn poll_send(&self, context: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
-        self.inner.poll_send(context, transmit)
+        let Transmit { destination, ecn, contents, segment_size, src_ip } = *transmit;
+        let first = segment_size.map_or(contents, |size| &contents[..size.min(contents.len())]);
+        let destination = self.roaming.lock().handle_sent(Instant::now(), self.id, destination, first);
+        self.inner.poll_send(context, &Transmit { destination, ecn, contents, segment_size, src_ip })
     }
 
     fn poll_recv(
@@ -129,15 +197,14 @@ impl AsyncUdpSocket for OrderlySocket {
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
         if self.settled.get() {
-            return self.inner.poll_recv(context, buffers, meta);
+            return self.receive(context, buffers, meta);
         }
         if self.gave_one.swap(false, Ordering::AcqRel) {
             // Whoever really waits asks again at once; a probe goes away.
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let one = buffers.len().min(1);
-        let received = self.inner.poll_recv(context, &mut buffers[..one], meta);
+        let received = self.receive(context, buffers, meta);
         self.gave_one.store(received.is_ready(), Ordering::Release);
         received
     }
@@ -202,9 +269,11 @@ mod tests {
     fn datagrams_come_one_a_turn_until_the_connection_is_settled() {
         let settled = Settled::default();
         let inner = Arc::new(Waiting(AtomicUsize::new(7)));
-        let socket = OrderlySocket { inner, settled: settled.clone(), gave_one: AtomicBool::new(false) };
+        let gave_one = AtomicBool::new(false);
+        let socket =
+            OrderlySocket { inner, settled: settled.clone(), gave_one, roaming: SharedRoaming::default(), id: 0 };
         assert_eq!(polls(&socket, 5), [1, 0, 1, 0, 1]);
         settled.set();
-        assert_eq!(polls(&socket, 3), [2, 2, 0]);
+        assert_eq!(polls(&socket, 5), [1, 1, 1, 1, 0]);
     }
 }

@@ -4,6 +4,7 @@
 
 mod bad_network;
 mod meeting;
+mod moving;
 mod recovery;
 mod signaling;
 mod support;

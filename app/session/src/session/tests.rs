@@ -6,3 +6,4 @@ mod hostile;
 mod membership;
 mod peers;
 mod relays;
+mod silence;

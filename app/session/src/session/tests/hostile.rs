@@ -127,7 +127,7 @@ impl Dice {
             ConnectionState::Failed,
             ConnectionState::Closed,
         ]);
-        match self.below(10) {
+        match self.below(12) {
             0 => ConnectionEvent::DescriptionReady { operation, sdp: "x".into(), streams: Vec::new() },
             1 => ConnectionEvent::OperationDone { operation },
             2 => ConnectionEvent::OperationFailed { operation, message: "why".repeat(1_000) },
@@ -141,6 +141,8 @@ impl Dice {
             8 => ConnectionEvent::ChatReceived(
                 "{\"type\":\"message\",\"id\":\"1\",\"text\":\"t\",\"sent_at_ms\":1}".into(),
             ),
+            9 => ConnectionEvent::FellSilent,
+            10 => ConnectionEvent::HeardAgain,
             _ => ConnectionEvent::VideoCodec { common: false },
         }
     }
