@@ -131,7 +131,7 @@ pub enum HeadlessError {
 /// # Errors
 /// When it could not begin or report; how else it ended is told by the [`Outcome`].
 pub fn run(options: HeadlessOptions) -> Result<Outcome, HeadlessError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(HeadlessError::System)?;
+    let runtime = parlor_engine::runtime("network").map_err(HeadlessError::System)?;
     runtime.block_on(async {
         match Headless::start(options).await? {
             Some(headless) => headless.run().await,

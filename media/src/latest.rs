@@ -73,9 +73,10 @@ impl<T: Clone> Sender<T> {
             state.version += 1;
             state.seen = false;
             let old = state.value.replace(value);
-            self.shared.changed.notify_all();
             (old, state.waker.clone())
         };
+        // Woken under the lock, a reader would only wait for it.
+        self.shared.changed.notify_all();
         // Freeing a picture and waking a window are nothing to do under the lock.
         drop(old);
         if let Some(waker) = waker {

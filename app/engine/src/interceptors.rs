@@ -10,6 +10,7 @@ pub(crate) mod key_frame;
 pub(crate) mod nack;
 mod opening;
 pub(crate) mod pacer;
+pub(crate) mod pictures;
 mod repairs;
 pub(crate) mod reports;
 pub(crate) mod rtx;
@@ -42,6 +43,8 @@ const REDUNDANT_SLOT: usize = 9_500;
 const KEY_FRAME_SLOT: usize = 20_000;
 /// Next to the application: what it holds, everybody before it has seen.
 const OPENING_SLOT: usize = 21_000;
+/// First on the way out, so that everybody sees the packets of a picture and nobody its envelope.
+const PICTURES_SLOT: usize = 22_000;
 
 /// What one connection's chain is built from.
 pub(crate) struct ChainParts {
@@ -52,6 +55,7 @@ pub(crate) struct ChainParts {
     pub(crate) report_sink: Arc<dyn ReportSink>,
     pub(crate) key_frame_requested: Arc<dyn Fn() + Send + Sync>,
     pub(crate) video_ssrc: u32,
+    pub(crate) pictures: Arc<pictures::Handover>,
 }
 
 /// Builds the chain of one connection.
@@ -86,4 +90,5 @@ pub(crate) fn chain(parts: ChainParts, policy: &EnginePolicy) -> Registry {
             Staged::new(key_frame::KeyFrameRequests::new(parts.video_ssrc, parts.key_frame_requested)),
         )
         .with(Slot::from(OPENING_SLOT), Staged::new(opening::Opening::default()))
+        .with(Slot::from(PICTURES_SLOT), Staged::new(pictures::Pictures::new(parts.video_ssrc, parts.pictures)))
 }

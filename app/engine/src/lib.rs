@@ -26,6 +26,7 @@ mod media_state;
 mod peer_driver;
 mod policy;
 mod publisher;
+mod runtime;
 mod signaling_client;
 #[cfg(test)]
 mod simulation;
@@ -35,5 +36,6 @@ pub use call::{Busy, Call, CallCommand, CallConfig, LocalMedia};
 pub use parlor_proto::Secret;
 pub use parlor_session::{Credentials, EndReason, Event as Notice};
 pub use policy::{EnginePolicy, EstimatorPolicy, PacerPolicy, SignalingPolicy};
+pub use runtime::runtime;
 pub use signaling_client::ServerAddress;
 pub use snapshot::{PeerMediaView, SentView, Snapshot, TransportView};

@@ -6,7 +6,7 @@
 mod copies;
 pub(crate) mod inbound;
 mod key_pace;
-mod leg_queue;
+pub(crate) mod leg_queue;
 pub(crate) mod outbound;
 
 use std::collections::BTreeMap;

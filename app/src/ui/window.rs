@@ -86,7 +86,7 @@ pub(crate) struct Window {
 impl Window {
     pub(crate) fn new(ctx: &Context, options: WindowOptions) -> std::io::Result<Self> {
         theme::apply(ctx);
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let runtime = parlor_engine::runtime("network")?;
         let WindowOptions { config, prefill, watch } = options;
         let media = Media::new(ctx, &config, &prefill);
         theme::set_motion_reduced(ctx, config.reduced_motion);

@@ -17,12 +17,14 @@ use crate::rtp::packet::RtpPacket;
 use crate::rtp::playout::Playout;
 use crate::thread::{JoinOnDrop, spawn_named};
 
+mod bell;
 mod decode;
 mod quality;
 mod stats;
 #[cfg(test)]
 mod tests;
 
+use bell::Bell;
 pub use quality::FreezeMeter;
 pub use stats::RemoteVideoStats;
 
@@ -59,6 +61,7 @@ struct Shared {
 #[derive(Default)]
 struct Inbox {
     packets: Vec<(RtpPacket, Instant)>,
+    bell: Bell,
     rtt: Duration,
     same_boot: bool,
     /// The peer says that it sends no picture: none is shown.
@@ -109,8 +112,13 @@ impl RemoteVideo {
             inbox.drop_all();
             inbox.overflowed = true;
         }
+        let rings = inbox.bell.rings(&packet);
         inbox.packets.push((packet, arrived));
-        self.shared.arrived.notify_one();
+        // Woken under the lock, the thread would only wait for it.
+        drop(inbox);
+        if rings {
+            self.shared.arrived.notify_one();
+        }
     }
 
     /// The round-trip time, on which the wait for retransmissions depends.

@@ -13,6 +13,7 @@ use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 
 use super::copies::Copies;
 use super::{Leg, Next};
+use crate::interceptors::pictures::Handover;
 use crate::interceptors::{CaptureTimes, LinkQuality, PacerGauge};
 use crate::peer_driver::configuration::{AUDIO_LEVEL_URI, MIME_TYPE_RED};
 
@@ -70,6 +71,7 @@ pub(crate) struct Outbound {
     pub(crate) audio: Arc<SendStream>,
     pub(crate) video: Arc<SendStream>,
     pub(crate) capture_times: Arc<CaptureTimes>,
+    pub(crate) pictures: Arc<Handover>,
     pub(crate) gauge: Arc<PacerGauge>,
     pub(crate) quality: Arc<LinkQuality>,
 }
@@ -85,9 +87,11 @@ struct SoundWriter {
 struct Sequence(u16);
 
 impl Sequence {
-    fn take(&mut self) -> u16 {
+    /// The first of the next so many.
+    fn take(&mut self, count: usize) -> u16 {
         let number = self.0;
-        self.0 = number.wrapping_add(1);
+        // The cast is the point: numbers wrap.
+        self.0 = number.wrapping_add(count as u16);
         number
     }
 }
@@ -108,7 +112,7 @@ impl Outbound {
                 let next = self.leg.queue().pop(self.gauge.backlog());
                 let written = match next {
                     Some(Next::Audio(audio)) => self.write_audio(audio, &mut sound).await,
-                    Some(Next::Video(frame)) => self.write_video(&frame, &mut video_sequence).await,
+                    Some(Next::Video(frame)) => self.write_video(frame, &mut video_sequence).await,
                     None => break,
                 };
                 if let Err(error) = written {
@@ -134,7 +138,7 @@ impl Outbound {
         let mut header = rtp::header::Header {
             version: 2,
             payload_type,
-            sequence_number: writer.sequence.take(),
+            sequence_number: writer.sequence.take(1),
             timestamp: audio.rtp_timestamp,
             ssrc: self.audio.ssrc,
             ..rtp::header::Header::default()
@@ -147,21 +151,19 @@ impl Outbound {
         self.audio.track.write_rtp(rtp::Packet { header, payload }).await
     }
 
-    async fn write_video(&self, frame: &PacketizedFrame, sequence: &mut Sequence) -> webrtc::error::Result<()> {
+    /// Writes one envelope for the picture; `interceptors/pictures.rs` puts the packets in its place.
+    async fn write_video(&self, frame: Arc<PacketizedFrame>, sequence: &mut Sequence) -> webrtc::error::Result<()> {
         let Some(payload_type) = self.video.parameters().payload_type else { return Ok(()) };
         self.capture_times.set(self.video.ssrc, frame.captured_at, frame.rtp_timestamp);
-        for packet in &frame.packets {
-            let header = rtp::header::Header {
-                version: 2,
-                marker: packet.marker,
-                payload_type,
-                sequence_number: sequence.take(),
-                timestamp: frame.rtp_timestamp,
-                ssrc: self.video.ssrc,
-                ..rtp::header::Header::default()
-            };
-            self.video.track.write_rtp(rtp::Packet { header, payload: packet.payload.clone() }).await?;
-        }
-        Ok(())
+        let header = rtp::header::Header {
+            version: 2,
+            payload_type,
+            sequence_number: sequence.take(frame.packets.len()),
+            timestamp: frame.rtp_timestamp,
+            ssrc: self.video.ssrc,
+            ..rtp::header::Header::default()
+        };
+        self.pictures.leave(header.sequence_number, frame);
+        self.video.track.write_rtp(rtp::Packet { header, payload: Bytes::new() }).await
     }
 }

@@ -39,6 +39,7 @@ use super::handler::{Handler, STACK_EVENTS, StackEvent};
 use super::rhythm::{Change, Rhythm};
 use super::runtime::{OrderlyRuntime, Settled, SharedRoaming};
 use super::{Codecs, PathStats, PeerSetup, PeerShared, Reporter, relay_only};
+use crate::interceptors::pictures::Handover;
 use crate::interceptors::{self, CaptureTimes, ChainParts};
 use crate::media_bridge::Fanout;
 use crate::media_bridge::outbound::{Outbound, SendParameters, SendStream};
@@ -102,11 +103,13 @@ impl Connection {
     pub(crate) async fn build(setup: &PeerSetup, reporter: Reporter) -> Result<Self> {
         let [audio_ssrc, video_ssrc, rtx_ssrc, sequence, _] = setup.random;
         let capture_times = Arc::new(CaptureTimes::default());
+        let pictures = Arc::new(Handover::default());
         let (sender, events) = mpsc::channel(STACK_EVENTS);
         let settled = Settled::default();
         let roaming = SharedRoaming::default();
         let sockets = (settled.clone(), roaming.clone());
-        let peer_connection = stack(setup, Handler(sender), capture_times.clone(), video_ssrc, sockets).await?;
+        let peer_connection =
+            stack(setup, Handler(sender), capture_times.clone(), pictures.clone(), video_ssrc, sockets).await?;
         // In this order the m-lines come, and so they are expected.
         let audio = add_track(&peer_connection, RtpCodecKind::Audio, audio_ssrc, None).await?;
         let video = add_track(&peer_connection, RtpCodecKind::Video, video_ssrc, Some(rtx_ssrc)).await?;
@@ -124,6 +127,7 @@ impl Connection {
             audio: audio.stream.clone(),
             video: video.stream.clone(),
             capture_times,
+            pictures,
             gauge: setup.shared.gauge.clone(),
             quality: setup.shared.quality.clone(),
         };
@@ -442,6 +446,7 @@ async fn stack(
     setup: &PeerSetup,
     handler: Handler,
     capture_times: Arc<CaptureTimes>,
+    pictures: Arc<Handover>,
     video_ssrc: u32,
     (settled, roaming): (Settled, SharedRoaming),
 ) -> Result<Arc<dyn PeerConnection>> {
@@ -456,6 +461,7 @@ async fn stack(
         report_sink: setup.shared.inbound.report_sink(),
         key_frame_requested: Arc::new(move || fanout.peer_asks_for_key_frame(&leg, Instant::now())),
         video_ssrc,
+        pictures,
     };
     let relay_only = setup.policy.session.relay_only;
     let configuration = configuration::configuration(&setup.ice_servers, relay_only)

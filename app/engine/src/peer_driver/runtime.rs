@@ -24,6 +24,10 @@ use webrtc::runtime::{
 
 use super::roaming::{Arrival, Roaming, SocketId, TransactionId};
 
+/// So many datagrams of a size leave in one system call (UDP GSO), where the system can. The stack takes that way from sixteen on, or from
+/// as many as the socket says it takes: a picture is a handful of packets, and the call costs more than what is in it.
+const SEGMENTS: usize = 4;
+
 type BoxedFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Set once both data channels are open.
@@ -146,7 +150,7 @@ impl OrderlySocket {
             let (Poll::Ready(Ok(1)), Some(buffer), Some(meta)) = (&received, buffers.first(), meta.first_mut()) else {
                 return received;
             };
-            // What came together is of one kind: the kernel joins datagrams of one flow and one size.
+            // What came together is of one kind: datagrams of one flow and one size, of which only the last may be shorter.
             let datagram = &buffer[..meta.stride.min(meta.len).min(buffer.len())];
             let arrival =
                 self.roaming.lock().handle_received(Instant::now(), self.id, meta.addr, datagram, transaction_id);
@@ -210,7 +214,8 @@ impl AsyncUdpSocket for OrderlySocket {
     }
 
     fn max_gso_segments(&self) -> usize {
-        self.inner.max_gso_segments()
+        // What leaves in one call may arrive in one turn.
+        if self.settled.get() { self.inner.max_gso_segments().min(SEGMENTS) } else { 1 }
     }
 
     fn max_gro_segments(&self) -> usize {
@@ -249,6 +254,10 @@ mod tests {
             self.0.store(waiting - given, Ordering::Relaxed);
             if given == 0 { Poll::Pending } else { Poll::Ready(Ok(given)) }
         }
+
+        fn max_gso_segments(&self) -> usize {
+            64
+        }
     }
 
     /// What so many polls of two buffers give; 0 stands for "nothing there".
@@ -273,7 +282,9 @@ mod tests {
         let socket =
             OrderlySocket { inner, settled: settled.clone(), gave_one, roaming: SharedRoaming::default(), id: 0 };
         assert_eq!(polls(&socket, 5), [1, 0, 1, 0, 1]);
+        assert_eq!(socket.max_gso_segments(), 1, "nor do they leave together");
         settled.set();
         assert_eq!(polls(&socket, 5), [1, 1, 1, 1, 0]);
+        assert_eq!(socket.max_gso_segments(), SEGMENTS);
     }
 }

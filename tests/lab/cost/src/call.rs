@@ -93,7 +93,7 @@ struct Look {
 impl Meeting {
     /// Both join, and see and hear each other.
     pub(crate) fn begin(clip: &Path) -> anyhow::Result<Self> {
-        let server_runtime = runtime(SERVER)?;
+        let server_runtime = tokio::runtime::Builder::new_multi_thread().thread_name(SERVER).enable_all().build()?;
         let config = ServerConfig {
             bind: ([127, 0, 0, 1], 0).into(),
             hub: HubConfig { ice_servers: Vec::new(), ..HubConfig::default() },
@@ -198,7 +198,7 @@ impl Meeting {
 
 impl Party {
     fn join(name: &'static str, url: &str, clip: &Path) -> anyhow::Result<Self> {
-        let runtime = runtime(name)?;
+        let runtime = parlor_engine::runtime(name)?;
         let clock = MediaClock::system();
         let video = LocalVideo::new(LocalVideoConfig::default(), clock);
         video.set_source(VideoSource::File(clip.to_owned()));
@@ -230,8 +230,4 @@ impl Party {
         });
         if waited == Ok(true) { Ok(()) } else { bail!("waited in vain for: {what}") }
     }
-}
-
-fn runtime(name: &str) -> std::io::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread().thread_name(name).enable_all().build()
 }
