@@ -86,6 +86,7 @@ export class Peer {
   /** @type {Set<string>} */ #chatIds = new Set();
   /** When they replaced the transport; at most `REPLACEMENTS_MAX`. @type {number[]} */ #replacedAt = [];
   /** @type {number|null} */ #bothDeadSince = null;
+  /** Where their hello came: both ends of its channels are open, and nothing said from then on is lost. @type {Connection|null} */ #heardOn = null;
   #nextRestartAt = 0;
   #transportSince;
 
@@ -183,8 +184,8 @@ export class Peer {
   /** @param {ControlMessage} message */
   sendControl(message) { return this.connection?.send('control', message) ?? false; }
 
-  /** @param {ChatMessage} message */
-  sendChat(message) { return this.connection?.send('chat', message) ?? false; }
+  /** False where the line is lost, or might be. @param {ChatMessage} message */
+  sendChat(message) { return this.#heardOn === this.connection && (this.connection?.send('chat', message) ?? false); }
 
   /**
    * Restarts what is stuck; true when this peer is to be dropped. Called about once a second.
@@ -279,12 +280,25 @@ export class Peer {
 
   /** @param {ChannelLabel} label */
   #handleChannelOpen(label) {
-    if (label === 'control') {
-      this.sendControl({ type: 'hello', versions: [1], client: 'parlor-web 0.1.0', boot_id: null });
-      this.sendControl({ type: 'media_state', ...this.context.mediaState() });
-      if (!this.hasCommonVideoCodec) this.sendControl({ type: 'video_suspended', reason: 'no_common_codec' });
-    }
+    if (label === 'control') this.#introduce();
     this.context.onChange();
+  }
+
+  #introduce() {
+    this.sendControl({ type: 'hello', versions: [1], client: 'parlor-web 0.1.0', boot_id: null });
+    this.sendControl({ type: 'media_state', ...this.context.mediaState() });
+    if (!this.hasCommonVideoCodec) this.sendControl({ type: 'video_suspended', reason: 'no_common_codec' });
+  }
+
+  /**
+   * One end's channels open before the other's, and what arrives in between may be lost there: it is said once more.
+   * @param {string} client
+   */
+  #handleHello(client) {
+    this.client = client;
+    if (this.#heardOn === this.connection) return;
+    this.#heardOn = this.connection;
+    this.#introduce();
   }
 
   /** @param {ChannelLabel} label @param {unknown} data */
@@ -296,7 +310,7 @@ export class Peer {
   /** @param {ControlMessage|null} message */
   #handleControl(message) {
     switch (message?.type) {
-      case 'hello': this.client = message.client; break;
+      case 'hello': this.#handleHello(message.client); break;
       case 'media_state': this.mediaState = message; break;
       case 'video_suspended': this.videoSuspended = message.reason; this.videoReduced = false; break;
       case 'video_reduced': this.videoSuspended = null; this.videoReduced = true; break;

@@ -342,6 +342,46 @@ test('a peer may replace the transport ten times in ten seconds, and no more', a
   assert.deepEqual(seen.slice(15), [['c9', 10, 5], ['c9', 10, 6], ['later', 11, 6]]);
 });
 
+test('what is lost before the other end listens is said once more', async () => {
+  const seen = await page.evaluate(async () => {
+    const { Peer } = await import('/peer.js');
+    const realSend = RTCDataChannel.prototype.send;
+    const said = [];
+    let lossy = null;
+    let lost = 0;
+    RTCDataChannel.prototype.send = function send(text) {
+      said.push(JSON.parse(text).type);
+      lossy ??= this;
+      if (this === lossy && lost < 2) lost += 1;
+      else realSend.call(this, text);
+    };
+    const lines = [];
+    const make = (selfId, id, name, other) => new Peer({ peer_id: id, name, away: false }, {
+      selfId, iceServers: () => [], relayOnly: false, tracks: () => ({ microphone: null, camera: null }), certificate: undefined,
+      mediaState: () => ({ microphone: 'off', camera: 'off', microphone_reason: null, camera_reason: null }),
+      signal: (_to, connection, signal) => { queueMicrotask(() => other().handleSignal(connection, signal)); return true; },
+      isSignalingUp: () => true, isHoldingSignals: () => false, onChange() {}, onChat: (_peer, { text }) => lines.push(text), onBye() {},
+      now: () => performance.now(), random: () => 0.5,
+    });
+    const bo = make('a', 'b', 'Bo', () => ana);
+    const ana = make('b', 'a', 'Ana', () => bo);
+    const until = async (isTrue) => {
+      for (let tries = 0; !isTrue(); tries += 1) {
+        if (tries > 1_000) throw new Error(`in vain: ${isTrue}, after ${said}`);
+        await new Promise((resolve) => { setTimeout(resolve, 20); });
+      }
+    };
+    bo.offer();
+    await until(() => ana.mediaState && bo.mediaState && said.length >= 8);
+    const sends = [bo, ana].map((peer, index) => peer.sendChat({ type: 'message', id: `${index}`, text: peer.name, sent_at_ms: 1 }));
+    await until(() => lines.length === 2);
+    for (const peer of [ana, bo]) peer.close();
+    RTCDataChannel.prototype.send = realSend;
+    return { sends, lost, hellos: said.filter((type) => type === 'hello').length, clients: [ana.client, bo.client] };
+  });
+  assert.deepEqual(seen, { sends: [true, true], lost: 2, hellos: 4, clients: ['parlor-web 0.1.0', 'parlor-web 0.1.0'] });
+});
+
 test('what stands between the page and the server is said in words', async () => {
   const full = { code: 'room_full', message: 'This room is full (2 people).' };
   assert.deepEqual(await results('/words.js', 'signalingInWords', [[null, 3], [{ code: 'unreachable', message: '' }, 0], [{ code: 'unreachable', message: '' }, 1], [full, 0], [full, 1]]), [

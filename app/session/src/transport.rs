@@ -25,6 +25,8 @@ pub(crate) struct Transport {
     pub(crate) is_silent: bool,
     pub(crate) control_open: bool,
     pub(crate) chat_open: bool,
+    /// Whether their `hello` came: both ends of the channels are open, and nothing said from then on is lost.
+    heard_hello: bool,
     peer: PeerId,
     named_by: NamedBy,
     negotiation: Negotiation,
@@ -67,6 +69,7 @@ impl Transport {
             is_silent: false,
             control_open: false,
             chat_open: false,
+            heard_hello: false,
             peer: peer.clone(),
             named_by,
             negotiation: Negotiation::new(polite, env.config.operation_timeout, env.config.answer_timeout),
@@ -184,10 +187,10 @@ impl Transport {
         }
     }
 
-    /// Returns whether the line is on its way.
+    /// Returns whether the line is on its way. Before their `hello` it might be lost where nobody sees it.
     pub(crate) fn send_chat(&self, message: ChatMessage, out: &mut Outputs) -> bool {
         let Self { connection, generation, .. } = *self;
-        let reaches = self.is_connected() && self.chat_open;
+        let reaches = self.is_connected() && self.chat_open && self.heard_hello;
         if reaches {
             out.act(Action::SendChat { connection, generation, message });
         }
@@ -201,6 +204,11 @@ impl Transport {
             Channel::Chat => &mut self.chat_open,
         };
         !std::mem::replace(open, true)
+    }
+
+    /// Returns whether it is the first.
+    pub(crate) fn hear_hello(&mut self) -> bool {
+        !std::mem::replace(&mut self.heard_hello, true)
     }
 
     fn ask(&mut self, step: Step, out: &mut Outputs) {

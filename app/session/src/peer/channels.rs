@@ -7,24 +7,37 @@ use parlor_proto::{
 use super::{Fate, Peer};
 use crate::chat::Received;
 use crate::env::Env;
+use crate::transport::Transport;
 use crate::{Author, Channel, ChatLine, Event, MediaState, VideoFlow};
 
 impl Peer {
     pub(super) fn open_channel(&mut self, channel: Channel, env: &mut Env<'_>) {
-        let flow = self.our_video();
         let Some(transport) = &mut self.transport else { return };
-        if !transport.open_channel(channel) || channel == Channel::Chat {
-            return;
+        if transport.open_channel(channel) && channel == Channel::Control {
+            self.introduce(env);
         }
+    }
+
+    /// Says who we are, and what the other end must know of our devices and pictures.
+    fn introduce(&self, env: &mut Env<'_>) {
         let hello = ControlMessage::Hello {
             versions: vec![PROTOCOL_VERSION],
             client: env.config.client.clone(),
             boot_id: env.config.boot_id.clone(),
         };
-        transport.send_control(hello, env.out);
-        transport.send_control(env.media.into(), env.out);
+        self.send_control(hello, env);
+        self.send_control(env.media.into(), env);
+        let flow = self.our_video();
         if flow != VideoFlow::All {
-            transport.send_control(message_of(flow), env.out);
+            self.send_control(message_of(flow), env);
+        }
+    }
+
+    /// One end's channels open before the other's, and what arrives in between may be lost there. So all that was said is said once more
+    /// when the other end is known to listen.
+    fn hear_hello(&mut self, env: &mut Env<'_>) {
+        if self.transport.as_mut().is_some_and(Transport::hear_hello) {
+            self.introduce(env);
         }
     }
 
@@ -58,6 +71,7 @@ impl Peer {
         match message {
             ControlMessage::Hello { versions: _, client: _, boot_id } => {
                 self.same_boot = boot_id.is_some() && boot_id == env.config.boot_id;
+                self.hear_hello(env);
             }
             ControlMessage::MediaState { microphone, camera, microphone_reason, camera_reason } => {
                 self.set_media(MediaState { microphone, camera, microphone_reason, camera_reason }, env);

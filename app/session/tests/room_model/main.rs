@@ -69,12 +69,24 @@ fn run_all(servers: usize, seeds: u64) {
     }
     assert!(failed.is_empty(), "seeds {failed:?} failed once, and not when run again");
     println!("{seeds} seeds: {all:?}");
-    let Coverage { rollbacks, ice_restarts, transports, resumed, chats, replacements, links_lost, locked_out, removed } =
-        all;
+    let Coverage {
+        rollbacks,
+        ice_restarts,
+        transports,
+        resumed,
+        chats,
+        replacements,
+        links_lost,
+        locked_out,
+        removed,
+        lost_early,
+    } = all;
     let is_guarded = locked_out > 0 && removed > 0;
     assert!(is_guarded || seeds < 50, "{locked_out} were locked out, {removed} removed");
     assert_eq!(links_lost > 0, servers > 1, "{links_lost} links were lost");
-    for (what, count) in [rollbacks, ice_restarts, transports, resumed, chats, replacements].into_iter().enumerate() {
+    for (what, count) in
+        [rollbacks, ice_restarts, transports, resumed, chats, replacements, lost_early].into_iter().enumerate()
+    {
         assert!(count > 0 || seeds < 50, "nothing of kind {what} happened");
     }
 }
@@ -93,6 +105,7 @@ fn add(all: &mut Coverage, one: &Coverage) {
     all.links_lost += one.links_lost;
     all.locked_out += one.locked_out;
     all.removed += one.removed;
+    all.lost_early += one.lost_early;
 }
 
 fn run(seed: u64, servers: usize, trace: bool) -> Coverage {

@@ -61,6 +61,7 @@ pub(crate) struct PeerConnection {
     pub(crate) candidates: BTreeSet<u64>,
     /// The path is gone for good; only new credentials find another.
     pub(crate) needs_restart: bool,
+    pub(crate) connected_before: bool,
     pub(crate) channels_open: bool,
     /// Data-channel messages that wait for the path.
     pub(crate) outbox: Vec<(bool, String)>,
@@ -89,6 +90,7 @@ impl PeerConnection {
             pending: None,
             candidates: BTreeSet::new(),
             needs_restart: false,
+            connected_before: false,
             channels_open: false,
             outbox: Vec::new(),
         }

@@ -38,6 +38,7 @@ enum Job {
     Connect { pc: PcId, remote: PcId },
     MediaDead { pc: PcId },
     IceGivesUp { pc: PcId },
+    OpenChannels { pc: PcId },
     Deliver { pc: PcId, chat: bool, text: String },
     Unblock { ends: (usize, usize) },
     Online { client: usize },
@@ -103,6 +104,8 @@ pub(crate) struct Coverage {
     pub(crate) links_lost: u64,
     pub(crate) locked_out: u64,
     pub(crate) removed: u64,
+    /// Messages that came before the channels were open.
+    pub(crate) lost_early: u64,
 }
 
 impl World {
@@ -241,13 +244,8 @@ impl World {
             Job::Connect { pc, remote } => self.connect(pc, remote),
             Job::MediaDead { pc } => self.media_dead(pc),
             Job::IceGivesUp { pc } => self.ice_gives_up(pc),
-            Job::Deliver { pc, chat, text } => {
-                let event =
-                    if chat { ConnectionEvent::ChatReceived(text) } else { ConnectionEvent::ControlReceived(text) };
-                if !self.pcs[&pc].closed {
-                    self.report(pc, event);
-                }
-            }
+            Job::OpenChannels { pc } => self.open_channels(pc),
+            Job::Deliver { pc, chat, text } => self.deliver(pc, chat, text),
             Job::Unblock { ends } => self.unblock(ends),
             Job::Online { client } => self.clients[client].online = true,
         }

@@ -188,6 +188,7 @@ impl Fixture {
         self.state(who, ConnectionState::Connected);
         self.report(who, ConnectionEvent::ChannelOpened(Channel::Control));
         self.report(who, ConnectionEvent::ChannelOpened(Channel::Chat));
+        self.control(who, &ControlMessage::Hello { versions: vec![1], client: "x".into(), boot_id: None });
     }
 
     pub(super) fn control(&mut self, who: &str, message: &ControlMessage) {

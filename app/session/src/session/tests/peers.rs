@@ -311,6 +311,35 @@ fn a_control_channel_opens_with_who_we_are_and_what_our_devices_do() {
 }
 
 #[test]
+fn what_was_said_before_the_other_end_listens_is_said_once_more() {
+    let mut fixture = Fixture::in_room_with(&[]);
+    fixture.message(ServerMessage::PeerJoined { peer: person(ANN) });
+    fixture.state(ANN, ConnectionState::Connected);
+    fixture.report(ANN, ConnectionEvent::ChannelOpened(Channel::Control));
+    fixture.report(ANN, ConnectionEvent::ChannelOpened(Channel::Chat));
+    fixture.report(ANN, ConnectionEvent::VideoFlow(VideoFlow::Reduced));
+    fixture.command(Command::SendChat { text: "too early".into(), sent_at_ms: 3 });
+    assert_eq!(
+        fixture.session.view().chat.last().unwrap().unreached.len(),
+        1,
+        "the line says that it does not reach her"
+    );
+    fixture.forget();
+    let hello = ControlMessage::Hello { versions: vec![1], client: "x".into(), boot_id: None };
+    fixture.control(ANN, &hello);
+    let said = fixture.said();
+    assert_eq!(said.len(), 3, "{said:?}");
+    for (said, what) in said.iter().zip(["\"hello\"", "\"media_state\"", "\"video_reduced\""]) {
+        assert!(said.contains(what), "{said}");
+    }
+    fixture.forget();
+    fixture.control(ANN, &hello);
+    assert!(fixture.said().is_empty(), "two that answer each other do not go on for ever");
+    fixture.command(Command::SendChat { text: "now".into(), sent_at_ms: 4 });
+    assert_eq!(fixture.said(), ["chat now"]);
+}
+
+#[test]
 fn pictures_held_back_are_told_both_ways() {
     let mut fixture = Fixture::connected_with(ANN);
     let suspended = VideoFlow::Suspended(SuspendReason::Bandwidth);

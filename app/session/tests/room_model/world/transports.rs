@@ -109,15 +109,40 @@ impl World {
             }
             let pc = self.pcs.get_mut(&id).unwrap();
             pc.state = ConnectionState::Connected;
-            let first = !std::mem::replace(&mut pc.channels_open, true);
+            let first = !std::mem::replace(&mut pc.connected_before, true);
             self.report(id, ConnectionEvent::StateChanged(ConnectionState::Connected));
             if first {
-                self.report(id, ConnectionEvent::ChannelOpened(Channel::Control));
-                self.report(id, ConnectionEvent::ChannelOpened(Channel::Chat));
+                // One end opens before the other; on a full link much before.
+                let wait = self.dice.millis(0, 1_500);
+                self.after(wait, Job::OpenChannels { pc: id });
             }
         }
         self.flush(a);
         self.flush(b);
+    }
+
+    pub(super) fn open_channels(&mut self, id: PcId) {
+        let pc = self.pcs.get_mut(&id).unwrap();
+        if pc.closed {
+            return;
+        }
+        pc.channels_open = true;
+        self.report(id, ConnectionEvent::ChannelOpened(Channel::Control));
+        self.report(id, ConnectionEvent::ChannelOpened(Channel::Chat));
+    }
+
+    /// What reaches an end before its channels are open is lost, as on the real stack.
+    pub(super) fn deliver(&mut self, id: PcId, chat: bool, text: String) {
+        let pc = &self.pcs[&id];
+        if pc.closed {
+            return;
+        }
+        if !pc.channels_open {
+            self.coverage.lost_early += 1;
+            return;
+        }
+        let event = if chat { ConnectionEvent::ChatReceived(text) } else { ConnectionEvent::ControlReceived(text) };
+        self.report(id, event);
     }
 
     pub(super) fn flush(&mut self, id: PcId) {
