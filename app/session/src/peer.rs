@@ -315,6 +315,8 @@ impl Peer {
                 if was_connected {
                     self.recovery.media_stopped(env.config, env.now);
                     env.out.tell(Event::PeerReconnecting { peer_id: self.id.clone() });
+                } else if state == ConnectionState::Failed {
+                    self.recovery.gave_up(env.config, env.now);
                 }
             }
             ConnectionState::Closed => self.transport_broke("it was closed", env),

@@ -5,7 +5,8 @@
 //! | we are new, they were there before us | their offer, within 10 s; after 10 s more we offer |
 //! | a transport was made | connected, within 15 s |
 //! | media stopped | an ICE restart, the impolite end at once, the polite one a second later |
-//! | a peer fell silent | the same, once in 30 s |
+//! | a peer fell silent | the same once in 30 s, the polite end after 0.3 s |
+//! | the stack gave up looking for a way | what is next, without its wait |
 //! | an ICE restart was made | the next one after 2, 4, 8 … 15 s; after three a new transport |
 //! | a transport broke | a new one after a random wait up to 1, 2, 4 … 15 s |
 //!
@@ -76,8 +77,16 @@ impl Recovery {
             return false;
         }
         self.silent_at = Some(now);
-        self.media_stopped(config, now);
+        self.attempt_after(if self.polite { config.polite_silence_delay } else { Duration::ZERO }, now);
         true
+    }
+
+    /// Nobody looks for a way until the next attempt, so that it is due at once. The stack looks for many seconds before it says so.
+    pub(crate) fn gave_up(&mut self, config: &SessionConfig, now: Instant) {
+        let wait = self.politeness(config);
+        if let Next::Attempt { at } = &mut self.next {
+            *at = (*at).min(now + wait);
+        }
     }
 
     pub(crate) fn media_stopped(&mut self, config: &SessionConfig, now: Instant) {
@@ -206,6 +215,19 @@ mod tests {
         assert!(!recovery.fell_silent(&config, now + secs(29)));
         assert_eq!(recovery.poll_timeout(), None);
         assert!(recovery.fell_silent(&config, now + secs(30)));
+    }
+
+    #[test]
+    fn nothing_is_waited_for_once_the_stack_gave_up() {
+        let (mut recovery, config, now) = start();
+        recovery.gave_up(&config, now);
+        assert_eq!(recovery.poll_timeout(), None, "nothing was to be done");
+        assert!(recovery.try_ice_restart(&config, now));
+        recovery.gave_up(&config, now + secs(1));
+        assert_eq!(recovery.take_due(&config, now + secs(1)), Some(Due::Attempt));
+        let mut polite = Recovery::new(true);
+        assert!(polite.fell_silent(&config, now));
+        assert_eq!(polite.poll_timeout(), Some(now + config.polite_silence_delay));
     }
 
     #[test]
