@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { temporaryFolder } from './lib.mjs';
 import { bestMatch, prepareFfmpeg, ssim } from '../lab/call/likeness.mjs';
-import { filmOf } from '../lab/call/peers.mjs';
+import { filmOf } from '../lab/call/film.mjs';
 import { cut, pesq, speech } from '../lab/call/speech.mjs';
 import { isInstalled } from '../lab/call/venv.mjs';
 

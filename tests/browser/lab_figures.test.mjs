@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { arrivedBps, charted, delays, freezes, longestGapMs, pathDelayMs, pauseSeconds, quantile, rateSteps, utilisation } from '../lab/call/figures.mjs';
 import { figuresOf } from '../lab/call/groups.mjs';
-import { filmOf, pageRecording } from '../lab/call/peers.mjs';
+import { filmOf } from '../lab/call/film.mjs';
+import { pageRecording } from '../lab/call/peers.mjs';
 import { bursts, findBursts, firstSoundMs, lipSyncMs, readWav, soundDelays, tone, wav } from '../lab/call/sound.mjs';
 import { invalidReason } from '../lab/call/validity.mjs';
 

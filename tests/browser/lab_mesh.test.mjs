@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { writeClip } from '../lab/call/clip.mjs';
+import { writeFilm } from '../lab/call/film.mjs';
 import { cpuOf, machineCpu, memoryOf, readPrivateMb, readStat, treeOf, used } from '../lab/call/processes.mjs';
 import { temporaryFolder } from './lib.mjs';
 
@@ -52,8 +52,8 @@ test('a child that counts is seen to use the processor and memory of its parentâ
 test('the film has the size it says, moves, and cannot be compressed away', () => {
   const { folder, remove } = temporaryFolder();
   try {
-    const file = path.join(folder, 'clip.y4m');
-    writeClip(file, { width: 160, height: 96, frames: 3 });
+    const file = path.join(folder, 'film.y4m');
+    writeFilm(file, { width: 160, height: 96, frames: 3, seed: 1 });
     const film = readFileSync(file);
     const header = film.indexOf('\n') + 1;
     const size = 160 * 96 * 3 / 2 + 'FRAME\n'.length;

@@ -16,21 +16,21 @@ import path from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { joinRoom, launchMortalBrowser, newPage, startServer, temporaryFolder, until } from '../../browser/lib.mjs';
 import { startNative } from '../../browser/native.mjs';
-import { writeClip } from './clip.mjs';
+import { writeFilm } from './film.mjs';
 import { cpuOf, machineCpu, memoryOf, used } from './processes.mjs';
 import { invalidReason } from './validity.mjs';
 
 const { group = 'mesh', scenario, contender, peers: count = 2, seconds = 10, seed = 1 } = JSON.parse(process.argv[2]);
 /** Rates settle where they can, and who came last has its key frame. */
 const SETTLE_MS = 5_000;
-/** A native peer sends this size and no other. */
-const NATIVE_WIDTH = 640;
+/** What all cameras play; a native peer sends this size and no other. */
+const FILM = { width: 640, height: 360, seed };
 const ROOM = 'bench';
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-/** A headless process. @param {{url: string}} server @param {string} name @param {string} clip */
-async function nativePeer(server, name, clip) {
-  const native = startNative(server, { room: ROOM, name, flags: ['--video', `file:${clip}`, '--audio', 'tone:440', '--speaker', 'none'] });
+/** A headless process. @param {{url: string}} server @param {string} name @param {string} film */
+async function nativePeer(server, name, film) {
+  const native = startNative(server, { room: ROOM, name, flags: ['--video', `file:${film}`, '--audio', 'tone:440', '--speaker', 'none'] });
   await native.wait('joined');
   const stats = () => native.wait('stats', () => true, native.events.length);
   return {
@@ -41,7 +41,7 @@ async function nativePeer(server, name, clip) {
       const { sent, peers: all } = await stats();
       const sum = (key) => all.reduce((total, one) => total + one[key], 0);
       return {
-        captured: sent.frames_captured, encoded: sent.frames_encoded, shown: sum('frames_shown'), bytesOut: sum('bytes_out'), width: NATIVE_WIDTH,
+        captured: sent.frames_captured, encoded: sent.frames_encoded, shown: sum('frames_shown'), bytesOut: sum('bytes_out'), width: FILM.width,
         others: all.filter((one) => one.connected_seconds !== null).length,
       };
     },
@@ -51,9 +51,9 @@ async function nativePeer(server, name, clip) {
   };
 }
 
-/** A browser with one page. @param {{url: string}} server @param {string} name @param {string} clip */
-async function pagePeer(server, name, clip) {
-  const { browser, pid, kill } = await launchMortalBrowser({ args: [`--use-file-for-fake-video-capture=${clip}`] });
+/** A browser with one page. @param {{url: string}} server @param {string} name @param {string} film */
+async function pagePeer(server, name, film) {
+  const { browser, pid, kill } = await launchMortalBrowser({ args: [`--use-file-for-fake-video-capture=${film}`] });
   const page = await newPage(browser, { settings: { audioProcessing: false }, viewport: { width: 800, height: 600 } });
   await joinRoom(page, server, { room: ROOM, name });
   return {
@@ -109,12 +109,12 @@ async function measure(of) {
 }
 
 const server = await startServer({ args: ['--room-capacity', String(Math.max(count, 8))] });
-const clips = temporaryFolder();
+const films = temporaryFolder();
 const peers = [];
 try {
-  const clip = path.join(clips.folder, 'clip.y4m');
-  writeClip(clip, { seed });
-  for (let index = 0; index < count; index += 1) peers.push(await makers[contender](index)(server, `P${index}`, clip));
+  const film = path.join(films.folder, 'film.y4m');
+  writeFilm(film, FILM);
+  for (let index = 0; index < count; index += 1) peers.push(await makers[contender](index)(server, `P${index}`, film));
   for (const peer of peers) await peer.connected();
   await sleep(SETTLE_MS);
   const all = await measure(peers);
@@ -147,6 +147,6 @@ try {
   console.log(JSON.stringify({ group, scenario, contender, seed, peers: count, valid: reason === undefined, invalid_reason: reason, versions, figures, series: {} }));
 } finally {
   for (const peer of peers) await peer.end().catch(() => {});
-  clips.remove();
+  films.remove();
   await server.stop();
 }

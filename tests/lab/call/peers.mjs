@@ -6,30 +6,17 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import vm from 'node:vm';
 import { LAB_FLAGS } from '../../browser/lab.mjs';
 import { launchBrowser, newPage, openLobby, until } from '../../browser/lib.mjs';
 import { startNative } from '../../browser/native.mjs';
+import { FILM_SOURCE } from './film.mjs';
 import { keepSnapshots } from './likeness.mjs';
 import { recordingOf } from './sound.mjs';
 
-const FILM_FRAMES = 60;
-const FILM_SOURCE = readFileSync(new URL('film.js', import.meta.url), 'utf8');
 const PAGE_SOURCE = readFileSync(new URL('stamps.js', import.meta.url), 'utf8');
 
 /** Unix time in ms, with its fraction. */
 export const nowMs = () => performance.timeOrigin + performance.now();
-
-/** The pictures of the film. @param {{width: number, height: number, seed: number, frames?: number}} film @returns {Uint8Array[]} */
-export function filmOf({ width, height, seed, frames = FILM_FRAMES }) {
-  return [...vm.runInNewContext(`${FILM_SOURCE}; makeFilm(film)`, { film: { width, height, frames, seed } })];
-}
-
-/** Writes the film as Y4M. @param {string} file @param {{width: number, height: number, seed: number}} film */
-export function writeFilm(file, film) {
-  const pictures = filmOf(film).flatMap((picture) => [Buffer.from('FRAME\n'), picture]);
-  writeFileSync(file, Buffer.concat([Buffer.from(`YUV4MPEG2 W${film.width} H${film.height} F30:1 Ip A1:1 C420jpeg\n`), ...pictures]));
-}
 
 /**
  * @typedef {object} Kept

@@ -333,24 +333,27 @@ const CAPACITY: [Scenario; 5] = [
 const OUTAGE_GOALS: &[Goal] = &[goal("without_picture_ms", Of::Ratio, AtMost(0.05))];
 const OUTAGE: [Scenario; 5] = [
     Scenario::new("nothing passes for 1 s", 10).steps(&[(3, "up blackout"), (4, "up clear")]).quick(10),
-    Scenario::new("nothing passes for 4 s", 20).steps(&[(5, "up blackout"), (9, "up clear")]),
-    Scenario::new("nothing passes for 15 s", 40).steps(&[(5, "up blackout"), (20, "up clear")]),
-    Scenario::new("an address dies", 30).steps(&[(5, "Ana: address dies")]).goals(OUTAGE_GOALS),
-    Scenario::new("an address changes", 30).steps(&[(5, "Ana: address moves")]).goals(OUTAGE_GOALS),
+    Scenario::new("nothing passes for 4 s", 17).steps(&[(3, "up blackout"), (7, "up clear")]),
+    Scenario::new("nothing passes for 15 s", 33).steps(&[(3, "up blackout"), (18, "up clear")]),
+    // Chromium needs up to about eight seconds at one end, and twice that at the other.
+    Scenario::new("an address dies", 23).steps(&[(3, "Ana: address dies")]).goals(OUTAGE_GOALS),
+    Scenario::new("an address changes", 18).steps(&[(3, "Ana: address moves")]).goals(OUTAGE_GOALS),
 ];
 
 const ONE_ENCODE: Goal = goal("encodes_per_frame", Of::Alone, AtMost(1.0));
+/// Measured twice: while all send, and while one does. The processor's time is told by hundredths of a second.
+const MESH_SECONDS: u32 = 8;
 const MESHES: [Scenario; 7] = [
-    Scenario::new("2 peers", 15).more(r#""peers": 2"#).place(2.0).goals(&[ONE_ENCODE]),
-    Scenario::new("3 peers", 15).more(r#""peers": 3"#).place(3.0).goals(&[ONE_ENCODE]),
-    Scenario::new("4 peers", 15).more(r#""peers": 4"#).place(4.0).quick(4).goals(&[ONE_ENCODE]),
-    Scenario::new("6 peers", 15).more(r#""peers": 6"#).place(6.0).goals(&[ONE_ENCODE]),
-    Scenario::new("8 peers", 15)
+    Scenario::new("2 peers", MESH_SECONDS).more(r#""peers": 2"#).place(2.0).goals(&[ONE_ENCODE]),
+    Scenario::new("3 peers", MESH_SECONDS).more(r#""peers": 3"#).place(3.0).goals(&[ONE_ENCODE]),
+    Scenario::new("4 peers", MESH_SECONDS).more(r#""peers": 4"#).place(4.0).quick(4).goals(&[ONE_ENCODE]),
+    Scenario::new("6 peers", MESH_SECONDS).more(r#""peers": 6"#).place(6.0).goals(&[ONE_ENCODE]),
+    Scenario::new("8 peers", MESH_SECONDS)
         .more(r#""peers": 8"#)
         .place(8.0)
         .goals(&[ONE_ENCODE, goal("sender_cpu_cores", Of::RatioTo("2 peers"), AtMost(1.15))]),
-    Scenario::new("12 peers", 15).more(r#""peers": 12"#).place(12.0).by(NATIVE_ONLY).goals(&[ONE_ENCODE]),
-    Scenario::new("16 peers", 15).more(r#""peers": 16"#).place(16.0).by(NATIVE_ONLY).goals(&[ONE_ENCODE]),
+    Scenario::new("12 peers", MESH_SECONDS).more(r#""peers": 12"#).place(12.0).by(NATIVE_ONLY).goals(&[ONE_ENCODE]),
+    Scenario::new("16 peers", MESH_SECONDS).more(r#""peers": 16"#).place(16.0).by(NATIVE_ONLY).goals(&[ONE_ENCODE]),
 ];
 
 const COST: [Scenario; 1] = [Scenario::new("a call of two", 20).by(NATIVE_ONLY).quick(5).goals(&[goal(
