@@ -1,8 +1,12 @@
+mod hard_film;
+
 use std::time::Duration;
 
 use super::*;
 use crate::rtp::h264::nal_units;
 use crate::video::test_pattern::TestPattern;
+
+use hard_film::HardFilm;
 
 fn encoder(bitrate_bps: u32) -> VideoEncoder {
     VideoEncoder::new(VideoEncoderConfig { codec: VideoCodec::H264, bitrate_bps, frame_rate_hz: 30.0 }).unwrap()
@@ -87,6 +91,42 @@ fn the_rate_is_held_and_follows_its_target_both_ways() {
         let ratio = rate / f64::from(target);
         assert!((0.5..=1.2).contains(&ratio), "{rate:.0} bps for {target}, {skipped} of 90 left out");
     }
+}
+
+/// What comes of so many seconds of a film that cannot be compressed away: bytes of each picture, 0 where it was left out.
+fn sizes_of_a_hard_film(bitrate_bps: u32, seconds: u32) -> Vec<usize> {
+    let (mut encoder, film, begin) = (encoder(bitrate_bps), HardFilm::new(), Instant::now());
+    let picture = |number: u32| {
+        let (width, height) = (HardFilm::WIDTH as u32, HardFilm::HEIGHT as u32);
+        let mut planes = crate::frame::I420::black(width, height);
+        planes.y = film.luma(number as usize);
+        VideoFrame { width, height, planes: planes.into(), captured_at: begin + Duration::from_micros(33_333) * number }
+    };
+    let encoded = (0..30 * seconds).map(|number| encoder.encode(&picture(number), false).unwrap());
+    encoded.map(|encoded| encoded.map_or(0, |encoded| encoded.data.len())).collect()
+}
+
+#[test]
+fn a_film_too_hard_for_its_rate_is_coarse_rather_than_standing_still() {
+    for bitrate_bps in [150_000, 250_000, 300_000] {
+        let sizes = sizes_of_a_hard_film(bitrate_bps, 6);
+        let rate = sizes.iter().sum::<usize>() as f64 * 8.0 / 6.0;
+        assert!(rate <= 1.1 * f64::from(bitrate_bps), "{rate:.0} bps for {bitrate_bps}");
+        let settled = &sizes[30..];
+        let left_out = settled.iter().filter(|size| **size == 0).count();
+        assert!(left_out <= 40, "{left_out} of 150 left out at {bitrate_bps} bps");
+        let longest = settled.split(|size| *size > 0).map(<[usize]>::len).max().unwrap_or_default();
+        assert!(longest <= 4, "{longest} in a row left out at {bitrate_bps} bps");
+    }
+}
+
+#[test]
+fn the_first_picture_of_a_hard_film_does_not_fill_the_link() {
+    let sizes = sizes_of_a_hard_film(1_000_000, 2);
+    let sum = |pictures: &[usize]| pictures.iter().sum::<usize>() * 8;
+    assert!(sum(&sizes[..1]) < 150_000, "{} bits", sum(&sizes[..1]));
+    assert!(sum(&sizes[..15]) < 500_000, "{} bits in half a second", sum(&sizes[..15]));
+    assert!(sum(&sizes[30..]) > 800_000, "the rate is used then: {} bits", sum(&sizes[30..]));
 }
 
 #[test]
