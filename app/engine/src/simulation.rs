@@ -2,6 +2,9 @@
 //! encoder and receiver and the lab's network.
 
 mod busy;
+mod capacity;
+#[path = "../../../media/src/video/encoder/tests/hard_film.rs"]
+mod hard_film;
 mod receiver;
 mod sender;
 mod tests;
@@ -25,6 +28,8 @@ const FAST: ConnectionId = ConnectionId(2);
 /// RTP header with its extensions; below it the link sees SRTP's tag too.
 const RTP_BYTES: usize = 24;
 const SRTP_BYTES: usize = 10;
+/// And the headers of IP and UDP.
+const IP_BYTES: usize = 28;
 const PACKET_BYTES: usize = 1_170;
 /// What others send on the same link, such as feedback on the receiver's own picture: 19 kbit/s with headers, where nothing else
 /// is said.
@@ -78,6 +83,10 @@ struct Second {
     sounds_lost: u32,
     /// The longest that a sound was on its way.
     sound_ms_max: u128,
+    /// The longest from capture until a picture was shown.
+    picture_ms_max: u128,
+    /// What came out of the link, headers counted.
+    arrived_bits: usize,
 }
 
 struct Simulation {
@@ -170,6 +179,7 @@ impl Simulation {
             self.put_marked(FOREIGN, FOREIGN_BYTES);
         }
         while let Some((_, packet)) = self.network.poll_packet(self.now) {
+            self.second.arrived_bits += (packet.len() + IP_BYTES) * 8;
             let id = u32::from_be_bytes(packet[..4].try_into().unwrap());
             match id {
                 FOREIGN => {}

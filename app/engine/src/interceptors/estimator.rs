@@ -5,8 +5,10 @@
 //! climbs back at 8 % a second, and takes every loss for congestion.
 //!
 //! A queue that is full no longer grows, and a gradient sees nothing of it: so the delay itself is looked at too
-//! ([`queue`]). It also tells loss from a full queue, which is ours to end, from loss on the air, which is not.
+//! ([`queue`]). It also tells loss from a full queue, which is ours to end, from loss on the air, which is not; where no queue tells,
+//! a cut does ([`air`]).
 
+mod air;
 mod meter;
 mod queue;
 
@@ -15,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use rtc::interceptor::{BandwidthEstimator, OveruseDetector, PacketReport, SlopeEstimator, Usage};
 
+use air::Air;
 use meter::Meter;
 
 use super::feedback::Unreported;
@@ -38,6 +41,8 @@ const QUEUE_SOME: Duration = Duration::from_millis(40);
 const TOO_MUCH: f64 = 1.08;
 /// Until a cut for a queue has had its effect: it is made so that the queue drains in a second.
 const DRAIN: Duration = Duration::from_millis(1_000);
+/// Between two reports on what came.
+const FEEDBACK: Duration = Duration::from_millis(100);
 /// Cuts without effect after which the queue is taken for someone else's, or for a longer path.
 const FUTILE_CUTS: u32 = 3;
 /// How far the estimate may be from what arrives: to half as much again, and a small picture. Beside sound alone that is where a
@@ -49,6 +54,11 @@ const REACH_MORE_BPS: f64 = 105_000.0;
 const NEAR_SHARE: f64 = 0.92;
 /// A limit that was passed by so much without a queue is none any more. What a busy machine measures is off by a fifth.
 const LIMIT_PASSED: f64 = 1.35;
+
+/// A limit that so much more has passed without a queue is probably none.
+const LIMIT_PASSING: f64 = 1.05;
+/// No queue.
+const QUEUE_NONE: Duration = Duration::from_millis(15);
 
 /// Pace over what the link is known to carry: what is made in a while keeps to it, but one frame is larger than the other.
 const PACE_SHARE: f64 = 1.2;
@@ -147,14 +157,27 @@ struct RateControl {
     loss_cut_at: Option<Instant>,
     limit: Option<Limit>,
     draining: Option<Draining>,
+    air: Air,
 }
 
 impl RateControl {
     fn new(policy: EstimatorPolicy) -> Self {
-        Self { policy, target_bps: policy.start_bps, changed_at: None, loss_cut_at: None, limit: None, draining: None }
+        Self {
+            policy,
+            target_bps: policy.start_bps,
+            changed_at: None,
+            loss_cut_at: None,
+            limit: None,
+            draining: None,
+            air: Air::default(),
+        }
     }
 
-    fn update(&mut self, now: Instant, seen: Observation) -> f64 {
+    fn update(&mut self, now: Instant, mut seen: Observation) -> f64 {
+        self.air.look(now, seen.loss, seen.offered_bps);
+        if seen.loss < self.policy.loss_severe {
+            seen.loss = self.air.ours(seen.loss);
+        }
         if self.drain(now, seen) {
             return self.target_bps;
         }
@@ -191,8 +214,11 @@ impl RateControl {
         let (first, cuts) = self.draining.map_or((queue, 0), |draining| (draining.queue, draining.cuts));
         self.draining = Some(Draining { until: now + DRAIN, queue: first, cuts: cuts + 1 });
         self.limit = Some(Limit::new(carried, now));
-        // So that the queue is gone after a second, but not at the price of all that is sent.
-        let factor = (1.0 - queue.as_secs_f64() / DRAIN.as_secs_f64()).clamp(0.6, 0.95);
+        // So that the queue is gone after a second, but not at the price of all that is sent; on a narrow link, not of the picture.
+        let is_wide = carried >= 2.0 * self.policy.loss_floor_bps;
+        let (standing, least) =
+            if is_overrun && is_wide { (queue + on_its_way(seen, queue), 0.65) } else { (queue, 0.6) };
+        let factor = (1.0 - standing.as_secs_f64() / DRAIN.as_secs_f64()).clamp(least, 0.95);
         self.set(now, (carried * factor).min(self.target_bps));
         true
     }
@@ -220,6 +246,7 @@ impl RateControl {
         if seen.loss <= self.policy.loss_high || !waited {
             return;
         }
+        self.air.note_cut(now, seen.loss + self.air.share());
         let is_severe = seen.loss >= self.policy.loss_severe || seen.signal == Signal::Over;
         let floor = if is_severe { self.policy.min_bps } else { self.policy.loss_floor_bps };
         self.loss_cut_at = Some(now);
@@ -244,7 +271,10 @@ impl RateControl {
         let limit = self.limit.map(|limit| limit.bps);
         let near = limit.filter(|limit| self.target_bps >= NEAR_SHARE * limit);
         let is_fresh = self.is_limit_younger(now, self.policy.limit_memory);
+        let is_passing = seen.newest < QUEUE_NONE
+            && near.zip(seen.received_bps).is_some_and(|(limit, received)| received > LIMIT_PASSING * limit);
         let grown = match near {
+            Some(_) if is_passing => self.target_bps * self.policy.retry_per_second.powf(seconds),
             Some(_) if is_fresh => self.target_bps + self.approach_bps_per_second() * seconds,
             Some(_) if !self.is_limited(seen) => self.target_bps * self.policy.retry_per_second.powf(seconds),
             Some(_) => self.target_bps * self.policy.growth_per_second.powf(seconds),
@@ -308,6 +338,13 @@ impl RateControl {
     fn is_limited(&self, seen: Observation) -> bool {
         seen.offered_bps.is_some_and(|offered| offered < LIMITED_SHARE * self.target_bps)
     }
+}
+
+/// By how much a queue grows until a cut comes to its end: what was seen has waited in it, and for its feedback.
+fn on_its_way(seen: Observation, queue: Duration) -> Duration {
+    let (Some(offered), Some(capacity)) = (seen.offered_bps, seen.capacity_bps) else { return Duration::ZERO };
+    let excess = (offered / capacity.max(1.0) - 1.0).clamp(0.0, 1.0);
+    (queue + FEEDBACK).mul_f64(excess)
 }
 
 /// The estimator of one connection.
@@ -397,7 +434,9 @@ impl BandwidthEstimator for Estimator {
             self.control.draining = None;
         }
         let cuts = self.control.draining.map(|draining| draining.until);
-        self.quality.set_target_bps(self.control.update(now, seen));
+        let target_bps = self.control.update(now, seen);
+        // What is lost on the air is sent again, and the encoder has to leave that room.
+        self.quality.set_target_bps(target_bps * (1.0 - self.control.air.share()));
         self.quality.set_full(self.control.is_full(now));
         self.quality.set_pace_bps(self.control.pace_bps(now));
         if self.control.draining.is_some_and(|draining| cuts != Some(draining.until)) {

@@ -6,7 +6,9 @@
 //!
 //! The pacer does not choose frames: packets here are numbered and remembered for retransmission, so dropping one
 //! would only bring it back. Its backlog is published in [`PacerGauge`], and the writer drops whole frames
-//! before it numbers them.
+//! before it numbers them. A key frame that goes over a full link ends repairs of what lies before it ([`beginning`]).
+
+mod beginning;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -19,11 +21,14 @@ use rtc::shared::marshal::MarshalSize;
 use super::reports::LinkQuality;
 use super::stage::{Belt, Stage};
 use crate::policy::PacerPolicy;
+use beginning::Beginning;
 
 /// What the pacer holds, for those who feed it.
 #[derive(Default)]
 pub(crate) struct PacerGauge {
     queued_bits: AtomicU64,
+    /// Of those what a key frame has to wait for.
+    before_key_frame_bits: AtomicU64,
     pace_bps: AtomicU64,
     dropped: AtomicU64,
 }
@@ -31,8 +36,17 @@ pub(crate) struct PacerGauge {
 impl PacerGauge {
     /// How long the packets that wait will take.
     pub(crate) fn backlog(&self) -> Duration {
+        self.takes(self.queued_bits.load(Ordering::Relaxed))
+    }
+
+    /// The same for a key frame, which on a full link does not wait for what it replaces.
+    pub(crate) fn backlog_of_key_frame(&self) -> Duration {
+        self.takes(self.before_key_frame_bits.load(Ordering::Relaxed))
+    }
+
+    fn takes(&self, bits: u64) -> Duration {
         let pace = self.pace_bps.load(Ordering::Relaxed).max(1);
-        Duration::from_micros(self.queued_bits.load(Ordering::Relaxed).saturating_mul(1_000_000) / pace)
+        Duration::from_micros(bits.saturating_mul(1_000_000) / pace)
     }
 
     /// Packets dropped since the start: stale retransmissions, and what came when the queue was full.
@@ -56,6 +70,7 @@ pub(crate) struct Pacer {
     video: VecDeque<TaggedPacket>,
     /// Bounded by `retransmissions_max`.
     retransmissions: VecDeque<TaggedPacket>,
+    beginning: Beginning,
 }
 
 fn bits(packet: &TaggedPacket) -> f64 {
@@ -91,6 +106,7 @@ impl Pacer {
             audio: BTreeSet::new(),
             video: VecDeque::new(),
             retransmissions: VecDeque::new(),
+            beginning: Beginning::default(),
         };
         pacer.publish();
         pacer
@@ -108,6 +124,8 @@ impl Pacer {
     fn publish(&self) {
         let queued: f64 = self.video.iter().chain(&self.retransmissions).map(bits).sum();
         self.gauge.queued_bits.store(queued as u64, Ordering::Relaxed);
+        let before_key_frame = if self.gives_way() { 0 } else { queued as u64 };
+        self.gauge.before_key_frame_bits.store(before_key_frame, Ordering::Relaxed);
         self.gauge.pace_bps.store(self.pace_bps() as u64, Ordering::Relaxed);
     }
 
@@ -155,12 +173,32 @@ impl Pacer {
         self.publish();
     }
 
+    /// Whether what waits makes room for a key frame: on a link with room it goes first, and a key frame is never replaced by another, or
+    /// none might ever be whole.
+    fn gives_way(&self) -> bool {
+        self.quality.is_full()
+            && !self
+                .video
+                .iter()
+                .any(|waiting| matches!(&waiting.message.packet, Packet::Rtp(rtp) if self.beginning.is_of_it(rtp)))
+    }
+
     fn hold(&mut self, packet: TaggedPacket) {
+        let Packet::Rtp(rtp) = &packet.message.packet else { return };
         if packet.message.has(&Attribute::Retransmission) {
-            if !self.retransmissions.iter().any(|waiting| repairs_the_same(waiting, &packet)) {
+            if self.quality.is_full() && self.beginning.repairs_before(rtp) {
+                self.gauge.dropped.fetch_add(1, Ordering::Relaxed);
+            } else if !self.retransmissions.iter().any(|waiting| repairs_the_same(waiting, &packet)) {
                 self.retransmissions.push_back(packet);
             }
         } else if self.video.len() < self.policy.packets_max {
+            let gives_way = self.gives_way();
+            if self.beginning.note(rtp) && gives_way {
+                let dropped = self.retransmissions.len() + self.video.len();
+                self.gauge.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
+                self.retransmissions.clear();
+                self.video.clear();
+            }
             self.video.push_back(packet);
         } else {
             self.gauge.dropped.fetch_add(1, Ordering::Relaxed);
@@ -366,6 +404,29 @@ mod tests {
         let released = run(&mut pacer, start, Duration::from_secs(5));
         // The first left before it was asked for again.
         assert_eq!((belt.write.len(), released.len()), (1, 20));
+    }
+
+    #[test]
+    fn a_key_frame_on_a_full_link_does_not_wait_for_repairs_of_what_lies_before_it() {
+        for (is_full, repairs) in [(true, 0), (false, 20)] {
+            let (mut pacer, start) = (pacer(), Instant::now());
+            pacer.quality.set_full(is_full);
+            let mut belt = Belt::default();
+            pacer.handle_write(rtp_packet(start, VIDEO, 100, &PAYLOAD), &mut belt);
+            pacer.handle_write(rtp_packet(start, VIDEO, 101, &PAYLOAD), &mut belt);
+            (80..100).for_each(|number| pacer.handle_write(repair(start, number, number), &mut belt));
+            assert_eq!(pacer.gauge.backlog_of_key_frame().is_zero(), is_full);
+            let mut key_frame = PAYLOAD;
+            // STAP-A, the size of its first unit, SPS.
+            key_frame[..4].copy_from_slice(&[24, 0, 12, 0x67]);
+            pacer.handle_write(rtp_packet(start, VIDEO, 102, &key_frame), &mut belt);
+            assert!(!pacer.gauge.backlog_of_key_frame().is_zero(), "the next one does not replace it");
+            // Asked for again; and a part of the key frame itself.
+            [90, 102].into_iter().for_each(|number| pacer.handle_write(repair(start, 200 + number, number), &mut belt));
+            let released = run(&mut pacer, start, Duration::from_secs(5));
+            let count = |wanted| released.iter().filter(|(_, ssrc)| *ssrc == wanted).count();
+            assert_eq!((count(3), count(VIDEO)), (repairs + 1, if is_full { 1 } else { 2 }), "full: {is_full}");
+        }
     }
 
     #[test]

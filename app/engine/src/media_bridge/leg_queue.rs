@@ -272,6 +272,11 @@ impl LegQueue {
         true
     }
 
+    /// Whether the next of the picture is a key frame, so that what was before it does not matter any more.
+    pub(crate) fn begins_anew(&self) -> bool {
+        self.video.front().map_or(self.awaits_key, |frame| frame.key)
+    }
+
     /// What to write next, sound first. `backlog` is how long the pacer below will be busy.
     pub(crate) fn pop(&mut self, backlog: Duration) -> Option<Next> {
         self.may_ask = backlog <= self.limits.backlog_low;

@@ -12,7 +12,7 @@ use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 
 use super::copies::Copies;
-use super::{Leg, Next};
+use super::{Leg, LegQueue, Next};
 use crate::interceptors::pictures::Handover;
 use crate::interceptors::{CaptureTimes, LinkQuality, PacerGauge};
 use crate::peer_driver::configuration::{AUDIO_LEVEL_URI, MIME_TYPE_RED};
@@ -83,6 +83,12 @@ struct SoundWriter {
     copies: Copies,
 }
 
+/// What to write next, as far as the pacer is ready for it.
+pub(crate) fn next(queue: &mut LegQueue, gauge: &PacerGauge) -> Option<Next> {
+    let backlog = if queue.begins_anew() { gauge.backlog_of_key_frame() } else { gauge.backlog() };
+    queue.pop(backlog)
+}
+
 /// Numbers packets of one stream.
 struct Sequence(u16);
 
@@ -109,7 +115,7 @@ impl Outbound {
             self.leg.ready().await;
             loop {
                 // The guard must not live into the await.
-                let next = self.leg.queue().pop(self.gauge.backlog());
+                let next = next(&mut self.leg.queue(), &self.gauge);
                 let written = match next {
                     Some(Next::Audio(audio)) => self.write_audio(audio, &mut sound).await,
                     Some(Next::Video(frame)) => self.write_video(frame, &mut video_sequence).await,

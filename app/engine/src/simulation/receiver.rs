@@ -134,9 +134,10 @@ impl Receiver {
 
     /// What it shows: whole frames in order; a hole that is not repaired lasts until a key frame.
     fn look(&mut self, ms: u128, sender: &Sender, second: &mut Second) {
-        while let Some((&frame, &(packets, key))) = sender.frames.range(self.next..).next() {
-            if self.is_whole(frame, packets) {
-                if key || !self.is_broken {
+        while let Some((&frame, is)) = sender.frames.range(self.next..).next() {
+            if self.is_whole(frame, is.packets) {
+                if is.key || !self.is_broken {
+                    second.picture_ms_max = second.picture_ms_max.max(ms - is.captured_ms);
                     second.frames_seen += 1;
                     self.is_broken = false;
                 }
@@ -146,7 +147,7 @@ impl Receiver {
                     break;
                 }
                 let since = *self.hole_since.get_or_insert(ms);
-                let is_key_here = later.any(|(frame, (packets, key))| *key && self.is_whole(*frame, *packets));
+                let is_key_here = later.any(|(frame, is)| is.key && self.is_whole(*frame, is.packets));
                 if ms < since + REPAIR_MS && !is_key_here {
                     break;
                 }

@@ -5,19 +5,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use parlor_media::{Layer, MediaPacket, PacketizedFrame};
+use parlor_media::rtp::h264;
+use parlor_media::video::codec::VideoCodec;
+use parlor_media::video::encoder::{VideoEncoder, VideoEncoderConfig};
+use parlor_media::{I420, Layer, MediaPacket, PacketizedFrame, VideoFrame};
 use parlor_session::adaptation::{AdaptationConfig, Decision, LegSignals, Share, Signals, evaluate};
 use rtc::interceptor::{Attribute, BandwidthEstimator, Packet, StreamInfo, TaggedPacket};
 use rtc::shared::marshal::MarshalSize;
 
 use super::busy::Busy;
+use super::hard_film::HardFilm;
 use super::{FAST, Feedback, LEG, MS, PACKET_BYTES, RTP_BYTES, What};
 use crate::interceptors::estimator::Estimator;
 use crate::interceptors::pacer::Pacer;
 use crate::interceptors::stage::tests::{header, rtp_packet};
 use crate::interceptors::stage::{Belt, Stage};
 use crate::interceptors::{LinkQuality, PacerGauge};
-use crate::media_bridge::{LegQueue, Next, Picture};
+use crate::media_bridge::{LegQueue, Next, Picture, outbound};
 use crate::policy::EnginePolicy;
 
 const SOUND_SSRC: u32 = 1;
@@ -45,8 +49,19 @@ pub(super) struct Sender {
     sounds: VecDeque<u128>,
     /// Packets of the picture, by sequence number: the frame, and the size.
     pub(super) packets: Vec<(u32, usize)>,
-    /// The frames that were let through: how many packets each has, and whether it is a key frame.
-    pub(super) frames: BTreeMap<u32, (usize, bool)>,
+    /// The frames that were let through.
+    pub(super) frames: BTreeMap<u32, Let>,
+    /// The real encoder and something hard to encode, instead of a modelled one.
+    film: Option<(HardFilm, VideoEncoder)>,
+    begin: Instant,
+}
+
+/// A frame that was let through.
+pub(super) struct Let {
+    pub(super) packets: usize,
+    pub(super) key: bool,
+    /// Since the beginning.
+    pub(super) captured_ms: u128,
 }
 
 impl Sender {
@@ -73,7 +88,16 @@ impl Sender {
             sounds: VecDeque::new(),
             packets: Vec::new(),
             frames: BTreeMap::new(),
+            film: None,
+            begin,
         }
+    }
+
+    /// A film that cannot be compressed away, through the real encoder.
+    pub(super) fn play_hard_film(&mut self) {
+        let (codec, bitrate_bps) = (VideoCodec::H264, self.decision.encoder_target_bps);
+        let encoder = VideoEncoder::new(VideoEncoderConfig { codec, bitrate_bps, frame_rate_hz: 30.0 });
+        self.film = Some((HardFilm::new(), encoder.unwrap()));
     }
 
     pub(super) fn share(&self) -> Option<Share> {
@@ -153,13 +177,20 @@ impl Sender {
     }
 
     fn write_pictures(&mut self, now: Instant, belt: &mut Belt) {
-        while let Some(next) = self.leg.pop(self.gauge.backlog()) {
+        while let Some(next) = outbound::next(&mut self.leg, &self.gauge) {
             let Next::Video(frame) = next else { continue };
-            self.frames.insert(frame.rtp_timestamp, (frame.packets.len(), frame.key));
+            let captured_ms = frame.captured_at.duration_since(self.begin).as_millis();
+            self.frames.insert(frame.rtp_timestamp, Let { packets: frame.packets.len(), key: frame.key, captured_ms });
             for packet in &frame.packets {
                 let (number, size) = (self.packets.len() as u16, packet.payload.len());
                 self.packets.push((frame.rtp_timestamp, size));
-                self.write(rtp_packet(now, PICTURE_SSRC, number, &vec![0; size + EXTENSION_BYTES]), belt);
+                let mut payload = packet.payload.to_vec();
+                payload.resize(size + EXTENSION_BYTES, 0);
+                let mut packet = rtp_packet(now, PICTURE_SSRC, number, &payload);
+                if let Packet::Rtp(rtp) = &mut packet.message.packet {
+                    rtp.header.timestamp = frame.rtp_timestamp;
+                }
+                self.write(packet, belt);
             }
         }
     }
@@ -179,6 +210,31 @@ impl Sender {
     }
 
     fn encode(&mut self, now: Instant) {
+        let made = if self.film.is_some() { self.encode_film(now) } else { Some(self.model(now)) };
+        self.frame += 1;
+        if let Some(frame) = made {
+            self.leg.push_video(&Arc::new(frame));
+        }
+        self.key_wanted |= self.leg.key_frame_due(now);
+    }
+
+    fn encode_film(&mut self, now: Instant) -> Option<PacketizedFrame> {
+        let (film, encoder) = self.film.as_mut()?;
+        let (width, height) = (HardFilm::WIDTH as u32, HardFilm::HEIGHT as u32);
+        let mut planes = I420::black(width, height);
+        planes.y = film.luma(self.frame as usize);
+        let picture = VideoFrame { width, height, planes: planes.into(), captured_at: now };
+        let key = self.key_wanted && now - self.key_made >= MS * 500;
+        encoder.set_bitrate_bps(self.decision.encoder_target_bps);
+        let encoded = encoder.encode(&picture, key).unwrap()?;
+        if encoded.key {
+            (self.key_wanted, self.key_made) = (false, now);
+        }
+        Some(h264::packetize(&encoded, self.frame, PACKET_BYTES))
+    }
+
+    /// What an ordinary film becomes, about.
+    fn model(&mut self, now: Instant) -> PacketizedFrame {
         // The content has a limit of its own.
         let wanted = f64::from(self.decision.encoder_target_bps).min(800_000.0);
         self.encoder_bps += 0.15 * (wanted - self.encoder_bps);
@@ -195,9 +251,13 @@ impl Sender {
             (self.key_wanted, self.key_made) = (false, now);
         }
         let packets = bytes.div_ceil(PACKET_BYTES).max(1);
-        let packet =
-            |index| MediaPacket { payload: Bytes::from(vec![0; bytes / packets]), marker: index + 1 == packets };
-        let frame = PacketizedFrame {
+        let packet = |index| {
+            let mut payload = vec![0; bytes / packets];
+            // A sequence parameter set.
+            payload[0] = if key && index == 0 { 0x67 } else { 0 };
+            MediaPacket { payload: Bytes::from(payload), marker: index + 1 == packets }
+        };
+        PacketizedFrame {
             packets: (0..packets).map(packet).collect(),
             rtp_timestamp: self.frame,
             captured_at: now,
@@ -206,9 +266,6 @@ impl Sender {
             key,
             discardable,
             bytes,
-        };
-        self.frame += 1;
-        self.leg.push_video(&Arc::new(frame));
-        self.key_wanted |= self.leg.key_frame_due(now);
+        }
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 
-fn shown(seconds: &[Second]) -> String {
+pub(super) fn shown(seconds: &[Second]) -> String {
     seconds.iter().enumerate().map(|(number, second)| format!("{number:3} {second:?}\n")).collect()
 }
 
@@ -85,7 +85,8 @@ fn a_picture_that_waits_for_the_data_channels_lets_them_open() {
     }
 }
 
-/// What the stack does by itself: this is how the state above was lost on the real one, and the simulation shows it.
+/// What the stack does by itself: this is how the state above was lost on the real one, and the simulation shows it. Less often since a
+/// key frame ends repairs of what lies before it: before, one of four at most held.
 #[test]
 fn an_estimator_that_is_not_told_of_retransmissions_loses_the_picture() {
     let holds = |seed| {
@@ -94,5 +95,5 @@ fn an_estimator_that_is_not_told_of_retransmissions_loses_the_picture() {
         simulation.run(60)[5..].iter().all(is_reduced)
     };
     let held = (1..=20).filter(|seed| holds(*seed)).count();
-    assert!(held <= 5, "{held} of 20 hold");
+    assert!(held <= 15, "{held} of 20 hold");
 }

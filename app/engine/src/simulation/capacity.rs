@@ -1,0 +1,66 @@
+//! Links that change, and a film that cannot be compressed away through the real encoder: what of a link is used, and how long the
+//! picture pauses.
+
+use super::tests::shown;
+use super::*;
+
+/// On machines that have time, and on busy ones; `stood_still` is 1 for those.
+fn each(description: &str, mut check: impl FnMut(Simulation, usize)) {
+    let simulations =
+        [Simulation::new(description), Simulation::busy(description, 1), Simulation::busy(description, 2)];
+    for (number, mut simulation) in simulations.into_iter().enumerate() {
+        simulation.sender.play_hard_film();
+        check(simulation, number.min(1));
+    }
+}
+
+fn change(simulation: &mut Simulation, description: &str, seconds: usize) -> Vec<Second> {
+    simulation.network.schedule(simulation.now, description.parse().unwrap());
+    simulation.run(seconds)
+}
+
+/// RFC 8867 §5.1.
+#[test]
+fn a_link_that_grows_is_used_soon_and_one_that_shrinks_hardly_stops_the_picture() {
+    each("rate=1Mbps", |mut simulation, stood_still| {
+        let first = simulation.run(12);
+        let used: usize = first[6..].iter().map(|second| second.arrived_bits).sum();
+        assert!(used >= 6 * (950_000 - 80_000 * stood_still), "{used} in six seconds\n{}", shown(&first));
+
+        let grown = change(&mut simulation, "rate=2.8Mbps", 10);
+        // All that is made of a picture of this size.
+        let full = grown.iter().position(|second| second.arrived_bits >= 1_400_000);
+        assert!(full.is_some_and(|second| second <= 5), "{full:?}\n{}", shown(&grown));
+
+        let shrunk = change(&mut simulation, "rate=600kbps", 8);
+        let seen: u32 = shrunk[..3].iter().map(|second| second.frames_seen).sum();
+        assert!(seen as usize >= 30 - 8 * stood_still, "{seen} in the first three seconds\n{}", shown(&shrunk));
+        let peak = shrunk.iter().map(|second| second.picture_ms_max).max().unwrap();
+        assert!(peak <= 550 + 450 * stood_still as u128, "{peak} ms\n{}", shown(&shrunk));
+        let drained = shrunk[2..].iter().map(|second| second.sound_ms_max).max().unwrap();
+        assert!(drained <= 200 + 500 * stood_still as u128, "{drained} ms\n{}", shown(&shrunk));
+        let used: usize = shrunk[4..].iter().map(|second| second.arrived_bits).sum();
+        assert!(used >= 4 * (540_000 - 120_000 * stood_still), "{used} in four seconds\n{}", shown(&shrunk));
+    });
+}
+
+#[test]
+fn a_hard_film_has_most_of_its_pictures_on_a_link_of_300_kilobits_a_second() {
+    each("rate=300kbps", |mut simulation, stood_still| {
+        let seconds = simulation.run(20);
+        let seen: u32 = seconds[8..].iter().map(|second| second.frames_seen).sum();
+        assert!(seen as usize >= 12 * (24 - 5 * stood_still), "{seen} in twelve seconds\n{}", shown(&seconds));
+    });
+}
+
+#[test]
+fn a_link_that_loses_packets_at_random_is_used_as_far_as_it_carries() {
+    for (description, at_least) in [("loss=20%", 1_200_000), ("loss=15%,rate=1Mbps", 600_000)] {
+        each(description, |mut simulation, _| {
+            let seconds = simulation.run(25);
+            let settled = &seconds[12..];
+            let used = settled.iter().map(|second| second.arrived_bits).sum::<usize>() / settled.len();
+            assert!(used >= at_least, "{used} at {description}\n{}", shown(&seconds));
+        });
+    }
+}
