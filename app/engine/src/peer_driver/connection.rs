@@ -37,7 +37,7 @@ use super::description::{
 };
 use super::handler::{Handler, STACK_EVENTS, StackEvent};
 use super::rhythm::{Change, Rhythm};
-use super::runtime::{OrderlyRuntime, Settled, SharedRoaming};
+use super::runtime::{Nudge, OrderlyRuntime, Settled, SharedRoaming};
 use super::{Codecs, PathStats, PeerSetup, PeerShared, Reporter, relay_only};
 use crate::interceptors::pictures::Handover;
 use crate::interceptors::{self, CaptureTimes, ChainParts};
@@ -75,6 +75,7 @@ struct Sending {
 pub(crate) struct Connection {
     peer_connection: Arc<dyn PeerConnection>,
     events: mpsc::Receiver<StackEvent>,
+    nudge: Nudge,
     reporter: Reporter,
     shared: Arc<PeerShared>,
     fanout: Arc<Fanout>,
@@ -109,9 +110,12 @@ impl Connection {
         let (sender, events) = mpsc::channel(STACK_EVENTS);
         let settled = Settled::default();
         let roaming = SharedRoaming::default();
-        let sockets = (settled.clone(), roaming.clone());
+        let nudge = Nudge::default();
+        let handler = Handler { events: sender, nudge: nudge.clone() };
+        let runtime = default_runtime().ok_or_else(|| Error::Other("there is no async runtime".to_owned()))?;
+        let runtime = OrderlyRuntime::new(runtime, settled.clone(), roaming.clone(), nudge.clone());
         let peer_connection =
-            stack(setup, Handler(sender), capture_times.clone(), pictures.clone(), video_ssrc, sockets).await?;
+            stack(setup, handler, runtime, capture_times.clone(), pictures.clone(), video_ssrc).await?;
         // In this order the m-lines come, and so they are expected.
         let audio = add_track(&peer_connection, RtpCodecKind::Audio, audio_ssrc, None).await?;
         let video = add_track(&peer_connection, RtpCodecKind::Video, video_ssrc, Some(rtx_ssrc)).await?;
@@ -142,6 +146,7 @@ impl Connection {
         Ok(Self {
             peer_connection,
             events,
+            nudge,
             reporter,
             shared: setup.shared.clone(),
             fanout: setup.fanout.clone(),
@@ -363,6 +368,8 @@ impl Connection {
         if let Err(error) = self.peer_connection.add_ice_candidate(candidate).await {
             debug!(%error, "a candidate was refused");
         }
+        // Its first check is due now, and goes out with the next timer.
+        self.nudge.now();
     }
 
     /// Sends on a channel. A peer that reads nothing loses what does not fit.
@@ -452,10 +459,10 @@ impl Sending {
 async fn stack(
     setup: &PeerSetup,
     handler: Handler,
+    runtime: OrderlyRuntime,
     capture_times: Arc<CaptureTimes>,
     pictures: Arc<Handover>,
     video_ssrc: u32,
-    (settled, roaming): (Settled, SharedRoaming),
 ) -> Result<Arc<dyn PeerConnection>> {
     let media_engine = configuration::media_engine()?;
     let BindAddresses { addresses, loopback } = configuration::bind_addresses();
@@ -474,9 +481,8 @@ async fn stack(
     let configuration = configuration::configuration(&setup.ice_servers, relay_only)
         .with_certificates(vec![setup.certificate.clone()])
         .build();
-    let runtime = default_runtime().ok_or_else(|| Error::Other("there is no async runtime".to_owned()))?;
     let peer_connection = PeerConnectionBuilder::<SocketAddr>::new()
-        .with_runtime(Arc::new(OrderlyRuntime::new(runtime, settled, roaming)))
+        .with_runtime(Arc::new(runtime))
         .with_configuration(configuration)
         .with_media_engine(media_engine)
         .with_setting_engine(configuration::setting_engine(&setup.policy, loopback))

@@ -7,9 +7,11 @@ use tokio::sync::mpsc;
 use tracing::{debug, warn};
 use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
-    PeerConnectionEventHandler, RTCIceGatheringState, RTCPeerConnectionIceErrorEvent, RTCPeerConnectionIceEvent,
+    PeerConnectionEventHandler, RTCIceConnectionState, RTCIceGatheringState, RTCPeerConnectionIceErrorEvent, RTCPeerConnectionIceEvent,
     RTCPeerConnectionState,
 };
+
+use super::runtime::Nudge;
 
 /// What the stack reports.
 pub(crate) enum StackEvent {
@@ -24,11 +26,14 @@ pub(crate) enum StackEvent {
 pub(crate) const STACK_EVENTS: usize = 256;
 
 /// Forwards.
-pub(crate) struct Handler(pub(crate) mpsc::Sender<StackEvent>);
+pub(crate) struct Handler {
+    pub(crate) events: mpsc::Sender<StackEvent>,
+    pub(crate) nudge: Nudge,
+}
 
 impl Handler {
     fn forward(&self, event: StackEvent) {
-        if self.0.try_send(event).is_err() {
+        if self.events.try_send(event).is_err() {
             warn!("an event of the connection was lost");
         }
     }
@@ -47,6 +52,13 @@ impl PeerConnectionEventHandler for Handler {
     async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
         if state == RTCIceGatheringState::Complete {
             self.forward(StackEvent::CandidatesEnd);
+        }
+    }
+
+    async fn on_ice_connection_state_change(&self, state: RTCIceConnectionState) {
+        if state == RTCIceConnectionState::Connected {
+            // The first flight of DTLS is written, and goes out with the next timer.
+            self.nudge.now();
         }
     }
 

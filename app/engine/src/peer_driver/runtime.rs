@@ -6,6 +6,9 @@
 //! on a fast path that is the other side's `hello`. One datagram a turn keeps the order; once both channels are
 //! open, the sockets are the stack's own again. First packets of media that come through a relay are another matter:
 //! `interceptors/opening.rs`.
+//!
+//! It also sleeps through two things that it has to do at once: the first checks after a candidate was added, and the first
+//! flight of DTLS once a pair is chosen; both wait for the next timer, 50 ms of each connect. [`Nudge`] ends such a sleep.
 
 use std::fmt;
 use std::future::Future;
@@ -18,6 +21,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::Notify;
 use webrtc::runtime::{
     AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, RecvMeta, Runtime, Transmit,
 };
@@ -54,18 +58,30 @@ impl SharedRoaming {
     }
 }
 
+/// Lets the stack look at its timers at once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Nudge(Arc<Notify>);
+
+impl Nudge {
+    /// Ends the sleep of the stack's driver, or its next one. Several before that are one.
+    pub(crate) fn now(&self) {
+        self.0.notify_one();
+    }
+}
+
 /// The stack's runtime, with our sockets.
 #[derive(Debug)]
 pub(crate) struct OrderlyRuntime {
     inner: Arc<dyn Runtime>,
     settled: Settled,
     roaming: SharedRoaming,
+    nudge: Nudge,
     sockets: AtomicUsize,
 }
 
 impl OrderlyRuntime {
-    pub(crate) fn new(inner: Arc<dyn Runtime>, settled: Settled, roaming: SharedRoaming) -> Self {
-        Self { inner, settled, roaming, sockets: AtomicUsize::new(0) }
+    pub(crate) fn new(inner: Arc<dyn Runtime>, settled: Settled, roaming: SharedRoaming, nudge: Nudge) -> Self {
+        Self { inner, settled, roaming, nudge, sockets: AtomicUsize::new(0) }
     }
 }
 
@@ -106,7 +122,14 @@ impl Runtime for OrderlyRuntime {
     }
 
     fn sleep(&self, duration: Duration) -> BoxedFuture<'static, ()> {
-        self.inner.sleep(duration)
+        let (slept, nudge) = (self.inner.sleep(duration), self.nudge.clone());
+        // Whoever wakes early looks whether it was time and sleeps again.
+        Box::pin(async move {
+            tokio::select! {
+                () = slept => {}
+                () = nudge.0.notified() => {}
+            }
+        })
     }
 
     fn interval(&self, period: Duration) -> Box<dyn AsyncInterval> {
@@ -228,6 +251,8 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
     use std::task::Waker;
 
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     /// A socket with a number of datagrams waiting.
@@ -286,5 +311,19 @@ mod tests {
         settled.set();
         assert_eq!(polls(&socket, 5), [1, 1, 1, 1, 0]);
         assert_eq!(socket.max_gso_segments(), SEGMENTS);
+    }
+
+    #[tokio::test]
+    async fn a_nudge_ends_the_sleep_that_is_or_the_next_one_and_no_other() {
+        let (day, nudge) = (Duration::from_secs(86_400), Nudge::default());
+        let inner = webrtc::runtime::default_runtime().unwrap();
+        let runtime = OrderlyRuntime::new(inner, Settled::default(), SharedRoaming::default(), nudge.clone());
+        nudge.now();
+        nudge.now();
+        assert!(runtime.sleep(day).now_or_never().is_some(), "the next one");
+        let mut sleep = runtime.sleep(day);
+        assert!((&mut sleep).now_or_never().is_none(), "no other");
+        nudge.now();
+        assert!(sleep.now_or_never().is_some(), "the one that is");
     }
 }
