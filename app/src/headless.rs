@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parlor_engine::{Call, CallCommand, CallConfig, Credentials, EnginePolicy, LocalMedia};
+use parlor_engine::{Call, CallCommand, CallConfig, Credentials, EnginePolicy, LocalMedia, Standby};
 use parlor_media::{
     AudioSink, AudioSource, LocalAudio, LocalAudioConfig, LocalVideo, LocalVideoConfig, MediaClock, VideoSource,
 };
@@ -179,6 +179,10 @@ impl Headless {
         let picture_log = record(&media, measuring)?;
         let mut commands = options.commands.then(command::from_standard_input);
         let mut reporter = Reporter::new(std::io::stdout(), std::io::stderr(), options.json);
+        let (runtime, policy) = (tokio::runtime::Handle::current(), EnginePolicy::default());
+        // As in the lobby of the window: by the time of the word the socket is open.
+        let standby =
+            options.waits.then(|| Standby::open(options.target.server.clone(), policy.signaling, &runtime));
         if options.waits && !until_join(&mut commands, &mut signals, &mut reporter).await? {
             return Ok(None);
         }
@@ -187,11 +191,10 @@ impl Headless {
             room: options.target.room,
             name: options.name,
             credentials: options.credentials,
-            policy: EnginePolicy { describe_sound: true, ..EnginePolicy::default() }.relay_only(options.relay_only),
+            policy: EnginePolicy { describe_sound: true, ..policy }.relay_only(options.relay_only),
         };
-        let runtime = tokio::runtime::Handle::current();
         Ok(Some(Self {
-            call: Call::start(config, media.clone(), &runtime, Arc::new(|| {})),
+            call: Call::start_on(standby, config, media.clone(), &runtime, Arc::new(|| {})),
             media,
             ledger: Ledger::new(Instant::now()),
             reporter,

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use crate::engine;
 use crate::policy::EnginePolicy;
 use crate::publisher::{Published, Publisher};
-use crate::signaling_client::ServerAddress;
+use crate::signaling_client::{ServerAddress, Standby};
 use crate::snapshot::Snapshot;
 
 /// Commands that may wait.
@@ -94,9 +94,20 @@ impl Call {
         runtime: &tokio::runtime::Handle,
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> Self {
+        Self::start_on(None, config, media, runtime, wake)
+    }
+
+    /// The same, on a socket that was opened ahead, if it leads to the call's server.
+    pub fn start_on(
+        standby: Option<Standby>,
+        config: CallConfig,
+        media: LocalMedia,
+        runtime: &tokio::runtime::Handle,
+        wake: Arc<dyn Fn() + Send + Sync>,
+    ) -> Self {
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let (publisher, published) = Publisher::new(&media, wake);
-        runtime.spawn(engine::run(config, media, receiver, publisher));
+        runtime.spawn(engine::run(config, standby, media, receiver, publisher));
         Self { commands, published }
     }
 

@@ -23,7 +23,7 @@ use crate::media_bridge::Fanout;
 use crate::media_state::Wishes;
 use crate::peer_driver::{PeerCommand, PeerEvent};
 use crate::publisher::Publisher;
-use crate::signaling_client::{Queued, SignalingClient, SocketId};
+use crate::signaling_client::{Queued, SignalingClient, SocketId, Standby};
 use adapt::Adaptation;
 use peers::Peers;
 use view::Viewer;
@@ -40,6 +40,8 @@ struct Engine {
     media: LocalMedia,
     session: Session,
     signaling: Option<SignalingClient>,
+    /// For the first socket.
+    standby: Option<Standby>,
     /// Of the socket that was opened last.
     socket: SocketId,
     signaling_events: mpsc::Sender<(SocketId, SignalingEvent)>,
@@ -65,16 +67,18 @@ enum Failure {
 /// Runs a call from joining to the last goodbye.
 pub(crate) async fn run(
     config: CallConfig,
+    standby: Option<Standby>,
     media: LocalMedia,
     commands: mpsc::Receiver<CallCommand>,
     publisher: Publisher,
 ) {
     let span = info_span!("room", room = %config.room);
-    run_in_room(config, media, commands, publisher).instrument(span).await;
+    run_in_room(config, standby, media, commands, publisher).instrument(span).await;
 }
 
 async fn run_in_room(
     mut config: CallConfig,
+    standby: Option<Standby>,
     media: LocalMedia,
     mut commands: mpsc::Receiver<CallCommand>,
     publisher: Publisher,
@@ -90,6 +94,7 @@ async fn run_in_room(
             return;
         }
     };
+    engine.standby = standby;
     engine.join();
     let mut tick = tokio::time::interval(TICK_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -147,6 +152,7 @@ impl Engine {
             media,
             session,
             signaling: None,
+            standby: None,
             socket: 0,
             signaling_events,
             peers,
@@ -364,6 +370,7 @@ impl Engine {
         self.signaling = Some(SignalingClient::open(
             self.socket,
             self.config.server.clone(),
+            self.standby.take(),
             self.config.policy.signaling,
             self.signaling_events.clone(),
             &mut self.tasks,

@@ -37,5 +37,5 @@ pub use parlor_proto::Secret;
 pub use parlor_session::{Credentials, EndReason, Event as Notice};
 pub use policy::{EnginePolicy, EstimatorPolicy, PacerPolicy, SignalingPolicy};
 pub use runtime::runtime;
-pub use signaling_client::ServerAddress;
+pub use signaling_client::{ServerAddress, Standby};
 pub use snapshot::{PeerMediaView, SentView, Snapshot, TransportView};

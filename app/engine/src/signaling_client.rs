@@ -3,6 +3,7 @@
 
 mod connect;
 mod error;
+mod standby;
 mod tls;
 
 use std::time::{Duration, Instant};
@@ -20,6 +21,8 @@ use tracing::{Instrument, debug, trace};
 
 use crate::policy::SignalingPolicy;
 use connect::Socket;
+use error::ConnectError;
+pub use standby::Standby;
 
 /// Messages waiting for the server; full: the socket is closed, since a server that reads nothing is no server.
 const OUTBOX_MESSAGES: usize = 256;
@@ -67,17 +70,18 @@ pub(crate) struct SignalingClient {
 }
 
 impl SignalingClient {
-    /// Starts to connect; everything else is reported on `events`, [`SignalingEvent::OpenFailed`] or
-    /// [`SignalingEvent::Closed`] once and last.
+    /// Starts to connect, or takes what was opened ahead; everything else is reported on `events`,
+    /// [`SignalingEvent::OpenFailed`] or [`SignalingEvent::Closed`] once and last.
     pub(crate) fn open(
         id: SocketId,
         address: ServerAddress,
+        standby: Option<Standby>,
         policy: SignalingPolicy,
         events: mpsc::Sender<(SocketId, SignalingEvent)>,
         tasks: &mut JoinSet<()>,
     ) -> Self {
         let (outbox, outgoing) = mpsc::channel(OUTBOX_MESSAGES);
-        tasks.spawn(run(id, address, policy, outgoing, events).in_current_span());
+        tasks.spawn(run(id, (address, standby), policy, outgoing, events).in_current_span());
         Self { id, outbox }
     }
 
@@ -104,13 +108,13 @@ impl SignalingClient {
 
 async fn run(
     id: SocketId,
-    address: ServerAddress,
+    (address, standby): (ServerAddress, Option<Standby>),
     policy: SignalingPolicy,
     mut outgoing: mpsc::Receiver<Outgoing>,
     events: mpsc::Sender<(SocketId, SignalingEvent)>,
 ) {
     let connected = tokio::select! {
-        connected = connect::connect(&address, policy.connect_timeout) => connected,
+        connected = open_or_take(&address, standby, policy) => connected,
         () = dropped(&mut outgoing) => return,
     };
     let socket = match connected {
@@ -128,6 +132,19 @@ async fn run(
     debug!(reason = closed.reason, "signaling closed");
     let Closed { reason, retry_after_ms } = closed;
     let _gone = events.send((id, SignalingEvent::Closed { reason, retry_after_ms })).await;
+}
+
+async fn open_or_take(
+    address: &ServerAddress,
+    standby: Option<Standby>,
+    policy: SignalingPolicy,
+) -> Result<Socket, ConnectError> {
+    if let Some(standby) = standby.filter(|standby| standby.address() == address)
+        && let Some(outcome) = standby.take().await
+    {
+        return outcome;
+    }
+    connect::connect(address, policy.connect_timeout).await
 }
 
 /// Waits until nobody wants the socket any more. Before it is open nothing is sent, so all that comes is that.

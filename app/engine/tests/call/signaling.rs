@@ -1,17 +1,20 @@
 //! Reaching the server, and being refused.
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use parlor_engine::{EndReason, EnginePolicy, ServerAddress};
+use parlor_engine::{EndReason, EnginePolicy, ServerAddress, Standby};
 use parlor_proto::{ErrorCode, Fingerprint, ServerMessage};
-use parlor_session::SessionConfig;
+use parlor_session::{Phase, SessionConfig};
 use parlor_signaling::{ServerConfig, Tls, serve};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::accept_async;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use crate::support::{PATIENCE, address, alone, in_room, join, join_with, server_config};
+use crate::support::{PATIENCE, address, alone, in_room, join, join_on, join_with, server, server_config};
 
 /// Gives up quickly, so that a test need not wait for a user's patience.
 fn impatient() -> EnginePolicy {
@@ -30,6 +33,47 @@ async fn wrong_address(websocket_url: String) -> String {
     let reason = tokio::time::timeout(PATIENCE, ana.call.finished()).await.unwrap();
     let EndReason::WrongAddress { message } = reason else { panic!("{reason:?}") };
     message
+}
+
+/// Someone who opened a socket ahead joins through a door that ends the first so many connections once they are open and passes
+/// the others on; how many came until they were in.
+async fn connections_to_join(ended: usize) -> usize {
+    let _alone = alone().await;
+    let server = server().await;
+    let (listener, came) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), Arc::new(AtomicUsize::new(0)));
+    let websocket_url = format!("ws://{}/ws", listener.local_addr().unwrap());
+    let (counted, inside) = (came.clone(), server.local_addr());
+    let (first, mut is_first) = tokio::sync::mpsc::channel(1);
+    let door = tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            if counted.fetch_add(1, Ordering::Relaxed) < ended {
+                drop(accept_async(client).await);
+            } else {
+                let mut server = TcpStream::connect(inside).await.unwrap();
+                tokio::spawn(async move { copy_bidirectional(&mut client, &mut server).await });
+            }
+            let _told = first.try_send(());
+        }
+    });
+    let (address, policy) = (ServerAddress { websocket_url, fingerprint: None }, EnginePolicy::default());
+    let standby = Standby::open(address.clone(), policy.signaling, &tokio::runtime::Handle::current());
+    is_first.recv().await.unwrap();
+    let ana = join_on(Some(standby), address, "Ana", 440.0, policy);
+    ana.until("in the room", |snapshot| snapshot.room.phase == Phase::InRoom).await;
+    ana.leave().await;
+    door.abort();
+    came.load(Ordering::Relaxed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_begins_on_the_socket_that_was_opened_ahead() {
+    assert_eq!(connections_to_join(0).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_socket_ahead_has_ended_opens_another() {
+    assert_eq!(connections_to_join(1).await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use parlor_engine::{
-    Call, CallConfig, Credentials, EnginePolicy, LocalMedia, Notice, PeerMediaView, ServerAddress, Snapshot,
+    Call, CallConfig, Credentials, EnginePolicy, LocalMedia, Notice, PeerMediaView, ServerAddress, Snapshot, Standby,
 };
 use parlor_lab_net::{Lab, LabConfig};
 use parlor_media::{
@@ -71,6 +71,17 @@ pub(crate) fn join(server: ServerAddress, name: &str, tone_hz: f32) -> Participa
 }
 
 pub(crate) fn join_with(server: ServerAddress, name: &str, tone_hz: f32, policy: EnginePolicy) -> Participant {
+    join_on(None, server, name, tone_hz, policy)
+}
+
+/// On a socket that was opened ahead.
+pub(crate) fn join_on(
+    standby: Option<Standby>,
+    server: ServerAddress,
+    name: &str,
+    tone_hz: f32,
+    policy: EnginePolicy,
+) -> Participant {
     let clock = MediaClock::system();
     let video = LocalVideo::new(LocalVideoConfig::default(), clock);
     video.set_source(VideoSource::TestPattern { name: name.to_owned() });
@@ -85,7 +96,7 @@ pub(crate) fn join_with(server: ServerAddress, name: &str, tone_hz: f32, policy:
         credentials: Credentials::default(),
         policy: EnginePolicy { describe_sound: true, ..policy },
     };
-    let call = Call::start(config, media, &tokio::runtime::Handle::current(), Arc::new(|| {}));
+    let call = Call::start_on(standby, config, media, &tokio::runtime::Handle::current(), Arc::new(|| {}));
     Participant { call, started: Instant::now() }
 }
 

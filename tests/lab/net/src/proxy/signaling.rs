@@ -1,6 +1,6 @@
 //! One WebSocket of a client, with its twin to the server.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::stream::{SplitSink, SplitStream};
@@ -21,9 +21,13 @@ use crate::relay::flights::{SERVER, TO_OPEN};
 /// Messages under way each way; full: the sender waits.
 const MESSAGES_MAX: usize = 256;
 
+/// A socket that was open for so long before its client said anything was opened ahead.
+const OPEN_AHEAD: Duration = Duration::from_millis(250);
+
 /// Who the client is.
-#[derive(Default)]
 struct Client {
+    opened_at: Instant,
+    has_spoken: AtomicBool,
     /// Once the server has said so.
     id: Mutex<Option<String>>,
     /// Until then, what it knows of flights.
@@ -31,6 +35,23 @@ struct Client {
 }
 
 impl Client {
+    fn new() -> Self {
+        Self {
+            opened_at: Instant::now(),
+            has_spoken: AtomicBool::new(false),
+            id: Mutex::default(),
+            flight: AtomicU32::new(TO_OPEN),
+        }
+    }
+
+    /// It says something. With the first word on a socket that was opened ahead the count begins.
+    fn speaks(&self, shared: &Shared) {
+        if !self.has_spoken.swap(true, Ordering::Relaxed) && self.opened_at.elapsed() >= OPEN_AHEAD {
+            shared.relay.begin_flights();
+            self.flight.store(0, Ordering::Relaxed);
+        }
+    }
+
     fn id(&self) -> Option<String> {
         self.id.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -72,7 +93,7 @@ where
     let Ok(socket) = accept_async(client).await else { return };
     let (client_sink, client_stream) = socket.split();
     let (server_sink, server_stream) = server.split();
-    let client = Client { id: Mutex::default(), flight: AtomicU32::new(TO_OPEN) };
+    let client = Client::new();
     let up = pump(
         (client_stream, server_sink),
         delay,
@@ -148,6 +169,7 @@ fn may_be_sent(frame: &CloseFrame) -> bool {
 
 /// From the client: candidates are replaced. None: nothing is left to send.
 fn to_server(text: String, client: &Client, shared: &Shared) -> Option<String> {
+    client.speaks(shared);
     let Some(mut message) = parsed(&text, "signal") else { return Some(text) };
     let (Some(owner), Some(viewer)) = (client.id(), message["to"].as_str().map(str::to_owned)) else {
         return Some(text);
