@@ -181,8 +181,7 @@ impl Headless {
         let mut reporter = Reporter::new(std::io::stdout(), std::io::stderr(), options.json);
         let (runtime, policy) = (tokio::runtime::Handle::current(), EnginePolicy::default());
         // As in the lobby of the window: by the time of the word the socket is open.
-        let standby =
-            options.waits.then(|| Standby::open(options.target.server.clone(), policy.signaling, &runtime));
+        let standby = options.waits.then(|| Standby::open(options.target.server.clone(), policy.signaling, &runtime));
         if options.waits && !until_join(&mut commands, &mut signals, &mut reporter).await? {
             return Ok(None);
         }

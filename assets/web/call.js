@@ -30,7 +30,7 @@ import { policyNews } from './words.js';
  * @property {(line: Line) => void} onLine a new line of chat or a note
  * @property {(words: string) => void} onNotice something to say in passing
  */
-/** `relayOnly` hides the address. @typedef {{url: string, room: string, name: string, secrets?: import('./secrets.js').Secrets, relayOnly?: boolean, random?: () => number}} CallConfig */
+/** `relayOnly` hides the address. @typedef {{url: string, room: string, name: string, secrets?: import('./secrets.js').Secrets, relayOnly?: boolean, random?: () => number, standby?: import('./protocol.js').Standby|null}} CallConfig */
 
 /** Lines kept; the oldest go. */
 const LINES_MAX = 500;
@@ -77,7 +77,7 @@ export class Call {
       onMessage: (message) => this.#handleMessage(message),
       onError: (error) => this.#handleError(error),
       onFailed: (error) => { this.endedCode = error.code; this.#end(error.message); },
-    }, { random: config.random });
+    }, { random: config.random, standby: config.standby });
   }
 
   /** Enters the room. */

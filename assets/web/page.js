@@ -4,6 +4,7 @@
 import { Call } from './call.js';
 import { keepIcons } from './icons.js';
 import { LocalMedia } from './media.js';
+import { Standby } from './protocol.js';
 import { linkTo, roomOfPath, webSocketUrl } from './rooms.js';
 import { readFragment, RoomSecrets, withoutSecrets } from './secrets.js';
 import { SettingsStore } from './settings.js';
@@ -18,6 +19,7 @@ import { endedTitle, problemOnWire, REFUSALS } from './words.js';
 class Page {
   /** @type {Call|null} */ call = null;
   /** @type {View|null} */ view = null;
+  /** Opened while the lobby is shown. @type {Standby|null} */ standby = null;
   /** @type {string|null} */ fingerprint = null;
   settings = new SettingsStore();
   media = new LocalMedia(this.settings);
@@ -59,6 +61,8 @@ class Page {
 
   showLobby() {
     document.title = 'Parlor';
+    this.#closeStandby();
+    this.standby = new Standby(webSocketUrl(location));
     const lobby = new Lobby({ media: this.media, room: this.room, name: this.name, onJoin: (room, name, hash) => {
       this.secrets.keepFound(room, readFragment(hash));
       this.join(room, name);
@@ -74,12 +78,13 @@ class Page {
     this.settings.set('name', name);
     this.settings.addRecent(room, Date.now());
     history.replaceState(null, '', new URL(linkTo(location, room)));
-    const call = new Call({ url: webSocketUrl(location), room, name, secrets: this.secrets.get(room), relayOnly: this.settings.get('relayOnly') }, {
+    const call = new Call({ url: webSocketUrl(location), room, name, secrets: this.secrets.get(room), relayOnly: this.settings.get('relayOnly'), standby: this.standby }, {
       onChange: () => this.#handleCallChange(call),
       onLine: (line) => { if (this.view instanceof CallView) this.view.addLine(line); },
       onNotice: (words) => { if (this.view instanceof CallView) this.view.say(words); },
     });
     this.call = call;
+    this.standby = null;
     Object.assign(globalThis, { parlor: call });
     const view = new CallView({
       call, media: this.media, link: (password) => linkTo(location, room, this.fingerprint, password), onLeave: () => this.leave(),
@@ -108,6 +113,12 @@ class Page {
   /** The browser closes the socket by itself only after a while: say so now, or a ghost would stay. */
   #handlePageHide() {
     if (this.call) this.#endCall();
+    this.#closeStandby();
+  }
+
+  #closeStandby() {
+    this.standby?.close();
+    this.standby = null;
   }
 
   /** @param {Call} call */

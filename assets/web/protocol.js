@@ -151,6 +151,36 @@ export function parseServerMessage(text) {
   return /** @type {ServerMessage} */ (/** @type {unknown} */ (message));
 }
 
+/** How long an unused socket is kept: the server closes one that joins no room after two minutes. */
+const STANDBY_MAX_MS = 110_000;
+
+/**
+ * A socket that is opened before there is a call, so that joining need not wait for it. Nothing is said on it. Where it fails or ends unused,
+ * the client opens its own.
+ */
+export class Standby {
+  #socket;
+  #timer;
+
+  /** @param {string} url `ws(s)://HOST[:PORT]/ws` */
+  constructor(url) {
+    this.#socket = new WebSocket(url);
+    this.#timer = setTimeout(() => this.close(), STANDBY_MAX_MS);
+  }
+
+  /** The socket, open or being opened; null when it has ended. */
+  take() {
+    clearTimeout(this.#timer);
+    return this.#socket.readyState <= WebSocket.OPEN ? this.#socket : null;
+  }
+
+  /** It is not needed any more. */
+  close() {
+    clearTimeout(this.#timer);
+    this.#socket.close(1000);
+  }
+}
+
 /** One membership of one room, over as many sockets as it takes. */
 export class SignalingClient {
   /** @type {WebSocket|null} */ #socket = null;
@@ -163,6 +193,7 @@ export class SignalingClient {
   /** @type {ServerError|null} */ #problem = null;
   /** The server's words to the current attempt. @type {ServerError|null} */ #refusal = null;
   #attempt = 0;
+  /** For the first socket. @type {Standby|null} */ #standby;
   /** Shown again with the token: a room that was closed meanwhile takes us for newcomers. @type {Secrets} */
   #secrets = { password: null, access: null };
   #room = '';
@@ -171,10 +202,11 @@ export class SignalingClient {
   /**
    * @param {string} url `ws(s)://HOST[:PORT]/ws`
    * @param {SignalingHandlers} handlers
-   * @param {{random?: () => number}} [options]
+   * @param {{random?: () => number, standby?: Standby|null}} [options] `standby` leads to the same server
    */
   constructor(url, handlers, options = {}) {
     this.url = url;
+    this.#standby = options.standby ?? null;
     this.handlers = handlers;
     this.random = options.random ?? Math.random;
   }
@@ -257,15 +289,19 @@ export class SignalingClient {
   }
 
   #open() {
-    const socket = new WebSocket(this.url);
+    const socket = this.#standby?.take() ?? new WebSocket(this.url);
+    this.#standby = null;
     this.#socket = socket;
     this.#timer = setTimeout(() => this.#abandon(), CONNECT_TIMEOUT_MS);
-    socket.onopen = () => {
-      this.#send({ type: 'hello', versions: PROTOCOL_VERSIONS, client: CLIENT_NAME });
-      this.#sendJoin();
-    };
+    socket.onopen = () => this.#greet();
     socket.onmessage = (event) => { if (socket === this.#socket) this.#handleMessage(event.data); };
     socket.onclose = (event) => { if (socket === this.#socket) this.#handleClose(event.code); };
+    if (socket.readyState === WebSocket.OPEN) this.#greet();
+  }
+
+  #greet() {
+    this.#send({ type: 'hello', versions: PROTOCOL_VERSIONS, client: CLIENT_NAME });
+    this.#sendJoin();
   }
 
   #sendJoin() {

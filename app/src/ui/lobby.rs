@@ -154,11 +154,14 @@ fn buttons_ui(ui: &mut Ui, view: &LobbyView, commands: &mut Vec<UiCommand>) -> b
         let new_width = text_button_width(ui.painter(), false, "New call");
         let (join, new) = row.split_left_right_at_x(row.right() - new_width);
         let join = Rect::from_min_max(join.min, join.max - vec2(theme::GAP, 0.0));
-        let joined = put_text_button(ui, join, None, "Join", Look::Primary).clicked();
+        let joined = put_text_button(ui, join, None, "Join", Look::Primary);
+        if joined.hovered() || joined.has_focus() {
+            commands.push(UiCommand::PrepareJoin);
+        }
         if put_text_button(ui, new, None, "New call", Look::Plain).clicked() {
             commands.push(UiCommand::NewCall);
         }
-        joined
+        joined.clicked()
     })
     .inner
 }

@@ -267,6 +267,8 @@ pub struct DoorView {
 pub enum UiCommand {
     /// Join the room in the lobby's field.
     Join,
+    /// They are about to: the pointer or the keyboard is on the button.
+    PrepareJoin,
     /// A fresh room, hosted here without a server.
     NewCall,
     /// Join the room of this index again.

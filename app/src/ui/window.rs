@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use egui::{Context, ViewportCommand};
-use parlor_engine::{CallCommand, Credentials, EndReason, ServerAddress};
+use parlor_engine::{CallCommand, Credentials, EndReason, ServerAddress, Standby};
 use parlor_proto::{RoomId, RoomLink};
 use tokio::runtime::Runtime;
 
@@ -72,6 +72,8 @@ pub(crate) struct Window {
     /// A call that is still saying goodbye; the next one waits for it, since both need the devices.
     closing: Option<Receiver<()>>,
     waiting: Option<Place>,
+    /// For the room in the lobby's field.
+    standby: Option<Standby>,
     /// The room's field as the command line filled it, and what that room may ask for.
     given_place: (String, Given),
     /// What rooms entered in this run asked for, by their links, so that they can be entered again.
@@ -113,6 +115,7 @@ impl Window {
             hosted: None,
             closing: None,
             waiting: None,
+            standby: None,
             given_place: (lobby_room, prefill.credentials),
             known: BTreeMap::new(),
             toast: None,
@@ -253,6 +256,7 @@ impl Window {
     fn carry_out(&mut self, command: UiCommand) {
         match command {
             UiCommand::Join => self.join_typed(),
+            UiCommand::PrepareJoin => self.prepare_join(),
             UiCommand::NewCall => self.new_call(),
             UiCommand::OpenRecent(index) => {
                 if let Some(recent) = self.config.recent.get(index) {

@@ -19,12 +19,18 @@ fn field<'h>(harness: &'h Harness<'static, Bench>, label: &'h str) -> Node<'h> {
 #[test]
 fn buttons_ask_for_what_they_say() {
     let mut harness = open("lobby");
-    assert_eq!(press(&mut harness, "Join"), [UiCommand::Join]);
     assert_eq!(press(&mut harness, "New call"), [UiCommand::NewCall]);
     assert_eq!(press(&mut harness, "Preview"), [UiCommand::SetPreview(true)]);
     assert_eq!(press(&mut harness, "Test sound"), [UiCommand::TestSound]);
     assert_eq!(press(&mut harness, "Join family-sunday again, last joined yesterday"), [UiCommand::OpenRecent(0)]);
     assert_eq!(press(&mut open("lobby-preview"), "Stop preview"), [UiCommand::SetPreview(false)]);
+}
+
+#[test]
+fn joining_is_prepared_before_it_is_asked_for() {
+    let commands = press(&mut open("lobby"), "Join");
+    assert_eq!(commands.first(), Some(&UiCommand::PrepareJoin), "{commands:?}");
+    assert_eq!(commands.iter().filter(|command| **command == UiCommand::Join).count(), 1, "{commands:?}");
 }
 
 #[test]

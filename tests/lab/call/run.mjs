@@ -29,6 +29,8 @@ import { invalidReason } from './validity.mjs';
 const MAKERS = { native: nativePeer, chromium: pagePeer };
 const NAMES = ['Ana', 'Bo'];
 const ROOM = 'bench';
+/** How long the second one looks at the lobby before joining, in set-up. */
+const LOBBY_MS = 2_000;
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, Math.max(0, ms)); });
 
 const wanted = { rules: [], steps: [], seconds: 20, seed: 1, height: 360, group: 'loss', settle_seconds: 5, ...JSON.parse(process.argv[2]) };
@@ -36,7 +38,11 @@ const wanted = { rules: [], steps: [], seconds: 20, seed: 1, height: 360, group:
 /** Both in the room; when each was asked to join. @param {import('./peers.mjs').LabPeer[]} peers */
 async function meet(peers) {
   const joined = [];
-  for (const peer of peers) joined.push(await peer.join());
+  for (const [index, peer] of peers.entries()) {
+    // Whoever stands in the lobby has been there for a moment: what is opened ahead of a call is open.
+    if (index > 0 && wanted.group === 'set-up') await sleep(LOBBY_MS);
+    joined.push(await peer.join());
+  }
   await Promise.all(peers.map((peer) => peer.connected()));
   return joined;
 }

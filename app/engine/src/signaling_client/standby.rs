@@ -17,6 +17,9 @@ use crate::policy::SignalingPolicy;
 /// How long an unused socket is kept: the server closes one that joins no room after two minutes (PROTOCOL.md, *How much*).
 const KEPT_MAX: Duration = Duration::from_secs(110);
 
+/// One that could not be opened counts as kept for so long, so that nobody tries again and again.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
 type Outcome = Result<Socket, ConnectError>;
 
 /// An open socket, or one that is being opened. Dropped: it is closed.
@@ -38,6 +41,11 @@ impl Standby {
         &self.address
     }
 
+    /// Whether it is open or being opened, as far as is known.
+    pub fn is_kept(&self) -> bool {
+        !self.take.is_closed()
+    }
+
     /// The socket, or why it could not be opened; none where it has ended before.
     pub(super) async fn take(self) -> Option<Outcome> {
         let (give, given) = oneshot::channel();
@@ -46,17 +54,16 @@ impl Standby {
     }
 }
 
-async fn keep(
-    address: ServerAddress,
-    policy: SignalingPolicy,
-    mut taken: oneshot::Receiver<oneshot::Sender<Outcome>>,
-) {
+async fn keep(address: ServerAddress, policy: SignalingPolicy, mut taken: oneshot::Receiver<oneshot::Sender<Outcome>>) {
     let connecting = connect::connect(&address, policy.connect_timeout);
     tokio::pin!(connecting);
     let mut socket = tokio::select! {
         outcome = &mut connecting => match outcome {
             Ok(socket) => socket,
-            Err(error) => return debug!(%error, "no socket could be opened ahead of the call"),
+            Err(error) => {
+                debug!(%error, "no socket could be opened ahead of the call");
+                return drop(tokio::time::timeout(RETRY_AFTER, taken).await);
+            }
         },
         taken = &mut taken => {
             if let Ok(give) = taken {

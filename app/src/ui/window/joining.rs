@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::SystemTime;
 
-use parlor_engine::{Call, CallCommand, CallConfig, Credentials, EnginePolicy};
+use parlor_engine::{Call, CallCommand, CallConfig, Credentials, EnginePolicy, Standby};
 use parlor_proto::{DisplayName, RoomId};
 
 use super::in_call::InCall;
@@ -58,6 +58,20 @@ impl Window {
                 self.lobby.settings_open = true;
             }
             Err(error) => self.lobby.room_problem = Some(error.to_string()),
+        }
+    }
+
+    /// Opens the socket to the server of the room in the field, so that joining need not wait for it. Not while it is typed: half an
+    /// address is another one's.
+    pub(super) fn prepare_join(&mut self) {
+        if self.lobby.room.trim().is_empty() {
+            return;
+        }
+        let Ok(target) = join_target::parse(&self.lobby.room, self.server()) else { return };
+        let is_ready = |standby: &Standby| standby.is_kept() && *standby.address() == target.server;
+        if !self.standby.as_ref().is_some_and(is_ready) {
+            let policy = EnginePolicy::default().signaling;
+            self.standby = Some(Standby::open(target.server, policy, self.runtime.handle()));
         }
     }
 
@@ -126,7 +140,8 @@ impl Window {
         };
         let ctx = self.ctx.clone();
         let wake = Arc::new(move || crate::ui::wake(&ctx));
-        let call = Call::start(config, self.media.local(), self.runtime.handle(), wake);
+        let standby = self.standby.take();
+        let call = Call::start_on(standby, config, self.media.local(), self.runtime.handle(), wake);
         // The queue is empty: neither can be refused.
         let _ = call.send(CallCommand::SetMuted(self.lobby.muted));
         let _ = call.send(CallCommand::SetCameraEnabled(!self.lobby.camera_off));
