@@ -24,6 +24,10 @@ impl eframe::App for Gallery {
             println!("{command:?}");
         }
     }
+
+    fn clear_color(&self, _visuals: &egui::Visuals) -> [f32; 4] {
+        theme::BG.to_normalized_gamma_f32()
+    }
 }
 
 fn main() -> eframe::Result {

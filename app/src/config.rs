@@ -36,11 +36,24 @@ pub struct Config {
     pub relay_only: bool,
     /// Whether things that move in the window go to their place at once.
     pub reduced_motion: bool,
+    /// Who converts the pictures of the others into colours, `"graphics-card"` or `"processor"`; chosen by the window when
+    /// not given.
+    pub picture_conversion: Option<PictureConversion>,
     /// STUN and TURN servers for calls hosted by the window, as `parlor-server --ice-server` takes them; an empty list or
     /// `["none"]` means none, leaving it out means the same one as for `parlor-server`.
     pub ice_servers: Option<Vec<String>>,
     /// The rooms last visited, newest first; at most [`RECENT_ROOMS_MAX`].
     pub recent: Vec<RecentRoom>,
+}
+
+/// Who converts pictures into the colours of the screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PictureConversion {
+    /// The processor; the card gets four bytes a point.
+    Processor,
+    /// The card, which gets one and a half.
+    GraphicsCard,
 }
 
 /// A room that was visited.
@@ -101,6 +114,7 @@ impl Default for Config {
             audio_processing: true,
             relay_only: false,
             reduced_motion: false,
+            picture_conversion: None,
             ice_servers: None,
             recent: Vec::new(),
         }

@@ -127,7 +127,10 @@ pub fn run(options: WindowOptions) -> anyhow::Result<()> {
         .with_inner_size([1280.0, 800.0])
         .with_min_inner_size(WINDOW_MIN);
     let native = eframe::NativeOptions { viewport, ..native_options() };
-    let create: eframe::AppCreator<'_> = Box::new(move |cc| Ok(Box::new(window::Window::new(&cc.egui_ctx, options)?)));
+    let create: eframe::AppCreator<'_> = Box::new(move |cc| {
+        video_texture::card::install(cc, options.config.picture_conversion);
+        Ok(Box::new(window::Window::new(&cc.egui_ctx, options)?))
+    });
     eframe::run_native("parlor", native, create).map_err(|error| match error {
         // Its own words name a place in the source.
         eframe::Error::WinitEventLoop(_) => anyhow::anyhow!(

@@ -26,6 +26,9 @@ const DOOR_FIELD_EDGE: egui::Pos2 = pos2(640.0, 352.0);
 /// The button of the question before leaving what one hosts.
 const LEAVE_ANYWAY: egui::Pos2 = pos2(740.0, 470.0);
 
+/// The picture of the lobby.
+const PREVIEW: Rect = Rect { min: pos2(140.0, 193.0), max: pos2(700.0, 508.0) };
+
 #[test]
 fn a_call_is_joined_seen_written_in_and_left() {
     let server = Server::start();
@@ -152,6 +155,54 @@ fn a_room_with_a_password_is_entered_through_its_door_after_a_wrong_one() {
     window.wait_for_color(pos2(200.0, 200.0), "0F1115");
     window.screenshot("window-removed", 50);
     window.close();
+}
+
+/// A stand-in for a card converts too; it is only not asked to unless somebody wishes it.
+#[test]
+fn the_graphics_card_and_the_processor_show_the_same_picture() {
+    let display = Display::open();
+    let folder = tempfile::tempdir().unwrap();
+    let clip = folder.path().join("still.y4m");
+    std::fs::write(&clip, still()).unwrap();
+    let source = format!("file:{}", clip.display());
+    let arguments = ["join", "http://127.0.0.1:1/r/quiet-otter-71k2", "--video", &source, "--audio", "none"];
+    let seen = ["processor", "graphics-card"].map(|who| {
+        let config = folder.path().join("parlor/config.toml");
+        std::fs::create_dir_all(config.parent().unwrap()).unwrap();
+        std::fs::write(&config, format!("preview_camera = true\npicture_conversion = \"{who}\"\n")).unwrap();
+        let mut window = display.parlor(&arguments, &folder);
+        window.wait_for_log(&format!("pictures are converted by the {}", who.replace('-', " ")));
+        window.wait_until_shown();
+        // Right of the middle in the camera's picture, left of it here: what you see of yourself is mirrored.
+        window.wait_until_color(PREVIEW.left_center() + vec2(40.0, 0.0), |seen| {
+            ["FE0000", "FF0000"].contains(&&seen[..6])
+        });
+        window.screenshot(&format!("window-preview-{who}"), 500);
+        let points = window.points(PREVIEW.expand(8.0));
+        window.close();
+        points
+    });
+    let [processor, card] = seen;
+    let size = PREVIEW.expand(8.0).size();
+    assert_eq!((processor.len(), card.len()), ((size.x * size.y * 3.0) as usize, processor.len()));
+    let furthest = processor.iter().zip(&card).map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(furthest <= Some(3), "somewhere they are {furthest:?} of 255 apart");
+}
+
+/// One picture of 640x360: a field of colours, brighter and darker in steps that share no points of colour, red at the right.
+fn still() -> Vec<u8> {
+    let mut clip = b"YUV4MPEG2 W640 H360 F30:1 Ip C420\nFRAME\n".to_vec();
+    let is_red = |x: usize, width: usize| x >= width * 7 / 8;
+    for y in 0..360 {
+        clip.extend((0..640).map(|x| if is_red(x, 640) { 81 } else { (40 + (x * 3 + y * 2) % 160) as u8 }));
+    }
+    for (slope, red) in [((1, 2), 90), ((2, 1), 240)] {
+        for y in 0..180 {
+            let color = |x: usize| (60 + (x * slope.0 + y * slope.1) % 140) as u8;
+            clip.extend((0..320).map(|x| if is_red(x, 320) { red } else { color(x) }));
+        }
+    }
+    clip
 }
 
 struct Server {
@@ -345,6 +396,17 @@ impl Window<'_> {
             let seen = self.display.run("sh", &["-c", &script])?;
             is_wished(&seen).then_some(())
         });
+    }
+
+    /// The colours of a part of it, three bytes a point.
+    fn points(&self, part: Rect) -> Vec<u8> {
+        let (at, size) = (part.min, part.size());
+        let crop = format!("{:.0}x{:.0}+{:.0}+{:.0}", size.x, size.y, at.x, at.y);
+        let mut command = Command::new("import");
+        command.args(["-window", &self.id, "-crop", &crop, "+repage", "-depth", "8", "rgb:-"]);
+        let output = command.env("DISPLAY", &self.display.name).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
     }
 
     /// By its key: without a window manager nobody else asks a window to close.

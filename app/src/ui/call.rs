@@ -57,7 +57,8 @@ pub struct CallState {
     pub link_with_password: bool,
 }
 
-/// Draws the call. `toast` is what just happened, for a few seconds.
+/// Draws the call, on a window that was cleared with the background's colour: painting it once more would be reckoned for
+/// each point of the screen with each picture. `toast` is what just happened, for a few seconds.
 pub fn call_ui(
     ui: &mut Ui,
     view: &CallView,
@@ -66,7 +67,6 @@ pub fn call_ui(
     commands: &mut Vec<UiCommand>,
 ) {
     let window = ui.max_rect();
-    ui.painter().rect_filled(window, 0, theme::BG);
     keys(ui, view, state, commands);
     forget_who_left(view, state);
     let layout = call_layout(window, state.chat_open);

@@ -37,10 +37,12 @@ pub fn tile_ui(ui: &mut Ui, rect: Rect, view: &TileView, style: TileStyle) -> Ti
     let response = ui.interact(rect, id, Sense::click());
     response.widget_info(|| WidgetInfo::labeled(Role::Image, true, describe(view)));
     let radius = if style == TileStyle::Small { CornerRadius::same(12) } else { theme::RADIUS_TILE };
-    ui.painter().rect_filled(rect, radius, theme::SURFACE);
     match view.picture {
         Some(picture) => paint_picture(ui, rect, radius, picture, view.mirrored, style == TileStyle::Alone),
-        None => paint_initial(ui, rect, &view.avatar_of),
+        None => {
+            ui.painter().rect_filled(rect, radius, theme::SURFACE);
+            paint_initial(ui, rect, &view.avatar_of);
+        }
     }
     paint_speaking(ui, rect, radius, id, view.speaking);
     paint_focus(ui.painter(), &response, rect.shrink(2.0), radius);
@@ -65,7 +67,11 @@ fn paint_picture(ui: &Ui, tile: Rect, radius: CornerRadius, picture: Picture, mi
     if mirrored {
         (uv.min.x, uv.max.x) = (uv.max.x, uv.min.x);
     }
-    let radius = if placed.rect == tile { radius } else { CornerRadius::same(8) };
+    let covers = placed.rect == tile;
+    if !covers {
+        ui.painter().rect_filled(tile, radius, theme::SURFACE);
+    }
+    let radius = if covers { radius } else { CornerRadius::same(8) };
     let shape = RectShape::filled(placed.rect, radius, Color32::WHITE).with_texture(picture.texture, uv);
     ui.painter().add(Shape::from(shape));
 }

@@ -1,32 +1,85 @@
-//! The latest picture onto the screen. The seam for a shader: whoever draws I420 directly replaces only this file.
+//! The latest picture onto the screen, converted by the graphics card (`card.rs`) or, where that is no card, here.
+
+pub mod card;
+mod gl;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use egui::{ColorImage, Context, TextureHandle, TextureOptions};
+use egui::{ColorImage, Context, ImageData, TextureHandle, TextureOptions};
 use parlor_media::{I420, VideoFrame};
 use yuv::{YuvPlanarImage, YuvRange, YuvStandardMatrix, yuv420_to_rgba};
 
+use card::Card;
+
 use super::view::Picture;
 
-/// One tile's texture. It is uploaded again only when another frame is there, and kept when none is.
+/// One tile's texture. It is filled again only when another frame is there, and kept when none is.
 #[derive(Default)]
 pub struct VideoTexture {
     texture: Option<TextureHandle>,
-    shown: Option<Arc<I420>>,
+    shown: Option<Shown>,
+    /// What the processor converts into: the same memory each time, once the upload has let go of it.
+    image: Arc<ColorImage>,
+}
+
+/// What is in the texture.
+struct Shown {
+    planes: Arc<I420>,
+    /// Not yet, while the card is to convert it.
+    done: Arc<AtomicBool>,
 }
 
 impl VideoTexture {
     /// Takes the latest frame over, if it is another than the one shown. A frame that cannot be one is left out.
     pub fn update(&mut self, ctx: &Context, name: &str, frame: &VideoFrame) {
-        if self.shown.as_ref().is_some_and(|shown| Arc::ptr_eq(shown, &frame.planes)) {
+        let is_shown = |shown: &Shown| Arc::ptr_eq(&shown.planes, &frame.planes) && shown.done.load(Ordering::Relaxed);
+        if self.shown.as_ref().is_some_and(is_shown) {
             return;
         }
-        let Some(image) = to_image(frame) else { return };
+        let Some(size) = size_of(frame) else { return };
+        let done = match Card::of(ctx) {
+            Some(card) => {
+                if !card::can_be(frame) {
+                    return;
+                }
+                card.convert(ctx, self.empty(ctx, name, size).id(), frame)
+            }
+            None => {
+                if !self.fill(ctx, name, size, frame) {
+                    return;
+                }
+                Arc::new(AtomicBool::new(true))
+            }
+        };
+        self.shown = Some(Shown { planes: Arc::clone(&frame.planes), done });
+    }
+
+    /// A texture of that size, for the card to draw into.
+    fn empty(&mut self, ctx: &Context, name: &str, size: [usize; 2]) -> &TextureHandle {
+        if self.texture.as_ref().is_some_and(|texture| texture.size() != size) {
+            self.texture = None;
+        }
+        self.texture.get_or_insert_with(|| {
+            ctx.load_texture(name, ColorImage::filled(size, egui::Color32::BLACK), TextureOptions::LINEAR)
+        })
+    }
+
+    /// Converts here and uploads. Answers whether the frame was one.
+    fn fill(&mut self, ctx: &Context, name: &str, size: [usize; 2], frame: &VideoFrame) -> bool {
+        if self.image.size != size || Arc::get_mut(&mut self.image).is_none() {
+            self.image = Arc::new(ColorImage::filled(size, egui::Color32::BLACK));
+        }
+        let Some(image) = Arc::get_mut(&mut self.image) else { return false };
+        if !convert(frame, image) {
+            return false;
+        }
+        let image = ImageData::Color(Arc::clone(&self.image));
         match &mut self.texture {
             Some(texture) => texture.set(image, TextureOptions::LINEAR),
             None => self.texture = Some(ctx.load_texture(name, image, TextureOptions::LINEAR)),
         }
-        self.shown = Some(Arc::clone(&frame.planes));
+        true
     }
 
     /// What to draw, once there was a frame.
@@ -35,24 +88,26 @@ impl VideoTexture {
     }
 }
 
-/// BT.601 in limited range, as the capture makes it and openh264 says nothing else.
-fn to_image(frame: &VideoFrame) -> Option<ColorImage> {
-    let size = [usize::try_from(frame.width).ok()?, usize::try_from(frame.height).ok()?];
-    let stride = |value: usize| u32::try_from(value).ok();
+fn size_of(frame: &VideoFrame) -> Option<[usize; 2]> {
+    Some([usize::try_from(frame.width).ok()?, usize::try_from(frame.height).ok()?])
+}
+
+/// BT.601 in limited range, as the capture makes it and openh264 says nothing else. The image has the frame's size.
+fn convert(frame: &VideoFrame, into: &mut ColorImage) -> bool {
+    let planes = &frame.planes;
+    let [Ok(y_stride), Ok(uv_stride)] = [planes.y_stride, planes.uv_stride].map(u32::try_from) else { return false };
     let image = YuvPlanarImage {
-        y_plane: &frame.planes.y,
-        y_stride: stride(frame.planes.y_stride)?,
-        u_plane: &frame.planes.u,
-        u_stride: stride(frame.planes.uv_stride)?,
-        v_plane: &frame.planes.v,
-        v_stride: stride(frame.planes.uv_stride)?,
+        y_plane: &planes.y,
+        y_stride,
+        u_plane: &planes.u,
+        u_stride: uv_stride,
+        v_plane: &planes.v,
+        v_stride: uv_stride,
         width: frame.width,
         height: frame.height,
     };
-    let mut pixels = ColorImage::filled(size, egui::Color32::BLACK);
-    let row = frame.width.checked_mul(4)?;
-    yuv420_to_rgba(&image, pixels.as_raw_mut(), row, YuvRange::Limited, YuvStandardMatrix::Bt601).ok()?;
-    Some(pixels)
+    let Some(row) = frame.width.checked_mul(4) else { return false };
+    yuv420_to_rgba(&image, into.as_raw_mut(), row, YuvRange::Limited, YuvStandardMatrix::Bt601).is_ok()
 }
 
 #[cfg(test)]
@@ -71,7 +126,8 @@ mod tests {
         for ((y, u, v), color) in
             [((16, 128, 128), [0, 0, 0]), ((235, 128, 128), [255; 3]), ((81, 90, 240), [254, 0, 0])]
         {
-            let image = to_image(&frame(y, u, v)).unwrap();
+            let mut image = ColorImage::filled([8, 8], egui::Color32::BLACK);
+            assert!(convert(&frame(y, u, v), &mut image));
             let [r, g, b, a] = image.pixels[9].to_array();
             for (got, wanted) in [r, g, b].into_iter().zip(color) {
                 assert!(got.abs_diff(wanted) <= 3, "{:?} is not {color:?}", image.pixels[9]);
@@ -82,11 +138,13 @@ mod tests {
 
     #[test]
     fn a_frame_shorter_than_it_says_is_left_out() {
+        let (ctx, mut texture) = (Context::default(), VideoTexture::default());
         let mut short = frame(16, 128, 128);
         short.height = 4_000;
-        assert!(to_image(&short).is_none());
+        texture.update(&ctx, "tile", &short);
         short.width = 0;
-        assert!(to_image(&short).is_none_or(|image| image.pixels.is_empty()));
+        texture.update(&ctx, "tile", &short);
+        assert_eq!(texture.picture(), None);
     }
 
     #[test]
@@ -107,5 +165,19 @@ mod tests {
         assert_eq!(uploads(), 0);
         texture.update(&ctx, "tile", &frame(235, 128, 128));
         assert_eq!(uploads(), 1);
+    }
+
+    #[test]
+    fn the_memory_that_was_uploaded_from_is_converted_into_again() {
+        let ctx = Context::default();
+        let mut texture = VideoTexture::default();
+        texture.update(&ctx, "tile", &frame(16, 128, 128));
+        let memory = texture.image.pixels.as_ptr();
+        texture.update(&ctx, "tile", &frame(17, 128, 128));
+        assert_ne!(texture.image.pixels.as_ptr(), memory, "the first is not uploaded yet");
+        let memory = texture.image.pixels.as_ptr();
+        ctx.tex_manager().write().take_delta().clear();
+        texture.update(&ctx, "tile", &frame(18, 128, 128));
+        assert_eq!(texture.image.pixels.as_ptr(), memory);
     }
 }

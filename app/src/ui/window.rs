@@ -20,6 +20,7 @@ use super::chosen::GivenText;
 use super::door::{DoorState, door_ui};
 use super::ended::ended_ui;
 use super::lobby::{LobbyState, lobby_ui};
+use super::video_texture::card;
 use super::view::{DoorView, EndedView, LobbyView, Note, RecentView, UiCommand};
 use super::words::day_words;
 use super::{FrameCost, FrameWatch, WindowOptions, theme};
@@ -435,7 +436,8 @@ impl eframe::App for Window {
     }
 
     /// The window is gone: the others are told, and names are kept, in bounded time.
-    fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
+    fn on_exit(&mut self, gl: Option<&eframe::glow::Context>) {
+        card::close(&self.ctx, gl);
         self.save();
         if let Screen::Call(in_call) = std::mem::replace(&mut self.screen, Screen::Lobby) {
             let call = in_call.call;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
-use parlor::config::Config;
+use parlor::config::{Config, PictureConversion};
 use parlor::ui::{FrameWatch, Prefill, WindowOptions};
 use parlor_lab_cost::report::Report;
 use parlor_lab_cost::request::Request;
@@ -25,7 +25,7 @@ use crate::meter::Meter;
 enum Scenario {
     Lobby,
     Call,
-    Tiles(usize),
+    Tiles(usize, PictureConversion),
 }
 
 impl Scenario {
@@ -33,10 +33,16 @@ impl Scenario {
         match name {
             "idle lobby" => Ok(Self::Lobby),
             "idle call" => Ok(Self::Call),
-            name => match name.split_once(" tile").and_then(|(count, _)| count.parse().ok()) {
-                Some(count @ 1..=16) => Ok(Self::Tiles(count)),
-                Some(_) | None => bail!("there is no scenario {name:?}"),
-            },
+            name => {
+                let (tiles, who) = match name.strip_suffix(", shader") {
+                    Some(tiles) => (tiles, PictureConversion::GraphicsCard),
+                    None => (name, PictureConversion::Processor),
+                };
+                match tiles.split_once(" tile").and_then(|(count, _)| count.parse().ok()) {
+                    Some(count @ 1..=16) => Ok(Self::Tiles(count, who)),
+                    Some(_) | None => bail!("there is no scenario {name:?}"),
+                }
+            }
         }
     }
 }
@@ -69,7 +75,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match scenario {
         Scenario::Lobby => parlor::ui::run(options(&meter, None))?,
         Scenario::Call => parlor::ui::run(options(&meter, meeting.as_ref().map(Meeting::link)))?,
-        Scenario::Tiles(count) => tiles::run(count, request.seed, meter)?,
+        Scenario::Tiles(count, who) => tiles::run(count, who, request.seed, meter)?,
     }
     bail!("the window was closed before it was measured")
 }
@@ -99,7 +105,7 @@ fn measure(meter: &Meter, request: &Request, scenario: Scenario) -> anyhow::Resu
     report.figure("repaints_per_second", measured.paints_per_second());
     report.figure("cpu_cores", measured.cpu_cores());
     report.figure("frame_p99_ms", measured.p99_ms());
-    if let Scenario::Tiles(count) = scenario {
+    if let Scenario::Tiles(count, _) = scenario {
         let floor = floor::cost(request.seed)?;
         let by_picture = |cpu: Duration| cpu.as_secs_f64() / (measured.paints as f64 * count as f64);
         let picture = by_picture(measured.cpu - measured.renderer);
@@ -117,12 +123,14 @@ mod tests {
 
     #[test]
     fn scenarios_are_read_by_their_names() {
-        for (name, scenario) in
-            [("idle lobby", Scenario::Lobby), ("1 tile", Scenario::Tiles(1)), ("9 tiles", Scenario::Tiles(9))]
-        {
+        for (name, scenario) in [
+            ("idle lobby", Scenario::Lobby),
+            ("1 tile", Scenario::Tiles(1, PictureConversion::Processor)),
+            ("9 tiles, shader", Scenario::Tiles(9, PictureConversion::GraphicsCard)),
+        ] {
             assert_eq!(Scenario::read(name).ok(), Some(scenario));
         }
-        for wrong in ["", "tiles", "0 tiles", "99 tiles", "idle"] {
+        for wrong in ["", "tiles", "0 tiles", "99 tiles", ", shader", "idle"] {
             assert!(Scenario::read(wrong).is_err(), "{wrong}");
         }
     }

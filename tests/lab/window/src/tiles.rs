@@ -6,9 +6,10 @@ mod window_fixtures;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parlor::config::PictureConversion;
 use parlor::ui::call::{CallState, call_ui};
 use parlor::ui::theme;
-use parlor::ui::video_texture::VideoTexture;
+use parlor::ui::video_texture::{VideoTexture, card};
 use parlor::ui::view::CallView;
 use parlor_lab_cost::clip::{Clip, HEIGHT, WIDTH};
 use parlor_media::VideoFrame;
@@ -47,14 +48,19 @@ impl eframe::App for Tiles {
         // What its buttons ask for, nobody presses.
         call_ui(ui, &self.view, &mut self.state, None, &mut Vec::new());
     }
+
+    fn clear_color(&self, _visuals: &egui::Visuals) -> [f32; 4] {
+        theme::BG.to_normalized_gamma_f32()
+    }
 }
 
 /// Opens the window; it is painted whenever there are new pictures, and at no other time.
-pub(crate) fn run(count: usize, seed: u64, meter: Arc<Meter>) -> anyhow::Result<()> {
+pub(crate) fn run(count: usize, who: PictureConversion, seed: u64, meter: Arc<Meter>) -> anyhow::Result<()> {
     let viewport = egui::ViewportBuilder::default().with_title("Parlor").with_inner_size([1280.0, 800.0]);
     let options = eframe::NativeOptions { viewport, ..parlor::ui::native_options() };
     let create: eframe::AppCreator<'_> = Box::new(move |cc| {
         theme::apply(&cc.egui_ctx);
+        card::install(cc, Some(who));
         let ctx = cc.egui_ctx.clone();
         std::thread::Builder::new().name("lab-pace".to_owned()).spawn(move || {
             let mut due = Instant::now();

@@ -362,7 +362,7 @@ const COST: [Scenario; 1] = [Scenario::new("a call of two", 20).by(NATIVE_ONLY).
     AtMost(1.3),
 )])];
 
-const WINDOW: [Scenario; 5] = [
+const WINDOW: [Scenario; 8] = [
     Scenario::new("idle lobby", 10).by(NATIVE_ONLY).quick(4).goals(&[goal(
         "repaints_per_second",
         Of::Alone,
@@ -372,6 +372,9 @@ const WINDOW: [Scenario; 5] = [
     Scenario::new("1 tile", 10).by(NATIVE_ONLY),
     Scenario::new("4 tiles", 10).by(NATIVE_ONLY).quick(4),
     Scenario::new("9 tiles", 10).by(NATIVE_ONLY),
+    Scenario::new("1 tile, shader", 10).by(NATIVE_ONLY),
+    Scenario::new("4 tiles, shader", 10).by(NATIVE_ONLY).quick(4),
+    Scenario::new("9 tiles, shader", 10).by(NATIVE_ONLY),
 ];
 
 /// A group by its name.
