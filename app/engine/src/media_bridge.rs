@@ -79,29 +79,6 @@ impl Fanout {
         self.legs().remove(&connection);
     }
 
-    /// A connection can carry media. Its picture begins when its data channels are open, or at that time.
-    pub(crate) fn open(&self, leg: &Leg, now: Instant, picture_at: Instant) {
-        self.change(leg, now, |queue| {
-            queue.open();
-            queue.hold_picture(picture_at);
-        });
-    }
-
-    /// The data channels of a connection are open.
-    pub(crate) fn release_picture(&self, leg: &Leg, now: Instant) {
-        self.change(leg, now, LegQueue::release_picture);
-    }
-
-    fn change(&self, leg: &Leg, now: Instant, change: impl FnOnce(&mut LegQueue)) {
-        let mut queue = leg.queue();
-        change(&mut queue);
-        let is_key_frame_due = queue.key_frame_due(now);
-        drop(queue);
-        if is_key_frame_due {
-            self.request_key_frame();
-        }
-    }
-
     /// Asks the encoder for a key frame; requests close together become one.
     pub(crate) fn request_key_frame(&self) {
         (self.request_key_frame)();

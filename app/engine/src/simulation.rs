@@ -36,10 +36,6 @@ const PACKET_BYTES: usize = 1_170;
 const FOREIGN_BYTES: usize = 90;
 /// Marks such a packet.
 const FOREIGN: u32 = u32::MAX;
-/// Marks a packet of the data channels' set-up.
-const SET_UP: u32 = u32::MAX - 1;
-/// INIT, COOKIE-ECHO and the first messages, in DTLS. The other end's are no larger.
-const SET_UP_BYTES: [usize; 3] = [150, 320, 300];
 
 /// What a packet is.
 #[derive(Clone, Copy, Debug)]
@@ -103,8 +99,6 @@ struct Simulation {
     machine: Busy,
     /// Between two packets of others.
     foreign_interval_ms: u128,
-    /// Packets of the data channels' set-up that came.
-    set_up: usize,
     /// Whether the estimator is told of retransmissions.
     are_repairs_counted: bool,
 }
@@ -135,7 +129,6 @@ impl Simulation {
             second: Second::default(),
             machine,
             foreign_interval_ms: 50,
-            set_up: 0,
             are_repairs_counted: true,
         }
     }
@@ -176,15 +169,15 @@ impl Simulation {
             self.put(size, made_ms, what);
         }
         if ms.is_multiple_of(self.foreign_interval_ms) {
-            self.put_marked(FOREIGN, FOREIGN_BYTES);
+            let mut packet = FOREIGN.to_be_bytes().to_vec();
+            packet.resize(FOREIGN_BYTES, 0);
+            self.network.handle_packet(self.now, packet);
         }
         while let Some((_, packet)) = self.network.poll_packet(self.now) {
             self.second.arrived_bits += (packet.len() + IP_BYTES) * 8;
             let id = u32::from_be_bytes(packet[..4].try_into().unwrap());
-            match id {
-                FOREIGN => {}
-                SET_UP => self.set_up += 1,
-                number => self.receiver.waiting.push_back(number as usize),
+            if id != FOREIGN {
+                self.receiver.waiting.push_back(id as usize);
             }
         }
         if !stands_still {
@@ -196,27 +189,6 @@ impl Simulation {
                 reports.retain(|report| !matches!(self.sent[report.id as usize].what, What::Repair(_)));
             }
         }
-    }
-
-    /// Sets the data channels up, each packet when the one before has come, for at most so long. Gives how many came.
-    fn set_up_channels(&mut self, millis: u32) -> usize {
-        let mut sent = 0;
-        for _ in 0..millis {
-            if self.set_up == sent {
-                let Some(bytes) = SET_UP_BYTES.get(sent) else { break };
-                self.put_marked(SET_UP, *bytes);
-                sent += 1;
-            }
-            self.now += MS;
-            self.step();
-        }
-        self.set_up
-    }
-
-    fn put_marked(&mut self, mark: u32, bytes: usize) {
-        let mut packet = mark.to_be_bytes().to_vec();
-        packet.resize(bytes, 0);
-        self.network.handle_packet(self.now, packet);
     }
 
     fn put(&mut self, size: usize, made_ms: u128, what: What) {

@@ -69,24 +69,12 @@ pub(crate) enum Picture {
     Suspended,
 }
 
-/// Whether the picture waits for the data channels, whose set-up would be lost in the queue that a first key frame makes on a narrow link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hold {
-    /// Nobody asked for it.
-    None,
-    /// Until then, or until the channels are open.
-    Until(Instant),
-    /// They were open, and stay so.
-    Over,
-}
-
 /// The state of one connection's sending side.
 pub(crate) struct LegQueue {
     limits: Limits,
     /// Nothing is taken before the connection can carry it: what is written earlier vanishes silently.
     is_open: bool,
     picture: Picture,
-    hold: Hold,
     /// Frames are useless until the next key frame.
     awaits_key: bool,
     /// The network has room again, so the key frame may be asked for.
@@ -113,7 +101,6 @@ impl LegQueue {
             limits,
             is_open: false,
             picture: Picture::Full,
-            hold: Hold::None,
             awaits_key: true,
             may_ask: true,
             peer_asks: false,
@@ -131,22 +118,6 @@ impl LegQueue {
         self.await_key();
         self.may_ask = true;
         self.key_pace = KeyPace::default();
-    }
-
-    /// Sends no picture before that time, unless the data channels are open earlier, or already were. The sound goes.
-    pub(crate) fn hold_picture(&mut self, until: Instant) {
-        if self.hold != Hold::Over {
-            self.hold = Hold::Until(until);
-        }
-    }
-
-    /// The data channels are open.
-    pub(crate) fn release_picture(&mut self) {
-        self.hold = Hold::Over;
-    }
-
-    fn is_held(&self, now: Instant) -> bool {
-        matches!(self.hold, Hold::Until(until) if now < until)
     }
 
     /// The connection carries nothing any more.
@@ -177,7 +148,7 @@ impl LegQueue {
 
     /// Whether to ask the encoder for a key frame now; if so, that counts as having asked.
     pub(crate) fn key_frame_due(&mut self, now: Instant) -> bool {
-        self.wants_key_frame() && !self.is_held(now) && self.key_pace.ask(now)
+        self.wants_key_frame() && self.key_pace.ask(now)
     }
 
     /// The other end asks for a key frame; gives whether to ask the encoder at once, otherwise it is due later.
@@ -195,10 +166,6 @@ impl LegQueue {
     /// Takes a frame; false when the writer need not be woken.
     pub(crate) fn push_video(&mut self, frame: &Arc<PacketizedFrame>) -> bool {
         if !self.is_open {
-            return false;
-        }
-        if self.is_held(frame.captured_at) {
-            self.stats.frames_dropped += 1;
             return false;
         }
         if self.is_withheld(frame) {

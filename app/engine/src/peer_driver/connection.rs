@@ -47,8 +47,6 @@ use reports::{from_proto, path_stats, read_channel, source_of, to_proto};
 
 /// Remote candidates kept until there is a remote description; further ones are dropped.
 const EARLY_CANDIDATES_MAX: usize = 64;
-/// How long the picture waits for the data channels. They take two round trips; their set-up is tried again after a second.
-const CHANNELS_TIMEOUT: Duration = Duration::from_millis(400);
 /// How long the last words on a channel may take.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(250);
 /// Between two looks whether they are out; the stack has no event for it.
@@ -123,12 +121,7 @@ impl Connection {
         let chat = add_channel(&peer_connection, "chat", 1).await?;
         let mut tasks = JoinSet::new();
         // They open together, in the order of their ids.
-        let (leg, fanout) = (setup.shared.leg.clone(), setup.fanout.clone());
-        let all_open = move || {
-            settled.set();
-            fanout.release_picture(&leg, Instant::now());
-        };
-        let opened: [Box<dyn Fn() + Send + Sync>; 2] = [Box::new(|| {}), Box::new(all_open)];
+        let opened: [Box<dyn Fn() + Send + Sync>; 2] = [Box::new(|| {}), Box::new(move || settled.set())];
         let channels = [(Channel::Control, &control), (Channel::Chat, &chat)];
         for ((channel, data_channel), opened) in channels.into_iter().zip(opened) {
             tasks.spawn(read_channel(data_channel.clone(), channel, opened, reporter.clone()).in_current_span());
@@ -220,8 +213,8 @@ impl Connection {
         match state {
             ConnectionState::Connected => {
                 self.read_parameters().await;
-                let now = Instant::now();
-                self.fanout.open(&self.shared.leg, now, now + CHANNELS_TIMEOUT);
+                self.shared.leg.queue().open();
+                self.fanout.request_key_frame();
             }
             ConnectionState::Failed | ConnectionState::Closed => self.shared.leg.queue().close(),
             ConnectionState::New | ConnectionState::Connecting | ConnectionState::Disconnected => {}

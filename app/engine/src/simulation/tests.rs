@@ -72,19 +72,6 @@ fn from_50_kilobits_a_second_on_no_sound_is_lost_but_at_the_very_start() {
     }
 }
 
-/// On the real stack a packet of the set-up that was lost came again after one, two, four, eight seconds: the channels were open after 16.
-#[test]
-fn a_picture_that_waits_for_the_data_channels_lets_them_open() {
-    for rate in [50, 60, 80, 100, 150, 200, 300] {
-        let mut at_once = Simulation::new(&format!("rate={rate}kbps"));
-        // Without delays, a quicker link has them open before the first frame is made.
-        assert!(rate > 100 || at_once.set_up_channels(400) < SET_UP_BYTES.len(), "at {rate} kbit/s");
-        let mut held = Simulation::new(&format!("rate={rate}kbps"));
-        held.sender.leg.hold_picture(held.now + 400 * MS);
-        assert_eq!(held.set_up_channels(400), SET_UP_BYTES.len(), "at {rate} kbit/s");
-    }
-}
-
 /// What the stack does by itself: this is how the state above was lost on the real one, and the simulation shows it. Less often since a
 /// key frame ends repairs of what lies before it: before, one of four at most held.
 #[test]

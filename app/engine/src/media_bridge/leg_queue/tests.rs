@@ -67,33 +67,6 @@ fn the_picture_begins_with_a_key_frame_and_sound_goes_first() {
 }
 
 #[test]
-fn the_picture_waits_for_the_data_channels_and_the_sound_does_not() {
-    let (mut queue, now) = (open(), Instant::now());
-    queue.hold_picture(now + Duration::from_secs(60));
-    assert!(!queue.push_video(&frame(1, true, false)));
-    assert!(queue.push_audio(&audio(9)));
-    assert!(!queue.peer_asks(now), "a key frame would be made in vain");
-    assert_eq!(drain(&mut queue, Duration::ZERO), [-9]);
-    queue.release_picture();
-    assert!(queue.key_frame_due(now));
-    assert!(queue.push_video(&frame(2, true, false)));
-    assert_eq!(drain(&mut queue, Duration::ZERO), [2]);
-    // Connected once more, after an ICE restart.
-    queue.hold_picture(now + Duration::from_secs(60));
-    assert!(queue.push_video(&frame(3, false, false)));
-}
-
-#[test]
-fn the_picture_does_not_wait_for_long() {
-    let (mut queue, now) = (open(), Instant::now());
-    queue.hold_picture(now + Duration::from_millis(400));
-    assert!(!queue.key_frame_due(now + Duration::from_millis(399)));
-    assert!(queue.key_frame_due(now + Duration::from_millis(400)));
-    queue.hold_picture(now);
-    assert!(queue.push_video(&frame(1, true, false)));
-}
-
-#[test]
 fn discardable_frames_are_dropped_first() {
     let mut queue = open();
     queue.push_video(&frame(1, true, false));
