@@ -110,9 +110,6 @@ pub struct PacerPolicy {
     pub min_bps: f64,
     /// What may leave at once, as time at the pace.
     pub burst: Duration,
-    /// What may leave at once when a connection begins, in bits: most of the first key frame, which everybody waits for. The ten
-    /// packets that TCP begins with (RFC 6928).
-    pub opening_bits: f64,
     /// How much of a timer's lateness is made up for by leaving at once. Measured on a busy machine: tens of milliseconds, by which
     /// the pace fell to a fraction.
     pub lateness_max: Duration,
@@ -138,7 +135,6 @@ impl Default for PacerPolicy {
             factor: 2.5,
             min_bps: 200_000.0,
             burst: Duration::from_millis(5),
-            opening_bits: 10.0 * 1_200.0 * 8.0,
             lateness_max: Duration::from_millis(50),
             packets_max: 1_024,
             retransmissions_max: 128,

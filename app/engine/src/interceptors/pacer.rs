@@ -64,8 +64,6 @@ pub(crate) struct Pacer {
     /// May go below zero by one packet, or by sound that did not wait.
     credit_bits: f64,
     retransmission_credit_bits: f64,
-    /// What is left of [`PacerPolicy::opening_bits`].
-    opening_bits: f64,
     refilled_at: Option<Instant>,
     audio: BTreeSet<u32>,
     /// Bounded by `packets_max`.
@@ -104,7 +102,6 @@ impl Pacer {
             target_bps: start_bps,
             credit_bits: 0.0,
             retransmission_credit_bits: 0.0,
-            opening_bits: policy.opening_bits,
             refilled_at: None,
             audio: BTreeSet::new(),
             video: VecDeque::new(),
@@ -168,9 +165,7 @@ impl Pacer {
                 self.retransmission_credit_bits -= bits(packet);
             }
             let Some(mut packet) = next.or_else(|| self.video.pop_front()) else { break };
-            let given = bits(&packet).min(self.opening_bits);
-            self.opening_bits -= given;
-            self.credit_bits -= bits(&packet) - given;
+            self.credit_bits -= bits(&packet);
             // The send history below must see when it left, not when it came.
             packet.now = now;
             belt.write.push_back(packet);
@@ -279,13 +274,7 @@ mod tests {
     const PAYLOAD: [u8; 1_188] = [0; 1_188];
 
     fn pacer() -> Pacer {
-        pacer_that_opens_with(0)
-    }
-
-    fn pacer_that_opens_with(packets: usize) -> Pacer {
-        let opening_bits = packets as f64 * bits(&rtp_packet(Instant::now(), VIDEO, 0, &PAYLOAD));
-        let policy = PacerPolicy { opening_bits, ..PacerPolicy::default() };
-        let mut pacer = Pacer::new(policy, 1_000_000.0, Arc::default(), Arc::default());
+        let mut pacer = Pacer::new(PacerPolicy::default(), 1_000_000.0, Arc::default(), Arc::default());
         let info = StreamInfo { ssrc: AUDIO, mime_type: "audio/opus".to_owned(), ..StreamInfo::default() };
         pacer.bind_local(&info);
         pacer
@@ -315,23 +304,6 @@ mod tests {
             released.extend(belt.write.iter().map(|packet| ((packet.now - start).as_millis(), header(packet).ssrc)));
         }
         released
-    }
-
-    #[test]
-    fn a_connection_begins_with_packets_that_do_not_wait_and_only_once() {
-        // How many of fifteen packets leave at once, and of fifteen more when those are long gone.
-        let left = |opening: usize| {
-            let (mut pacer, start) = (pacer_that_opens_with(opening), Instant::now());
-            let mut at_once = |now: Instant| {
-                let mut belt = Belt::default();
-                (0..15).for_each(|number| pacer.handle_write(rtp_packet(now, VIDEO, number, &PAYLOAD), &mut belt));
-                run(&mut pacer, now, Duration::from_secs(1));
-                belt.write.len()
-            };
-            [at_once(start), at_once(start + Duration::from_secs(2))]
-        };
-        let [first, later] = left(0);
-        assert_eq!(left(10), [first + 10, later]);
     }
 
     #[test]
