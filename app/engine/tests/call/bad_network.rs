@@ -173,6 +173,8 @@ async fn on_a_link_of_50_kilobits_a_second_what_is_written_arrives() {
     let lab = lab(&server, &["Cy: down rate=50kbps"]);
     let ana = join(through(&lab), "Ana", 440.0);
     let cy = join(through(&lab), "Cy", 1_320.0);
+    // Feedback on a picture that Cy sends would fill the rest of the link beside the sound.
+    cy.call.send(CallCommand::SetCameraEnabled(false)).unwrap();
     tokio::join!(until_told(&ana, "Cy"), until_told(&cy, "Ana"));
     println!("talking after {:?}", cy.started.elapsed());
     ana.call.send(CallCommand::SendChat("My train is about to enter a tunnel".to_owned())).unwrap();

@@ -84,6 +84,7 @@ async fn volume_is_kept_between_nothing_and_double() {
     let ana = join(address(&server), "Ana", 440.0);
     let bo = join(address(&server), "Bo", 880.0);
     ana.until_connected("Bo").await;
+    bo.until_connected("Ana").await;
     for (asked, kept) in [(0.5, 0.5), (9.0, 2.0), (-1.0, 0.0), (f32::NAN, 1.0)] {
         ana.call.send(CallCommand::SetVolume(bo.self_id(), asked)).unwrap();
         ana.until_peer("Bo", "the volume", |_, media| media.volume == kept).await;
