@@ -72,18 +72,21 @@ const CHROMIUM_FLAGS = [
 ];
 const FAKE_DEVICE_FLAGS = ['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream=fps=30'];
 
-/** @param {{fakeDevices?: boolean, args?: string[], executablePath?: string}} options */
-function launchOptions({ fakeDevices = true, args = [], executablePath }) {
+/** @param {{fakeDevices?: boolean, isAudible?: boolean, args?: string[], env?: NodeJS.ProcessEnv, executablePath?: string}} options */
+function launchOptions({ fakeDevices = true, isAudible = false, args = [], env, executablePath }) {
   return {
     executablePath: executablePath ?? process.env.CHROMIUM ?? '/usr/bin/chromium',
     headless: true,
+    ...env ? { env } : {},
+    // Without it nothing reaches the sound server.
+    ...isAudible ? { ignoreDefaultArgs: ['--mute-audio'] } : {},
     args: [...CHROMIUM_FLAGS, ...(fakeDevices ? FAKE_DEVICE_FLAGS : []), ...args],
   };
 }
 
 /**
  * Chromium, with a moving picture and a beeping sound for devices.
- * @param {{fakeDevices?: boolean, args?: string[], executablePath?: string}} [options] `args` go after the others, e.g. --use-file-for-fake-video-capture=F
+ * @param {Parameters<typeof launchOptions>[0]} [options] `args` go after the others, e.g. --use-file-for-fake-video-capture=F
  */
 export async function launchBrowser(options = {}) {
   return chromium.launch(launchOptions(options));

@@ -14,13 +14,13 @@ export const synthetic = (hertz) => ['--video', 'test-pattern', '--audio', `tone
 
 /**
  * Starts `parlor join --headless`. It has neither the tester's settings nor variables; PARLOR_SERVER means another thing to it.
- * @param {{url: string}} server @param {{room: string, name: string, flags?: string[], launcher?: string}} options `launcher` starts the program somewhere else
+ * @param {{url: string}} server @param {{room: string, name: string, flags?: string[], launcher?: string, env?: NodeJS.ProcessEnv}} options `launcher` starts the program somewhere else
  */
-export function startNative(server, { room, name, flags = synthetic(880), launcher }) {
+export function startNative(server, { room, name, flags = synthetic(880), launcher, env: given = process.env }) {
   const binary = launcher ?? process.env.PARLOR;
   if (!binary) throw new Error('PARLOR must name the parlor binary');
   const settings = temporaryFolder();
-  const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith('PARLOR')));
+  const env = Object.fromEntries(Object.entries(given).filter(([key]) => !key.startsWith('PARLOR')));
   const child = spawn(binary, ['join', `${server.url}/r/${room}`, '--name', name, '--headless', '--json', '--commands', ...flags], {
     stdio: 'pipe', env: { ...env, XDG_CONFIG_HOME: settings.folder },
   });

@@ -11,7 +11,7 @@ import { launchBrowser, newPage, openLobby, until } from '../../browser/lib.mjs'
 import { startNative } from '../../browser/native.mjs';
 import { FILM_SOURCE } from './film.mjs';
 import { keepSnapshots } from './likeness.mjs';
-import { recordingOf } from './sound.mjs';
+import { fromBlocks, recordingOf } from './sound.mjs';
 
 const PAGE_SOURCE = readFileSync(new URL('stamps.js', import.meta.url), 'utf8');
 
@@ -36,19 +36,20 @@ export const nowMs = () => performance.timeOrigin + performance.now();
 
 /**
  * A native peer with everything open, before it joins.
- * @param {{lab: {url: string}, room: string, name: string, other: string, folder: string, film: {width: number, height: number, seed: number}, filmFile: string, soundFile: string, recordsSound: boolean, keepsPictures: boolean}} options
+ * @param {{lab: {url: string}, room: string, name: string, other: string, folder: string, film: {width: number, height: number, seed: number}, filmFile: string, soundFile: string, recordsSound: boolean, keepsPictures: boolean, card?: Awaited<ReturnType<typeof import('./cards.mjs').startCard>>}} options
  * @returns {Promise<LabPeer>}
  */
-export async function nativePeer({ lab, room, name, other, folder, film, filmFile, soundFile, recordsSound, keepsPictures }) {
+export async function nativePeer({ lab, room, name, other, folder, film, filmFile, soundFile, recordsSound, keepsPictures, card }) {
   const snapshots = path.join(folder, `${name}-snapshots`);
   mkdirSync(snapshots);
   const [pictureFile, soundFolder] = [path.join(folder, `${name}.jsonl`), path.join(folder, name)];
   const flags = [
-    '--video', `file:${filmFile}`, '--stamp-pictures', '--video-size', `${film.width}x${film.height}`, '--audio', `file:${soundFile}`, '--speaker', 'none',
-    '--record-pictures', pictureFile, '--join-on-command', ...recordsSound ? ['--record-audio', soundFolder] : [],
+    '--video', `file:${filmFile}`, '--stamp-pictures', '--video-size', `${film.width}x${film.height}`,
+    ...card ? ['--audio', 'default', '--speaker', 'default', '--audio-processing', 'off'] : ['--audio', `file:${soundFile}`, '--speaker', 'none'],
+    '--record-pictures', pictureFile, '--join-on-command', ...recordsSound && !card ? ['--record-audio', soundFolder] : [],
     ...keepsPictures ? ['--snapshots', snapshots] : [],
   ];
-  const native = startNative(lab, { room, name, flags });
+  const native = startNative(lab, { room, name, flags, env: card?.env });
   await native.wait('ready');
   const shots = keepSnapshots(snapshots, folder);
   const pictures = () => readFileSync(pictureFile, 'utf8').split('\n').filter((line) => line.endsWith('}')).map((line) => JSON.parse(line));
@@ -69,11 +70,10 @@ export async function nativePeer({ lab, room, name, other, folder, film, filmFil
     whole: async (from, to) => shots.kept.filter(({ atMs }) => atMs >= from && atMs < to).map(({ file }) => file),
     kept: async () => {
       await native.leave();
-      const heard = (kind) => (recordsSound && existsSync(path.join(soundFolder, `${kind}.json`)) ? recordingOf(soundFolder, kind) : null);
+      const sound = (kind) => (recordsSound && existsSync(path.join(soundFolder, `${kind}.json`)) ? recordingOf(soundFolder, kind) : null);
       return {
         pictures: pictures().map(({ shown_ms: shownMs, stamp_ms: stampMs }) => ({ shownMs, stampMs })),
-        spoken: heard('spoken'),
-        heard: heard('heard'),
+        ...card ? card.recordings() : { spoken: sound('spoken'), heard: sound('heard') },
       };
     },
     end: async () => {
@@ -87,8 +87,11 @@ export async function nativePeer({ lab, room, name, other, folder, film, filmFil
  * A page in the lobby of the room, with camera and microphone open and the name filled in.
  * @param {Parameters<typeof nativePeer>[0]} options @returns {Promise<LabPeer>}
  */
-export async function pagePeer({ lab, room, name, other, folder, film, soundFile, recordsSound, keepsPictures }) {
-  const browser = await launchBrowser({ args: [...LAB_FLAGS, `--use-file-for-fake-audio-capture=${soundFile}`] });
+export async function pagePeer({ lab, room, name, other, folder, film, soundFile, recordsSound: records, keepsPictures, card }) {
+  const recordsSound = records && !card;
+  const browser = await launchBrowser(card
+    ? { args: [...LAB_FLAGS, '--use-fake-ui-for-media-stream'], fakeDevices: false, isAudible: true, env: card.env }
+    : { args: [...LAB_FLAGS, `--use-file-for-fake-audio-capture=${soundFile}`] });
   const init = `globalThis.labFilm = ${JSON.stringify({ ...film, recordsSound, keepsPictures })};\n${FILM_SOURCE}\nglobalThis.makeFilm = makeFilm;\n${PAGE_SOURCE}`;
   const page = await newPage(browser, { init, settings: { audioProcessing: false }, viewport: { width: 1_400, height: 900 } });
   await openLobby(page, lab, { room });
@@ -115,8 +118,7 @@ export async function pagePeer({ lab, room, name, other, folder, film, soundFile
       const sound = async (kind) => (recordsSound ? page.evaluate((which) => globalThis.soundKept(which), kind) : null);
       return {
         pictures: pictures.map(([shownMs, stampMs]) => ({ shownMs, stampMs })),
-        spoken: pageRecording(await sound('spoken'), 'spoken'),
-        heard: pageRecording(await sound('heard'), 'heard'),
+        ...card ? card.recordings() : { spoken: pageRecording(await sound('spoken'), 'spoken'), heard: pageRecording(await sound('heard'), 'heard') },
       };
     },
     end: () => browser.close(),
@@ -135,51 +137,10 @@ async function clockOffsetMs(page) {
   return Math.round(best.offset * 10) / 10;
 }
 
-/** Blocks that come within so many ms came together. */
-const TOGETHER_MS = 4;
-/** About half a second of blocks. */
-const WINDOW = 50;
-/** What a stalled page lost of a track is at least a block of 10 ms; less is unevenness. */
-const LOST_MIN_MS = 5;
-
-/** Where the first sample of all would have been, by what came nearly the earliest of these: others were held up on their way to us. */
-function startOf(blocks, before, rate, kind) {
-  const starts = blocks
-    .filter(([, , atMs], index) => kind === 'spoken' || atMs - (blocks[index - 1] ?? before)[2] > TOGETHER_MS)
-    .map(([first, count, atMs]) => atMs - (kind === 'spoken' ? first + count : first) * 1_000 / rate)
-    .sort((one, other) => one - other);
-  return starts[Math.floor(starts.length / 10)];
-}
-
-/**
- * What a page kept, as a recording. A block of a microphone is there when its last sample was taken; of blocks that are pulled for
- * the speaker together the first is played at once. Where a page that stood still lost some of a track, silence takes its place, so that
- * sample and time stay in step.
- * @param {{rate: number, blocks: [number, number, number][], base64: string}|null} kept @param {'spoken'|'heard'} kind
- */
+/** What a page kept, as a recording. @param {{rate: number, blocks: [number, number, number][], base64: string}|null} kept @param {'spoken'|'heard'} kind */
 export function pageRecording(kept, kind) {
   if (!kept) return null;
-  const { rate, blocks } = kept;
   const bytes = Buffer.from(kept.base64, 'base64');
   const samples = Float32Array.from({ length: bytes.length >> 1 }, (_, index) => bytes.readInt16LE(index * 2) / 32_767);
-  const parts = [];
-  let firstMs;
-  let lostMs = 0;
-  for (let at = 0; at < blocks.length; at += WINDOW) {
-    const window = blocks.slice(at, at + WINDOW);
-    const start = startOf(window, blocks[at - 1] ?? [0, 0, -Infinity], rate, kind);
-    firstMs ??= start;
-    // What is left at the end is too little to judge by.
-    if (start - firstMs - lostMs >= LOST_MIN_MS && window.length === WINDOW) {
-      parts.push(new Float32Array(Math.round((start - firstMs - lostMs) * rate / 1_000)));
-      lostMs = start - firstMs;
-    }
-    parts.push(samples.subarray(window[0][0], window.at(-1)[0] + window.at(-1)[1]));
-  }
-  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  parts.reduce((at, part) => {
-    whole.set(part, at);
-    return at + part.length;
-  }, 0);
-  return { samples: whole, rate, firstMs };
+  return fromBlocks(samples, kept.rate, kept.blocks, kind);
 }

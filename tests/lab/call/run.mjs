@@ -7,6 +7,7 @@
  * chromium-chromium; the first is in the room when the second joins, and figures stand in that order, each that of the one who sees and hears.
  * `steps` are rules with the second of the measurement at which they begin to hold: [[10, "down rate=600kbps"]]. `height` is 360 or 720; rates settle for
  * `settle_seconds` (5) before.
+ * In delay each end has a sound card (cards.mjs), unless `sound_cards` is false: then sound is taken where it leaves the programs.
  * In set-up signaling takes as long as the path does, unless `signaling_delay_ms` says otherwise.
  * Environment: PARLOR, PARLOR_SERVER, PARLOR_LAB_NET, CHROMIUM.
  */
@@ -16,6 +17,7 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { startLab } from '../../browser/lab.mjs';
 import { startServer, temporaryFolder } from '../../browser/lib.mjs';
+import { startCard } from './cards.mjs';
 import { pathDelayMs } from './figures.mjs';
 import { filmOf, writeFilm } from './film.mjs';
 import { figuresOf } from './groups.mjs';
@@ -31,6 +33,8 @@ const NAMES = ['Ana', 'Bo'];
 const ROOM = 'bench';
 /** How long the second one looks at the lobby before joining, in set-up. */
 const LOBBY_MS = 2_000;
+/** In seconds: how long getting together may take at most. */
+const SPOKEN_BEFORE_S = 60;
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, Math.max(0, ms)); });
 
 const wanted = { rules: [], steps: [], seconds: 20, seed: 1, height: 360, group: 'loss', settle_seconds: 5, ...JSON.parse(process.argv[2]) };
@@ -70,6 +74,14 @@ function soundOf(folder, noPesq) {
   return wanted.group === 'loss' && !noPesq ? speech(folder) : bursts();
 }
 
+/** So long that it is not at its end before the measurement is: with what getting there takes. @param {{samples: Float32Array, rate: number}} sound */
+function repeated({ samples, rate }) {
+  const times = Math.ceil((wanted.seconds + wanted.settle_seconds + SPOKEN_BEFORE_S) * rate / samples.length);
+  const whole = new Float32Array(times * samples.length);
+  for (let time = 0; time < times; time += 1) whole.set(samples, time * samples.length);
+  return { samples: whole, rate };
+}
+
 /** How well one understands the other. */
 function pesqOf({ spokenByOther, heard, way }, { from, to }, folder) {
   return spokenByOther && heard ? pesq(spokenByOther, heard, from, to, folder, way.to) : undefined;
@@ -89,11 +101,14 @@ async function measure({ folder, lab, kinds }) {
   const isLoss = wanted.group === 'loss';
   const noPesq = isLoss ? preparePesq() : undefined;
   const { ffmpeg, reason: noFfmpeg } = isLoss ? prepareFfmpeg() : {};
-  writeFileSync(soundFile, wav(soundOf(folder, noPesq)));
-  const peers = [];
+  const hasCards = wanted.group === 'delay' && wanted.sound_cards !== false;
+  const sound = soundOf(folder, noPesq);
+  writeFileSync(soundFile, wav(hasCards ? repeated(sound) : sound));
+  const [peers, cards] = [[], []];
   try {
+    for (const name of hasCards ? NAMES : []) cards.push(await startCard(folder, name));
     for (const [index, kind] of kinds.entries()) {
-      peers.push(await MAKERS[kind]({ lab, room: ROOM, name: NAMES[index], other: NAMES[1 - index], folder, film, filmFile, soundFile, recordsSound, keepsPictures: ffmpeg !== undefined }));
+      peers.push(await MAKERS[kind]({ lab, room: ROOM, name: NAMES[index], other: NAMES[1 - index], folder, film, filmFile, soundFile, recordsSound, keepsPictures: ffmpeg !== undefined, card: cards[index] }));
     }
     const isSetUp = wanted.group === 'set-up';
     if (isSetUp) for (const rule of wanted.rules) await lab.apply(rule);
@@ -102,6 +117,7 @@ async function measure({ folder, lab, kinds }) {
       return watchOthers();
     };
     let others = await begin();
+    for (const card of cards) card.say(soundFile);
     const joined = await meet(peers);
     if (!isSetUp) {
       for (const rule of wanted.rules) await lab.apply(rule);
@@ -135,7 +151,7 @@ async function measure({ folder, lab, kinds }) {
     const versions = Object.assign({}, ...peers.map(({ facts }) => facts), { node: process.version });
     return { valid: reason === undefined, ...reason && { invalid_reason: reason }, lateness: { ...report.lateness, scheduling: report.scheduling }, others_cpu_cores: othersCores, versions, ...measured, notes };
   } finally {
-    for (const peer of peers) await peer.end();
+    for (const peer of [...peers, ...cards]) await peer.end();
   }
 }
 

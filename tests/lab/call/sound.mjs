@@ -80,6 +80,51 @@ export function recordingOf(folder, name) {
   return { ...readWav(readFileSync(`${folder}/${name}.wav`)), firstMs };
 }
 
+/** Blocks that come within so many ms came together. */
+const TOGETHER_MS = 4;
+/** About half a second of blocks. */
+const WINDOW = 50;
+/** What a stalled page lost of a track is at least a block of 10 ms; less is unevenness. */
+const LOST_MIN_MS = 5;
+
+/** Where the first sample of all would have been, by what came nearly the earliest of these: others were held up on their way to us. */
+function startOf(blocks, before, rate, kind) {
+  const starts = blocks
+    .filter(([, , atMs], index) => kind === 'spoken' || atMs - (blocks[index - 1] ?? before)[2] > TOGETHER_MS)
+    .map(([first, count, atMs]) => atMs - (kind === 'spoken' ? first + count : first) * 1_000 / rate)
+    .sort((one, other) => one - other);
+  return starts[Math.floor(starts.length / 10)];
+}
+
+/**
+ * Samples that came block by block, as a recording. A block of a microphone is there when its last sample was taken; of blocks that are
+ * pulled for the speaker together the first is played at once. Where a page that stood still lost some of a track, silence takes its
+ * place, so that sample and time stay in step.
+ * @param {Float32Array} samples @param {number} rate @param {[number, number, number][]} blocks first sample, count, when @param {'spoken'|'heard'} kind
+ */
+export function fromBlocks(samples, rate, blocks, kind) {
+  const parts = [];
+  let firstMs;
+  let lostMs = 0;
+  for (let at = 0; at < blocks.length; at += WINDOW) {
+    const window = blocks.slice(at, at + WINDOW);
+    const start = startOf(window, blocks[at - 1] ?? [0, 0, -Infinity], rate, kind);
+    firstMs ??= start;
+    // What is left at the end is too little to judge by.
+    if (start - firstMs - lostMs >= LOST_MIN_MS && window.length === WINDOW) {
+      parts.push(new Float32Array(Math.round((start - firstMs - lostMs) * rate / 1_000)));
+      lostMs = start - firstMs;
+    }
+    parts.push(samples.subarray(window[0][0], window.at(-1)[0] + window.at(-1)[1]));
+  }
+  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  parts.reduce((at, part) => {
+    whole.set(part, at);
+    return at + part.length;
+  }, 0);
+  return { samples: whole, rate, firstMs };
+}
+
 /** How much of a frequency is in it (Goertzel), 0 to 1 for a steady tone. */
 function share(samples, rate, hertz) {
   const turn = 2 * Math.cos(2 * Math.PI * hertz / rate);
