@@ -19,7 +19,6 @@ use parlor_proto::{IceCandidate, IceServer, StreamDescription};
 use parlor_session::{Channel, ConnectionEvent, ConnectionId, ConnectionState, Generation, OperationId};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
 use tracing::{Instrument, Span, debug, warn};
 use webrtc::peer_connection::RTCCertificate;
 
@@ -199,17 +198,17 @@ async fn run(setup: PeerSetup, mut commands: mpsc::Receiver<PeerCommand>, report
         }
     };
     let mut stats = tokio::time::interval(STATS_INTERVAL);
-    let mut looks = tokio::time::interval(rhythm::LOOK_INTERVAL);
-    // Looks that were missed while the machine stood still are no silence.
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let roaming = connection.roaming().clone();
     loop {
+        let next_look = connection.next_look();
         tokio::select! {
             command = commands.recv() => match command {
                 Some(PeerCommand::Close) | None => break,
                 Some(command) => perform(&mut connection, command, &reporter).await,
             },
             event = connection.next_event() => connection.handle_event(event).await,
-            _ = looks.tick() => connection.look().await,
+            () = roaming.moved() => connection.peer_moved(),
+            () = tokio::time::sleep_until(next_look.into()) => connection.look().await,
             _ = stats.tick() => setup.shared.set_path(connection.path_stats().await),
         }
     }

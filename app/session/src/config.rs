@@ -36,7 +36,7 @@ pub struct SessionConfig {
     pub connect_timeout: Duration,
     /// The polite peer's wait before its ICE restart, so that both ends, noticing together, do not cross offers. 1 s.
     pub polite_restart_delay: Duration,
-    /// The same after a silence, which a browser at the other end does not notice. 300 ms: an offer of theirs has come by then on most
+    /// The same after a silence, which a browser at the other end notices later. 150 ms: an offer of theirs has come by then on most
     /// paths, and offers that cross cost a round trip.
     pub polite_silence_delay: Duration,
     /// The wait after the first ICE restart that did not help; doubled each time.
@@ -78,7 +78,7 @@ impl Default for SessionConfig {
             offer_expected: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(15),
             polite_restart_delay: Duration::from_secs(1),
-            polite_silence_delay: Duration::from_millis(300),
+            polite_silence_delay: Duration::from_millis(150),
             ice_restart_backoff_base: Duration::from_secs(2),
             silence_rest: Duration::from_secs(30),
             ice_restarts_max: 3,

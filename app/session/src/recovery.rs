@@ -5,7 +5,7 @@
 //! | we are new, they were there before us | their offer, within 10 s; after 10 s more we offer |
 //! | a transport was made | connected, within 15 s |
 //! | media stopped | an ICE restart, the impolite end at once, the polite one a second later |
-//! | a peer fell silent | the same once in 30 s, the polite end after 0.3 s |
+//! | a peer fell silent | the same once in 30 s, the polite end after 0.15 s |
 //! | the stack gave up looking for a way | what is next, without its wait |
 //! | an ICE restart was made | the next one after 2, 4, 8 … 15 s; after three a new transport |
 //! | a transport broke | a new one after a random wait up to 1, 2, 4 … 15 s |
@@ -79,6 +79,13 @@ impl Recovery {
         self.silent_at = Some(now);
         self.attempt_after(if self.polite { config.polite_silence_delay } else { Duration::ZERO }, now);
         true
+    }
+
+    /// Media comes again. A silence that ended before anything was done about it costs nobody, and the next one counts.
+    pub(crate) fn heard_again(&mut self) {
+        if self.ice_restarts == 0 && matches!(self.next, Next::Attempt { .. }) {
+            self.silent_at = None;
+        }
     }
 
     /// Nobody looks for a way until the next attempt, so that it is due at once. The stack looks for many seconds before it says so.

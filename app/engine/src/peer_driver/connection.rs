@@ -23,7 +23,7 @@ use webrtc::runtime::default_runtime;
 
 use super::description::DtlsRole;
 use super::handler::{Handler, STACK_EVENTS, StackEvent};
-use super::rhythm::{Change, Rhythm};
+use super::rhythm::Change;
 use super::runtime::{Nudge, OrderlyRuntime, Settled, SharedRoaming};
 use super::{PathStats, PeerSetup, PeerShared, Reporter, configuration, relay_only};
 use crate::interceptors::CaptureTimes;
@@ -37,6 +37,8 @@ use reports::{path_stats, read_channel, source_of, to_proto};
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(250);
 /// Between two looks whether they are out; the stack has no event for it.
 const FLUSH_LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// Between two looks whether there is something to be missed, before anything came.
+const FIRST_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long closing may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -69,9 +71,6 @@ pub(crate) struct Connection {
     /// Whether a TURN server was to give an address and none has yet.
     awaits_relay: bool,
     roaming: SharedRoaming,
-    rhythm: Rhythm,
-    /// How often the peer had been found elsewhere at the last look.
-    moves_seen: u64,
     /// Readers of tracks and channels, and the writer; they end with the connection.
     tasks: JoinSet<()>,
 }
@@ -132,8 +131,6 @@ impl Connection {
             relay_only: setup.policy.session.relay_only,
             awaits_relay: configuration::has_relay(&setup.ice_servers),
             roaming,
-            rhythm: Rhythm::default(),
-            moves_seen: 0,
             tasks,
         })
     }
@@ -231,23 +228,31 @@ impl Connection {
         self.tasks.spawn(reader.in_current_span());
     }
 
-    /// Looks whether the peer is still heard, each [`LOOK_INTERVAL`](super::rhythm::LOOK_INTERVAL).
-    pub(crate) async fn look(&mut self) {
-        let (arrived, moves) = {
-            let roaming = self.roaming.lock();
-            (roaming.arrived(), roaming.moves())
-        };
-        if std::mem::replace(&mut self.moves_seen, moves) != moves {
-            info!("the peer goes on from another address");
-            // What was sent to the old address is lost.
-            self.fanout.request_key_frame();
-        }
-        let event = match self.rhythm.look(arrived) {
-            Some(Change::FellSilent) => ConnectionEvent::FellSilent,
+    /// What the sockets know of the peer.
+    pub(crate) fn roaming(&self) -> &SharedRoaming {
+        &self.roaming
+    }
+
+    /// The peer goes on from another address; what was sent to the old one is lost.
+    pub(crate) fn peer_moved(&self) {
+        info!("the peer goes on from another address");
+        self.fanout.request_key_frame();
+    }
+
+    /// When to [`look`](Self::look) next.
+    pub(crate) fn next_look(&self) -> Instant {
+        self.roaming.lock().rhythm().poll_timeout().unwrap_or_else(|| Instant::now() + FIRST_LOOK_INTERVAL)
+    }
+
+    /// Looks whether the peer is still heard.
+    pub(crate) async fn look(&self) {
+        let change = self.roaming.lock().rhythm().look(Instant::now());
+        let event = match change {
+            Some(Change::FellSilent(_)) => ConnectionEvent::FellSilent,
             Some(Change::HeardAgain) => ConnectionEvent::HeardAgain,
             None => return,
         };
-        debug!(?event, "what comes from the peer");
+        debug!(?change, "what comes from the peer");
         self.reporter.report(event).await;
     }
 

@@ -3,91 +3,160 @@
 //! The stack asks its chosen address once a second and gives an answer three seconds. But sound comes every 20 ms, so that its
 //! absence says much sooner that the way is lost. What that means is for the session to say: it knows whether the peer has muted itself.
 //!
-//! Time is counted in looks, not read from a clock: when the machine stood still, nothing was heard, and nothing was missed.
+//! How long a silence has to be follows from the gaps that there were: a fifth of a second where packets come evenly, up to a second where they
+//! come in bunches or the air pauses now and then. Only media counts. A peer behind a lost way may still answer checks: a browser does,
+//! and goes on sending into the void for seconds.
+//!
+//! Pure: the time is an argument. A look that comes late says that this machine stood still, when nothing was heard and nothing was missed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Between two looks.
-pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(50);
-/// Looks without a packet that are a silence: 300 ms, fifteen packets of sound. Where it was none, what is lost is little: an ICE restart
-/// takes a few round trips (measured without a delay: 13 ms).
-const SILENT_LOOKS: u32 = 6;
-/// Of the looks before, so many have to have heard something: whoever sends now and then only is not missed. Sound packets may come in
-/// bunches.
-const LIVELY_LOOKS: u32 = 20;
+/// The shortest silence: ten packets of sound. Where it was none, what is lost is an ICE restart: a few round trips (measured without a
+/// delay: 13 ms), once in half a minute.
+const SILENCE_MIN: Duration = Duration::from_millis(200);
+/// The longest; from there on the stack's own time-out is near.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
+/// A silence is so much longer than any gap that is remembered.
+const PATIENCE: u32 = 3;
+/// With a longer gap whoever sends does so only now and then. A gap counts as no more than this.
+const GAP_MAX: Duration = Duration::from_millis(333);
+/// For so long there was no longer gap, before a peer can be missed.
+const LIVELY: Duration = Duration::from_secs(1);
+/// A gap is remembered for one to two of these: the air that pauses once a minute is not lost each minute.
+const MEMORY: Duration = Duration::from_secs(60);
+/// Gaps of a call's beginning, when everything starts, say nothing of the way.
+const SETTLING: Duration = Duration::from_secs(2);
+/// Between the suspicion and its confirmation: what waits in the socket is read first.
+const CONFIRMATION: Duration = Duration::from_millis(20);
+/// A look that is later than this says that the machine stood still or is busy: the silence counts from then on.
+const LATE: Duration = Duration::from_millis(50);
+/// Between two looks at someone who is silent.
+const SILENT_LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    FellSilent,
+    /// For so long nothing came.
+    FellSilent(Duration),
     HeardAgain,
 }
 
-/// The last looks at one peer.
+/// When media came from one peer.
 #[derive(Debug, Default)]
 pub(crate) struct Rhythm {
-    arrived: u64,
-    /// A bit a look, the last one lowest: whether something had come.
-    looks: u32,
-    is_silent: bool,
+    heard: Option<Heard>,
+    gaps: Gaps,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    first_at: Instant,
+    last_at: Instant,
+    /// Since when there was no long gap.
+    lively_since: Instant,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum State {
+    #[default]
+    Heard,
+    /// Not counted before: a look was late then, or found nobody to be missed.
+    CountedFrom(Instant),
+    SuspectedAt(Instant),
+    Silent {
+        looked_at: Instant,
+    },
 }
 
 impl Rhythm {
-    /// Looks at how many datagrams have come so far.
-    pub(crate) fn look(&mut self, arrived: u64) -> Option<Change> {
-        let is_heard = std::mem::replace(&mut self.arrived, arrived) != arrived;
-        self.looks = self.looks << 1 | u32::from(is_heard);
-        if is_heard {
-            return std::mem::take(&mut self.is_silent).then_some(Change::HeardAgain);
+    /// A packet of media came.
+    pub(crate) fn handle_media(&mut self, now: Instant) {
+        let Some(heard) = &mut self.heard else {
+            self.heard = Some(Heard { first_at: now, last_at: now, lively_since: now });
+            return;
+        };
+        let gap = now.saturating_duration_since(heard.last_at);
+        heard.last_at = now;
+        if gap > GAP_MAX {
+            heard.lively_since = now;
         }
-        let was_lively = (self.looks >> SILENT_LOOKS).count_ones() >= LIVELY_LOOKS;
-        let fell_silent = !self.is_silent && was_lively && self.looks.trailing_zeros() == SILENT_LOOKS;
-        self.is_silent |= fell_silent;
-        fell_silent.then_some(Change::FellSilent)
+        if now.saturating_duration_since(heard.first_at) > SETTLING {
+            self.gaps.note(now, gap.min(GAP_MAX));
+        }
+    }
+
+    /// When to look next. None before anything came.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let last_at = self.heard?.last_at;
+        Some(match self.state {
+            State::Silent { looked_at } => looked_at + SILENT_LOOK_INTERVAL,
+            State::SuspectedAt(at) if at > last_at => at + CONFIRMATION,
+            State::CountedFrom(at) if at > last_at => at + self.silence() - CONFIRMATION,
+            State::Heard | State::SuspectedAt(_) | State::CountedFrom(_) => last_at + self.silence() - CONFIRMATION,
+        })
+    }
+
+    /// Looks whether the peer is still heard.
+    pub(crate) fn look(&mut self, now: Instant) -> Option<Change> {
+        let Heard { last_at, lively_since, .. } = self.heard?;
+        if let State::Silent { looked_at } = self.state {
+            return self.look_at_silent(now, last_at > looked_at);
+        }
+        let due = self.poll_timeout().filter(|due| *due <= now)?;
+        let is_lively = last_at.saturating_duration_since(lively_since) >= LIVELY;
+        if !is_lively || now.saturating_duration_since(due) > LATE {
+            self.state = State::CountedFrom(now);
+            return None;
+        }
+        if !matches!(self.state, State::SuspectedAt(at) if at > last_at) {
+            self.state = State::SuspectedAt(now);
+            return None;
+        }
+        self.state = State::Silent { looked_at: now };
+        Some(Change::FellSilent(now.saturating_duration_since(last_at)))
+    }
+
+    fn look_at_silent(&mut self, now: Instant, is_heard: bool) -> Option<Change> {
+        if !is_heard {
+            self.state = State::Silent { looked_at: now };
+            return None;
+        }
+        self.state = State::Heard;
+        // A second of packets comes before the next silence.
+        if let Some(heard) = &mut self.heard {
+            heard.lively_since = heard.last_at;
+        }
+        Some(Change::HeardAgain)
+    }
+
+    fn silence(&self) -> Duration {
+        (self.gaps.longest() * PATIENCE).clamp(SILENCE_MIN, SILENCE_MAX)
+    }
+}
+
+/// The longest gap of late.
+#[derive(Debug, Default)]
+struct Gaps {
+    since: Option<Instant>,
+    now: Duration,
+    before: Duration,
+}
+
+impl Gaps {
+    fn note(&mut self, now: Instant, gap: Duration) {
+        let since = *self.since.get_or_insert(now);
+        if now.saturating_duration_since(since) >= MEMORY {
+            self.before = std::mem::take(&mut self.now);
+            self.since = Some(now);
+        }
+        self.now = self.now.max(gap);
+    }
+
+    fn longest(&self) -> Duration {
+        self.now.max(self.before)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What changes, and at which look; a letter a look, `x` when something came.
-    fn changes(looks: &str) -> Vec<(usize, Change)> {
-        let (mut rhythm, mut arrived) = (Rhythm::default(), 0);
-        let changes = looks.chars().enumerate().filter_map(|(index, look)| {
-            arrived += u64::from(look == 'x') * 3;
-            rhythm.look(arrived).map(|change| (index, change))
-        });
-        changes.collect()
-    }
-
-    #[test]
-    fn who_sends_all_the_time_is_missed_after_six_looks_and_once() {
-        let looks = format!("{}{}x", "x".repeat(40), ".".repeat(60));
-        assert_eq!(changes(&looks), [(45, Change::FellSilent), (100, Change::HeardAgain)]);
-    }
-
-    #[test]
-    fn a_short_gap_is_none() {
-        let looks = format!("{}{}{}", "x".repeat(40), ".".repeat(5), "x".repeat(40));
-        assert_eq!(changes(&looks), []);
-    }
-
-    #[test]
-    fn who_sends_now_and_then_is_not_missed() {
-        assert_eq!(changes(&"x...".repeat(50)), []);
-        assert_eq!(changes(&format!("{}{}", "x..".repeat(30), ".".repeat(40))), []);
-    }
-
-    #[test]
-    fn sounds_in_bunches_are_lively_too() {
-        let looks = format!("{}{}", "xxxx.".repeat(10), ".".repeat(20));
-        assert_eq!(changes(&looks).len(), 1);
-    }
-
-    #[test]
-    fn after_a_silence_a_second_of_packets_comes_before_the_next() {
-        let looks = format!("{}{}xxx{}", "x".repeat(40), ".".repeat(20), ".".repeat(20));
-        assert_eq!(changes(&looks).len(), 2, "silent, heard, and no more");
-    }
-}
+mod tests;

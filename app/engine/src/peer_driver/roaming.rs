@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::rhythm::Rhythm;
 use check::{Check, Kind, kind};
 
 pub(crate) use check::TransactionId;
@@ -48,6 +49,8 @@ pub(crate) enum Arrival {
     Ask(SocketAddr, Vec<u8>),
     /// It was for us.
     Swallow,
+    /// It was for us, and proves that the peer is at another address now: what was sent to the old one is lost.
+    Moved,
 }
 
 /// Where one peer is, for all sockets of one connection.
@@ -58,8 +61,7 @@ pub(crate) struct Roaming {
     pattern: Option<Vec<u8>>,
     chosen: Option<Chosen>,
     check: Option<Check>,
-    moves: u64,
-    arrived: u64,
+    rhythm: Rhythm,
 }
 
 /// The pair that the stack sends media on.
@@ -121,12 +123,13 @@ impl Roaming {
         datagram: &[u8],
         random: impl FnOnce() -> TransactionId,
     ) -> Arrival {
-        self.arrived += 1;
+        if check::carries_media(datagram) {
+            self.rhythm.handle_media(now);
+        }
         let kind = kind(datagram);
         if kind == Kind::Response && self.check.as_ref().is_some_and(|check| check.is_answered_by(from, datagram)) {
             self.check = None;
-            self.follow(now, socket, from);
-            return Arrival::Swallow;
+            return self.follow(now, socket, from);
         }
         let Some(chosen) = self.chosen.as_mut().filter(|chosen| chosen.socket == socket) else {
             return Arrival::Deliver(from);
@@ -145,14 +148,9 @@ impl Roaming {
         }
     }
 
-    /// How many datagrams came.
-    pub(crate) fn arrived(&self) -> u64 {
-        self.arrived
-    }
-
-    /// How often the peer was found at another address.
-    pub(crate) fn moves(&self) -> u64 {
-        self.moves
+    /// When media came, from wherever.
+    pub(crate) fn rhythm(&mut self) -> &mut Rhythm {
+        &mut self.rhythm
     }
 
     fn choose(&mut self, now: Instant, socket: SocketId, to: SocketAddr) {
@@ -177,13 +175,14 @@ impl Roaming {
         Arrival::Ask(whom, datagram)
     }
 
-    fn follow(&mut self, now: Instant, socket: SocketId, to: SocketAddr) {
-        if let Some(chosen) = self.chosen.as_mut().filter(|chosen| chosen.socket == socket) {
-            chosen.real = to;
-            chosen.heard_at = now;
-            chosen.asked_at_known = None;
-            self.moves += 1;
-        }
+    fn follow(&mut self, now: Instant, socket: SocketId, to: SocketAddr) -> Arrival {
+        let Some(chosen) = self.chosen.as_mut().filter(|chosen| chosen.socket == socket) else {
+            return Arrival::Swallow;
+        };
+        chosen.real = to;
+        chosen.heard_at = now;
+        chosen.asked_at_known = None;
+        Arrival::Moved
     }
 }
 

@@ -50,11 +50,19 @@ impl Settled {
 
 /// Where the peer is, as all sockets of a connection see it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SharedRoaming(Arc<Mutex<Roaming>>);
+pub(crate) struct SharedRoaming {
+    roaming: Arc<Mutex<Roaming>>,
+    moved: Arc<Notify>,
+}
 
 impl SharedRoaming {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Roaming> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.roaming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until the peer is found at another address. Several times before that are one.
+    pub(crate) async fn moved(&self) {
+        self.moved.notified().await;
     }
 }
 
@@ -186,6 +194,10 @@ impl OrderlySocket {
                     let _sent = self.inner.poll_send(context, &transmit);
                 }
                 Arrival::Swallow => continue,
+                Arrival::Moved => {
+                    self.roaming.moved.notify_one();
+                    continue;
+                }
             }
             return received;
         }

@@ -27,6 +27,7 @@ impl Peer {
         let Some(transport) = self.transport.as_mut().filter(|transport| transport.is_silent) else { return };
         transport.is_silent = false;
         transport.state = ConnectionState::Connected;
+        self.recovery.heard_again();
         self.media_flows(env);
     }
 }

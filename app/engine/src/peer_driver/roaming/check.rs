@@ -18,6 +18,8 @@ pub(crate) type TransactionId = [u8; 12];
 /// RFC 8489 §5.
 const MAGIC_COOKIE: [u8; 4] = 0x2112_A442_u32.to_be_bytes();
 const HEADER_BYTES: usize = 20;
+/// Of TURN channel data: its channel and its length.
+const CHANNEL_DATA_HEADER_BYTES: usize = 4;
 
 /// What a datagram is, by RFC 7983 §7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,15 @@ pub(super) fn kind(datagram: &[u8]) -> Kind {
         [0x00, 0x01, ..] if is_stun(datagram) => Kind::Request,
         [0x01, 0x01 | 0x11, ..] if is_stun(datagram) => Kind::Response,
         _ => Kind::Other,
+    }
+}
+
+/// Whether it is media, or brings some from a relay (RFC 8656 §12.4).
+pub(super) fn carries_media(datagram: &[u8]) -> bool {
+    match kind(datagram) {
+        Kind::Media => true,
+        Kind::Relayed => datagram.get(CHANNEL_DATA_HEADER_BYTES..).is_some_and(|inner| kind(inner) == Kind::Media),
+        Kind::Request | Kind::Response | Kind::Other => false,
     }
 }
 

@@ -49,6 +49,17 @@ fn the_polite_end_waits_and_does_nothing_where_the_peer_is_heard_again() {
 }
 
 #[test]
+fn a_silence_that_ended_by_itself_leaves_the_next_one_its_due() {
+    let mut fixture = heard(ZOE);
+    fixture.report(ZOE, ConnectionEvent::FellSilent);
+    fixture.report(ZOE, ConnectionEvent::HeardAgain);
+    fixture.wait(secs(1));
+    fixture.report(ZOE, ConnectionEvent::FellSilent);
+    fixture.wait(secs(1));
+    assert_eq!(fixture.said(), ["create offer true"]);
+}
+
+#[test]
 fn whoever_said_that_they_send_nothing_is_not_missed() {
     let mut fixture = Fixture::connected_with(ANN);
     fixture.report(ANN, ConnectionEvent::FellSilent);
@@ -74,6 +85,10 @@ fn without_a_way_for_an_offer_the_transport_has_time_to_come_back() {
 #[test]
 fn a_bad_way_is_not_restarted_again_and_again() {
     let mut fixture = heard(ANN);
+    fixture.report(ANN, ConnectionEvent::FellSilent);
+    fixture.wait(secs(0));
+    fixture.finish_offer(ANN);
+    fixture.report(ANN, ConnectionEvent::HeardAgain);
     for second in 0..29 {
         fixture.report(ANN, ConnectionEvent::FellSilent);
         fixture.report(ANN, ConnectionEvent::HeardAgain);
