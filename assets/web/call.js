@@ -8,6 +8,7 @@ import { Peer } from './peer.js';
 import { CHAT_CHARACTERS_MAX, characterCount } from './messages.js';
 import { SignalingClient } from './protocol.js';
 import { hasRelay, renewalDelayMs } from './relay.js';
+import { LOOK_MS } from './silence.js';
 import { RateMeter, summarise } from './stats.js';
 import { policyNews } from './words.js';
 
@@ -59,6 +60,7 @@ export class Call {
   #toldNoRelay = false;
   /** @type {RTCCertificate|undefined} */ #certificate;
   /** @type {ReturnType<typeof setInterval>|undefined} */ #ticker;
+  /** Whether peers are still heard. @type {ReturnType<typeof setInterval>|undefined} */ #looker;
   /** Runs while signals are held back. @type {ReturnType<typeof setTimeout>|undefined} */ #resyncTimer;
   /** @type {Map<string, RateMeter>} */ #meters = new Map();
   #changeQueued = false;
@@ -83,6 +85,7 @@ export class Call {
   /** Enters the room. */
   async join() {
     this.#ticker = setInterval(() => this.#tick(performance.now()), TICK_MS);
+    this.#looker = setInterval(() => { for (const peer of this.peers.values()) peer.look(); }, LOOK_MS);
     try {
       // One certificate a call: one fingerprint for everybody.
       this.#certificate = await RTCPeerConnection.generateCertificate(/** @type {AlgorithmIdentifier} */ ({ name: 'ECDSA', namedCurve: 'P-256' }));
@@ -141,8 +144,11 @@ export class Call {
     return wasAsked;
   }
 
-  /** The network came back or changed: look whether the server is still there. */
-  handleNetworkChange() { this.signaling.probe(); }
+  /** The network came back or changed: look whether the server and the others are still there. */
+  handleNetworkChange() {
+    this.signaling.probe();
+    for (const peer of this.peers.values()) peer.handleNetworkChange();
+  }
 
   /** Bandwidth, loss and delay of each peer. @returns {Promise<Record<string, import('./stats.js').PeerStats>>} by peer id */
   async stats() {
@@ -352,6 +358,7 @@ export class Call {
     this.state = 'ended';
     this.endedWhy = why;
     clearInterval(this.#ticker);
+    clearInterval(this.#looker);
     clearTimeout(this.#resyncTimer);
     clearTimeout(this.#renewalTimer);
     // Who is removed does not say goodbye: the server tells the others what happened.

@@ -105,6 +105,12 @@ export class Connection {
   /** An offer of this side waits for its answer. */
   get isOffering() { return this.pc.signalingState === 'have-local-offer'; }
 
+  /** Changes while sound or pictures come: the last RTP timestamps that were played or shown (WebRTC 1.0 §5.3). */
+  get heard() {
+    const sources = this.pc.getReceivers().flatMap((receiver) => receiver.getSynchronizationSources?.() ?? []);
+    return sources.map(({ rtpTimestamp }) => rtpTimestamp).join();
+  }
+
   /** Makes an offer as soon as it may be made. */
   negotiate() { this.#enqueue(() => this.#offer()); }
 

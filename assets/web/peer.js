@@ -7,6 +7,7 @@
 
 import { Connection } from './connection.js';
 import { readChat, readControl } from './messages.js';
+import { Silence } from './silence.js';
 
 /** @typedef {import('./protocol.js').Signal} Signal */
 /** @typedef {import('./protocol.js').PeerInfo} PeerInfo */
@@ -89,6 +90,7 @@ export class Peer {
   /** Where their hello came: both ends of its channels are open, and nothing said from then on is lost. @type {Connection|null} */ #heardOn = null;
   #nextRestartAt = 0;
   #transportSince;
+  /** Whether they fell silent. */ silence;
 
   /** @param {PeerInfo} info @param {PeerContext} context */
   constructor(info, context) {
@@ -97,6 +99,7 @@ export class Peer {
     this.context = context;
     this.presence = info.away ? 'away' : 'present';
     this.#transportSince = context.now();
+    this.silence = new Silence(this.isPolite);
   }
 
   /** Politeness by the order of the two ids: the smaller one. */
@@ -201,6 +204,21 @@ export class Peer {
     this.#bothDeadSince ??= now;
     return now - this.#bothDeadSince >= BOTH_DEAD_MS;
   }
+
+  /** Looks whether they are still heard, each `LOOK_MS`: a way that is lost is looked for before the browser says so. */
+  look() {
+    if (!this.connection || !this.isMediaAlive || !this.#sends || !this.#isSignalingAlive() || this.connection.isOffering) {
+      this.silence.forget();
+      return;
+    }
+    if (this.silence.look(this.connection.heard, this.context.now())) this.connection.restartIce();
+  }
+
+  /** The network changed: if they are not heard now, the way is lost. */
+  handleNetworkChange() { this.silence.hint(); }
+
+  /** Whether something is to come from them, by their own word. */
+  get #sends() { return this.mediaState?.microphone === 'on' || (this.mediaState?.camera === 'on' && this.videoSuspended === null); }
 
   #isSignalingAlive() { return this.presence === 'present' && this.context.isSignalingUp(); }
 

@@ -342,6 +342,29 @@ test('a peer may replace the transport ten times in ten seconds, and no more', a
   assert.deepEqual(seen.slice(15), [['c9', 10, 5], ['c9', 10, 6], ['later', 11, 6]]);
 });
 
+test('who sends all the time is missed after a second of silence, and once in half a minute', async () => {
+  const seen = await page.evaluate(async () => {
+    const { Silence, LOOK_MS, SILENCE_REST_MS } = await import('/silence.js');
+    /** At which looks somebody is missed: a letter a look, `x` when something came, `h` when the network changed and nothing came. */
+    const missed = (looks, isPolite = false) => {
+      const silence = new Silence(isPolite);
+      let came = 0;
+      return [...looks].flatMap((look, index) => {
+        if (look === 'x') came += 1;
+        if (look === 'h') silence.hint();
+        return silence.look(`${came}`, index * LOOK_MS) ? [index] : [];
+      });
+    };
+    const [heard, rest] = ['x'.repeat(10), 'x'.repeat(SILENCE_REST_MS / LOOK_MS)];
+    return {
+      once: missed(`${heard}${'.'.repeat(50)}`), polite: missed(`${heard}${'.'.repeat(50)}`, true), gaps: missed(`${heard}...`.repeat(20)),
+      nowAndThen: missed('x....'.repeat(40)), never: missed('.'.repeat(40)), hinted: missed(`${heard}h...`),
+      again: missed(`${heard}....${heard}....`), later: missed(`${heard}....${rest}....`).map((index) => index % rest.length),
+    };
+  });
+  assert.deepEqual(seen, { once: [13], polite: [14], gaps: [], nowAndThen: [], never: [], hinted: [11], again: [13], later: [13, 17] });
+});
+
 test('what is lost before the other end listens is said once more', async () => {
   const seen = await page.evaluate(async () => {
     const { Peer } = await import('/peer.js');
