@@ -85,14 +85,16 @@ export async function nativePeer({ lab, room, name, other, folder, film, filmFil
 
 /**
  * A page in the lobby of the room, with camera and microphone open and the name filled in.
- * @param {Parameters<typeof nativePeer>[0]} options @returns {Promise<LabPeer>}
+ * `hasNoWatch` takes from the page what it watches for silences, so that the browser alone notices an outage.
+ * @param {Parameters<typeof nativePeer>[0] & {hasNoWatch?: boolean}} options @returns {Promise<LabPeer>}
  */
-export async function pagePeer({ lab, room, name, other, folder, film, soundFile, recordsSound: records, keepsPictures, card }) {
+export async function pagePeer({ lab, room, name, other, folder, film, soundFile, recordsSound: records, keepsPictures, card, hasNoWatch = false }) {
   const recordsSound = records && !card;
   const browser = await launchBrowser(card
     ? { args: [...LAB_FLAGS, '--use-fake-ui-for-media-stream'], fakeDevices: false, isAudible: true, env: card.env }
     : { args: [...LAB_FLAGS, `--use-file-for-fake-audio-capture=${soundFile}`] });
-  const init = `globalThis.labFilm = ${JSON.stringify({ ...film, recordsSound, keepsPictures })};\n${FILM_SOURCE}\nglobalThis.makeFilm = makeFilm;\n${PAGE_SOURCE}`;
+  const init = `${hasNoWatch ? 'delete RTCRtpReceiver.prototype.getSynchronizationSources;' : ''}
+globalThis.labFilm = ${JSON.stringify({ ...film, recordsSound, keepsPictures })};\n${FILM_SOURCE}\nglobalThis.makeFilm = makeFilm;\n${PAGE_SOURCE}`;
   const page = await newPage(browser, { init, settings: { audioProcessing: false }, viewport: { width: 1_400, height: 900 } });
   await openLobby(page, lab, { room });
   await page.getByLabel('Your name').fill(name);
