@@ -5,7 +5,8 @@ import { after, test } from 'node:test';
 import { fixture } from './fixture.mjs';
 import { LAB_FLAGS, startLab } from './lab.mjs';
 import { grabPicture, joinRoom, PATIENCE_MS, sendChat, until, waitForChat, waitForFrames, waitForPeer, waitForSound } from './lib.mjs';
-import { readBarcode, startNative, synthetic } from './native.mjs';
+import { readBarcode } from './barcode.mjs';
+import { startNative, synthetic } from './native.mjs';
 
 /** About ten seconds of picture. */
 const FRAMES = 240;

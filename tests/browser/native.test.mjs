@@ -4,11 +4,13 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { barcodeFilm, readBarcode } from './barcode.mjs';
 import { fixture, holdSignals, onlyPeer, onlyVideoCodec } from './fixture.mjs';
 import {
   grabPicture, inboundStats, joinRoom, launchBrowser, newPage, PATIENCE_MS, sendChat, temporaryFolder, tileOf, until, waitForChat, waitForFrames, waitForPeer, waitForPeerGone, waitForSound,
 } from './lib.mjs';
-import { barcodeFilm, readBarcode, readPng, startNative, synthetic } from './native.mjs';
+import { startNative, synthetic } from './native.mjs';
+import { readPng } from './png.mjs';
 
 const shared = fixture();
 const { withPages, freshRoom } = shared;

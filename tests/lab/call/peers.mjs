@@ -6,6 +6,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { BARCODE_SOURCE } from '../../browser/barcode.mjs';
 import { LAB_FLAGS } from '../../browser/lab.mjs';
 import { launchBrowser, newPage, openLobby, until } from '../../browser/lib.mjs';
 import { startNative } from '../../browser/native.mjs';
@@ -94,7 +95,7 @@ export async function pagePeer({ lab, room, name, other, folder, film, soundFile
     ? { args: [...LAB_FLAGS, '--use-fake-ui-for-media-stream'], fakeDevices: false, isAudible: true, env: card.env }
     : { args: [...LAB_FLAGS, `--use-file-for-fake-audio-capture=${soundFile}`] });
   const init = `${hasNoWatch ? 'delete RTCRtpReceiver.prototype.getSynchronizationSources;' : ''}
-globalThis.labFilm = ${JSON.stringify({ ...film, recordsSound, keepsPictures })};\n${FILM_SOURCE}\nglobalThis.makeFilm = makeFilm;\n${PAGE_SOURCE}`;
+globalThis.labFilm = ${JSON.stringify({ ...film, recordsSound, keepsPictures })};\n${FILM_SOURCE}\n${BARCODE_SOURCE}\nObject.assign(globalThis, { makeFilm, stampBarcode, readBarcode });\n${PAGE_SOURCE}`;
   const page = await newPage(browser, { init, settings: { audioProcessing: false }, viewport: { width: 1_400, height: 900 } });
   await openLobby(page, lab, { room });
   await page.getByLabel('Your name').fill(name);

@@ -2,7 +2,7 @@
  * In the page, before it starts: the camera becomes the lab's film (film.js) with the time in it (tests/BARCODE.md), and what is shown
  * and heard of the other one is kept where the user would see and hear it. The page itself is the shipped one.
  *
- * `labFilm` is there before: {width, height, seed, recordsSound, keepsPictures}. The film is written picture by picture into a MediaStreamTrackGenerator,
+ * There before: `labFilm` {width, height, seed, recordsSound, keepsPictures}, `makeFilm` (film.js), `stampBarcode` and `readBarcode` (tests/browser/barcode.js). The film is written picture by picture into a MediaStreamTrackGenerator,
  * without a canvas.
  */
 (() => {
@@ -10,69 +10,7 @@
   const [FPS, FRAMES] = [30, 60];
   /** Nine hours of pictures, ten minutes of sound, two of whole pictures. What comes after them is left out. */
   const [PICTURES_MAX, SECONDS_MAX, KEPT_MAX] = [1_000_000, 600, 120];
-  const edge = (index, width = WIDTH) => Math.floor(index * width / 40);
   const nowMs = () => performance.timeOrigin + performance.now();
-
-  /** CRC-16/CCITT-FALSE. */
-  const crc16 = (bytes) => bytes.reduce((sum, byte) => {
-    let crc = sum ^ byte << 8;
-    for (let bit = 0; bit < 8; bit += 1) crc = crc & 0x8000 ? (crc << 1 ^ 0x1021) & 0xffff : crc << 1 & 0xffff;
-    return crc;
-  }, 0xffff);
-
-  const stamp = (luma, timeMs) => {
-    const tenths = Math.round(timeMs * 10);
-    const bytes = [5, 4, 3, 2, 1, 0].map((place) => Math.floor(tenths / 256 ** place) % 256);
-    const crc = crc16(bytes);
-    bytes.push(crc >> 8, crc & 0xff);
-    for (const row of [0, 1]) {
-      for (let column = 0; column < 40; column += 1) {
-        const place = row * 32 + column - 4;
-        let isWhite = (bytes[place >> 3] >> (7 - place % 8) & 1) === 1;
-        if (column < 4) isWhite = (row + column) % 2 === 0;
-        if (column >= 36) isWhite = (row + column) % 2 === 1;
-        for (let line = edge(row); line < edge(row + 1); line += 1) luma.fill(isWhite ? 235 : 16, line * WIDTH + edge(column), line * WIDTH + edge(column + 1));
-      }
-    }
-  };
-
-  /** The time in the two topmost rows of blocks, or null; as tests/BARCODE.md says, the middle of each cell. */
-  const readStamp = ({ width, data }) => {
-    const brightness = (row, column) => {
-      const middle = (index) => {
-        const [from, to] = [edge(index, width), edge(index + 1, width)];
-        return [from + Math.floor((to - from) / 4), to - Math.floor((to - from) / 4)];
-      };
-      const [[left, right], [top, bottom]] = [middle(column), middle(row)];
-      let sum = 0;
-      for (let y = top; y < bottom; y += 1) {
-        for (let x = left; x < right; x += 1) {
-          const pixel = (y * width + x) * 4;
-          sum += 0.299 * data[pixel] + 0.587 * data[pixel + 1] + 0.114 * data[pixel + 2];
-        }
-      }
-      return sum / ((right - left) * (bottom - top));
-    };
-    let [white, black] = [Infinity, -Infinity];
-    for (const row of [0, 1]) {
-      for (const column of [0, 1, 2, 3, 36, 37, 38, 39]) {
-        const value = brightness(row, column);
-        if ((row + column) % 2 === (column < 4 ? 0 : 1)) white = Math.min(white, value);
-        else black = Math.max(black, value);
-      }
-    }
-    if (white - black < 60) return null;
-    const bytes = [0, 1, 2, 3, 4, 5, 6, 7].map((byte) => {
-      let value = 0;
-      for (let bit = 0; bit < 8; bit += 1) {
-        const place = byte * 8 + bit;
-        value = value * 2 + (brightness(Math.floor(place / 32), 4 + place % 32) > (white + black) / 2 ? 1 : 0);
-      }
-      return value;
-    });
-    if (crc16(bytes.slice(0, 6)) !== bytes[6] * 256 + bytes[7]) return null;
-    return bytes.slice(0, 6).reduce((time, byte) => time * 256 + byte, 0) / 10;
-  };
 
   const filmTrack = () => {
     const generator = new MediaStreamTrackGenerator({ kind: 'video' });
@@ -82,7 +20,7 @@
     const next = () => {
       const picture = film[number % film.length];
       number += 1;
-      stamp(picture.subarray(0, WIDTH * HEIGHT), nowMs());
+      globalThis.stampBarcode(picture.subarray(0, WIDTH * HEIGHT), WIDTH, nowMs());
       const frame = new VideoFrame(picture, { format: 'I420', codedWidth: WIDTH, codedHeight: HEIGHT, timestamp: Math.round(performance.now() * 1000) });
       // A picture that finds the one before it still waiting is left out, as a camera's is.
       if (writer.desiredSize === null || writer.desiredSize > 0) writer.write(frame).catch(() => frame.close());
@@ -155,6 +93,12 @@
     lab.kept.push({ shownMs, png: canvas.convertToBlob({ type: 'image/png' }) });
   };
 
+  const readStamp = (context, width, height) => {
+    // Nothing is copied of a picture that is too narrow to carry one.
+    if (width < 160) return null;
+    return globalThis.readBarcode({ width, height, rgba: context.getImageData(0, 0, width, height).data });
+  };
+
   /** Reads every picture of an element from its first one on. @param {HTMLVideoElement} video */
   const watch = (video) => {
     const canvas = new OffscreenCanvas(640, 64);
@@ -164,7 +108,7 @@
       const [width, rows] = [video.videoWidth, Math.ceil(video.videoWidth / 20)];
       if (canvas.width !== width || canvas.height !== rows) [canvas.width, canvas.height] = [width, rows];
       context.drawImage(video, 0, 0);
-      if (lab.pictures.length < PICTURES_MAX) lab.pictures.push([shownMs, width >= 160 ? readStamp(context.getImageData(0, 0, width, rows)) : null, width]);
+      if (lab.pictures.length < PICTURES_MAX) lab.pictures.push([shownMs, readStamp(context, width, rows), width]);
       if (keepsPictures) keepPicture(video, shownMs);
       video.requestVideoFrameCallback(look);
     };
