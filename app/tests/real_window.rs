@@ -189,6 +189,33 @@ fn the_graphics_card_and_the_processor_show_the_same_picture() {
     assert!(furthest <= Some(3), "somewhere they are {furthest:?} of 255 apart");
 }
 
+/// The card refuses to draw from the sixtieth picture on; it is a stand-in, asked to by the configuration.
+#[test]
+#[cfg_attr(not(debug_assertions), ignore = "a release program has no card that stops by wish")]
+fn a_card_that_stops_in_a_call_leaves_the_pictures_to_the_processor() {
+    let server = Server::start();
+    let display = Display::open();
+    let ana = Peer::join(&server.link(), "Ana", &[]);
+    ana.wait("joined", |_| true);
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("parlor/config.toml");
+    std::fs::create_dir_all(config.parent().unwrap()).unwrap();
+    std::fs::write(&config, "preview_camera = false\npicture_conversion = \"graphics-card\"\n").unwrap();
+    let mut window = display.parlor_with(&["join", &server.link()], &folder, &[("PARLOR_CARD_LASTS", "60")]);
+    window.wait_for_log("pictures are converted by the graphics card");
+    window.wait_until_shown();
+    window.key("Return");
+    ana.wait("peer_connected", |_| true);
+    window.wait_for_log("pictures are converted by the processor from now on, since it can't draw into a texture");
+    let layout = call_layout(Rect::from_min_size(pos2(0.0, 0.0), vec2(SIZE.0 as f32, SIZE.1 as f32)), false);
+    for tile in [layout.tiles, layout.self_view.unwrap()] {
+        window.wait_for_motion(Rect::from_center_size(tile.center(), vec2(80.0, 40.0)));
+    }
+    window.screenshot("window-card-stopped", 2_000);
+    window.close();
+    ana.wait("peer_left", |_| true);
+}
+
 /// One picture of 640x360: a field of colours, brighter and darker in steps that share no points of colour, red at the right.
 fn still() -> Vec<u8> {
     let mut clip = b"YUV4MPEG2 W640 H360 F30:1 Ip C420\nFRAME\n".to_vec();
@@ -309,8 +336,17 @@ impl Display {
     }
 
     fn parlor<'d>(&'d self, arguments: &[&str], folder: &tempfile::TempDir) -> Window<'d> {
+        self.parlor_with(arguments, folder, &[])
+    }
+
+    fn parlor_with<'d>(
+        &'d self,
+        arguments: &[&str],
+        folder: &tempfile::TempDir,
+        variables: &[(&str, &str)],
+    ) -> Window<'d> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
-        command.args(arguments);
+        command.args(arguments).envs(variables.iter().copied());
         for (name, value) in [("NAME", "Mira"), ("VIDEO", "test-pattern"), ("AUDIO", "tone"), ("SPEAKER", "none")] {
             command.env(format!("PARLOR_{name}"), value);
         }
@@ -407,6 +443,17 @@ impl Window<'_> {
         let output = command.env("DISPLAY", &self.display.name).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         output.stdout
+    }
+
+    /// Looks until a part of it has changed three times: first letters may have given way to a picture, then it moves.
+    fn wait_for_motion(&self, part: Rect) {
+        let mut seen = self.points(part);
+        for _ in 0..3 {
+            seen = wait_for("a moving picture", || {
+                let now = self.points(part);
+                (now != seen).then_some(now)
+            });
+        }
     }
 
     /// By its key: without a window manager nobody else asks a window to close.

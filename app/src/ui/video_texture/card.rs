@@ -34,6 +34,7 @@ pub fn install(cc: &eframe::CreationContext<'_>, wish: Option<PictureConversion>
             tracing::info!("pictures are converted by the graphics card; OpenGL is {renderer}");
             let card = Card(Arc::new(Mutex::new(Some(converter))));
             cc.egui_ctx.data_mut(|data| data.insert_temp(place(), card));
+            expiry::set(&cc.egui_ctx);
         }
         Err(reason) => {
             tracing::warn!("pictures are converted by the processor, since {reason}; OpenGL is {renderer}");
@@ -101,6 +102,9 @@ impl Card {
         let target = painter.texture(texture);
         let planes = Planes::new(&frame.planes, frame.width, frame.height);
         let (Some(works), Some(target), Some(planes)) = (&mut *converter, target, planes) else { return };
+        if expiry::has_come(ctx) {
+            gl::take_room(painter.gl(), target);
+        }
         if let Err(reason) = works.convert(painter.gl(), &planes, target) {
             tracing::warn!("pictures are converted by the processor from now on, since {reason}");
             if let Some(broken) = converter.take() {
@@ -108,6 +112,36 @@ impl Card {
             }
             ctx.request_repaint();
         }
+    }
+}
+
+/// A card that stops in the middle of a call, for the tests of that: a program built with debug assertions takes the
+/// memory of the texture that it draws into, after so many pictures. All that follows is the driver's doing and ours.
+mod expiry {
+    use egui::{Context, Id};
+
+    fn place() -> Id {
+        Id::unique("pictures until the card stops")
+    }
+
+    pub(super) fn set(ctx: &Context) {
+        if cfg!(debug_assertions)
+            && let Some(pictures) = std::env::var("PARLOR_CARD_LASTS").ok().and_then(|text| text.parse::<u32>().ok())
+        {
+            ctx.data_mut(|data| data.insert_temp(place(), pictures));
+        }
+    }
+
+    /// Counts a picture. Always false where nothing was set.
+    pub(super) fn has_come(ctx: &Context) -> bool {
+        cfg!(debug_assertions)
+            && ctx.data_mut(|data| {
+                let left = data.get_temp::<u32>(place());
+                if let Some(left) = left {
+                    data.insert_temp(place(), left.saturating_sub(1));
+                }
+                left == Some(0)
+            })
     }
 }
 

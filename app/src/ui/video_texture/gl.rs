@@ -91,6 +91,17 @@ pub(super) fn renderer(gl: &glow::Context) -> String {
     unsafe { gl.get_parameter_string(glow::RENDERER) }
 }
 
+/// Takes a texture's memory, as where a card has none left: nothing can be drawn into it until it is filled anew.
+#[allow(unsafe_code)]
+pub(super) fn take_room(gl: &glow::Context, texture: glow::Texture) {
+    let (inside, none) = (glow::RGBA8.cast_signed(), glow::PixelUnpackData::Slice(None));
+    // SAFETY: the context is current, the texture is egui's and lives while it paints. Nothing is read from memory.
+    unsafe {
+        gl.bind_texture(glow::TEXTURE_2D, Some(texture));
+        gl.tex_image_2d(glow::TEXTURE_2D, 0, inside, 0, 0, 0, glow::RGBA, glow::UNSIGNED_BYTE, none);
+    }
+}
+
 impl Converter {
     /// Compiles, and tries on a small picture whether what comes out is right.
     ///
