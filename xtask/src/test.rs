@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
@@ -16,9 +17,26 @@ struct Tally {
     failures: Vec<String>,
     /// What could not be run here, and why.
     skipped: Vec<String>,
+    /// How long each step took, so that a slow run says where.
+    times: Vec<(String, Duration)>,
 }
 
 impl Tally {
+    /// Runs a command that passes or fails as a whole. Answers whether it passed.
+    fn run(&mut self, name: &str, command: &mut Command) -> bool {
+        let result = self.timed(name, || crate::command::run(command));
+        let passed = result.is_ok();
+        self.check(name, result);
+        passed
+    }
+
+    fn timed<T>(&mut self, name: &str, step: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let done = step();
+        self.times.push((name.to_owned(), start.elapsed()));
+        done
+    }
+
     fn check(&mut self, name: &str, result: anyhow::Result<()>) {
         match result {
             Ok(()) => {
@@ -35,6 +53,9 @@ impl Tally {
 
     /// Closes with the one line that sums up; fails where anything failed.
     fn close(self) -> anyhow::Result<()> {
+        for (name, time) in &self.times {
+            eprintln!("{:>5} s: {name}", time.as_secs());
+        }
         for failure in &self.failures {
             eprintln!("failed: {failure}");
         }
@@ -74,7 +95,7 @@ pub(crate) fn part(name: &str) -> anyhow::Result<()> {
         "lint" => lint(&mut tally),
         "rust" => rust(&mut tally),
         "browser" => {
-            tally.check("build", run(&mut command("cargo", &["build", "--workspace", "--bins"])));
+            tally.run("build", &mut command("cargo", &BUILD));
             browser(&mut tally);
         }
         "turn" => turn(&mut tally),
@@ -91,24 +112,26 @@ fn set_up() -> anyhow::Result<()> {
     packages::install(&groups)
 }
 
+/// Programs and tests in one build: without the tests, features of tokio and others differ, and these, the WebRTC stack's
+/// runtime and our own crates are built a second time for them.
+const BUILD: [&str; 3] = ["build", "--workspace", "--all-targets"];
+
 fn lint(tally: &mut Tally) {
-    tally.check("format", run(&mut command("cargo", &["fmt", "--all", "--check"])));
+    tally.run("format", &mut command("cargo", &["fmt", "--all", "--check"]));
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
-    tally.check("lints", run(&mut command("cargo", &clippy)));
+    tally.run("lints", &mut command("cargo", &clippy));
     let headless = ["clippy", "-p", "parlor", "--no-default-features", "--", "-D", "warnings"];
-    tally.check("headless build", run(&mut command("cargo", &headless)));
+    tally.run("headless build", &mut command("cargo", &headless));
     tally.check("headless build has no windowing stack", headless_tree());
     tally.check("one TLS provider, one tungstenite", one_of_each());
+    tally.check("the fuzz targets' Cargo.lock", fuzz_lock());
     let mut docs = command("cargo", &["doc", "--workspace", "--no-deps"]);
-    tally.check("docs", run(docs.env("RUSTDOCFLAGS", "-D warnings")));
+    tally.run("docs", docs.env("RUSTDOCFLAGS", "-D warnings"));
 }
 
 fn rust(tally: &mut Tally) {
     // The tests start the programs, so these come first.
-    let build = run(&mut command("cargo", &["build", "--workspace", "--bins"]));
-    let is_built = build.is_ok();
-    tally.check("build", build);
-    if is_built {
+    if tally.run("build", &mut command("cargo", &BUILD)) {
         let mut tests = command("cargo", &["test", "--workspace", "--no-fail-fast"]);
         counted(tally, "cargo test", &mut tests, cargo_counts);
     }
@@ -116,16 +139,14 @@ fn rust(tally: &mut Tally) {
 
 /// The calls behind NATs, with those that take minutes.
 fn turn(tally: &mut Tally) {
-    tally.check("build", run(&mut command("cargo", &["build", "--workspace", "--bins"])));
+    tally.run("build", &mut command("cargo", &BUILD));
     let arguments = ["test", "-p", "parlor-tests", "--test", "behind_nats", "--", "--include-ignored"];
     counted(tally, "calls behind NATs", &mut command("cargo", &arguments), cargo_counts);
 }
 
 fn browser(tally: &mut Tally) {
-    let install = run(&mut command("npm", &["ci", "--no-audit", "--no-fund", "--prefix", "tests/browser"]));
-    let is_installed = install.is_ok();
-    tally.check("browser test packages", install);
-    if !is_installed {
+    let install = ["ci", "--no-audit", "--no-fund", "--prefix", "tests/browser"];
+    if !tally.run("browser test packages", &mut command("npm", &install)) {
         return;
     }
     let programs = target_dir().join("debug");
@@ -153,13 +174,9 @@ fn test_files() -> anyhow::Result<Vec<std::path::PathBuf>> {
     Ok(files)
 }
 
-fn run(command: &mut Command) -> anyhow::Result<()> {
-    crate::command::run(command)
-}
-
 /// Runs a test runner, shows its lines and adds the counts that it prints.
 fn counted(tally: &mut Tally, name: &str, command: &mut Command, counts: fn(&str) -> Option<(u64, u64)>) {
-    let result = count(command, counts);
+    let result = tally.timed(name, || count(command, counts));
     match result {
         Ok(Counted { passed, failed, skipped, success }) => {
             let is_empty = passed == 0 && skipped.is_empty();
@@ -270,6 +287,14 @@ fn one_of_each() -> anyhow::Result<()> {
         bail!("tungstenite is there in {} versions: {tungstenite:?}", tungstenite.len());
     }
     Ok(())
+}
+
+/// The fuzz targets are a workspace of their own: a dependency that a parser's crate has got is in their lock file too.
+fn fuzz_lock() -> anyhow::Result<()> {
+    let arguments = ["tree", "--locked", "--depth", "0", "--manifest-path", "tests/fuzz/Cargo.toml"];
+    output("cargo", &arguments)
+        .map(drop)
+        .context("it is not up to date: `cargo tree --manifest-path tests/fuzz/Cargo.toml` mends it")
 }
 
 #[cfg(test)]
