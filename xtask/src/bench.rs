@@ -21,7 +21,7 @@ use crate::command::target_dir;
 const USAGE: &str = "\
 cargo xtask bench <name>… [--quick] [--rounds N] [--budget 60m] [--out FILE] [--fresh]
 cargo xtask bench all                    all groups of the lab, three rounds
-cargo xtask bench --quick                a little of each, in about five minutes
+cargo xtask bench --quick                a little of each, in a few minutes
 cargo xtask bench loss:30 set-up         scenarios of a group whose names contain a word
 cargo xtask bench compare A.json B.json  what moved beyond its interval
 cargo xtask bench report A.json          the tables of figures that are there

@@ -13,9 +13,10 @@ use parlor_media::{
     AudioSink, AudioSource, LocalAudio, LocalAudioConfig, LocalVideo, LocalVideoConfig, MediaClock, VideoSource,
 };
 use parlor_proto::{CameraState, MicrophoneState};
-use parlor_signaling::{HubConfig, RunningServer, Secret, ServerConfig, serve};
+use parlor_signaling::RunningServer;
 use tokio::runtime::Runtime;
 
+use parlor_lab_cost::server;
 use parlor_lab_cost::threads::Threads;
 
 /// How long something that must happen may take on a busy machine.
@@ -94,14 +95,7 @@ impl Meeting {
     /// Both join, and see and hear each other.
     pub(crate) fn begin(clip: &Path) -> anyhow::Result<Self> {
         let server_runtime = tokio::runtime::Builder::new_multi_thread().thread_name(SERVER).enable_all().build()?;
-        let config = ServerConfig {
-            bind: ([127, 0, 0, 1], 0).into(),
-            hub: HubConfig { ice_servers: Vec::new(), ..HubConfig::default() },
-            secret: Secret::Given(b"sixteen bytes, and more".to_vec()),
-            state_dir: None,
-            ..ServerConfig::default()
-        };
-        let server = server_runtime.block_on(serve(config)).context("the server does not start")?;
+        let server = server::start(&server_runtime)?;
         let url = format!("ws://{}/ws", server.local_addr());
         let parties = [Party::join(NAMES[0], &url, clip)?, Party::join(NAMES[1], &url, clip)?];
         for party in &parties {

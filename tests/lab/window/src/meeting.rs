@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use parlor_engine::{Call, CallConfig, Credentials, EnginePolicy, LocalMedia, ServerAddress};
 use parlor_media::{LocalAudio, LocalAudioConfig, LocalVideo, LocalVideoConfig, MediaClock};
-use parlor_signaling::{HubConfig, RunningServer, Secret, ServerConfig, serve};
+use parlor_signaling::RunningServer;
 use tokio::runtime::Runtime;
 
 const ROOM: &str = "quiet-otter-71k2";
@@ -22,14 +22,7 @@ pub(crate) struct Meeting {
 impl Meeting {
     pub(crate) fn begin() -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().thread_name(THREAD).enable_all().build()?;
-        let config = ServerConfig {
-            bind: ([127, 0, 0, 1], 0).into(),
-            hub: HubConfig { ice_servers: Vec::new(), ..HubConfig::default() },
-            secret: Secret::Given(b"sixteen bytes, and more".to_vec()),
-            state_dir: None,
-            ..ServerConfig::default()
-        };
-        let server = runtime.block_on(serve(config)).context("the server does not start")?;
+        let server = parlor_lab_cost::server::start(&runtime)?;
         let clock = MediaClock::system();
         let media = LocalMedia {
             video: Arc::new(LocalVideo::new(LocalVideoConfig::default(), clock)),
