@@ -226,8 +226,9 @@ impl Headless {
         if let Some(snapshots) = &mut self.snapshots {
             snapshots.finish().await;
         }
-        let summary = Line::Summary(self.ledger.summary(self.media.video.stats(), Instant::now()));
-        self.print(&summary)?;
+        let mut summary = self.ledger.summary(self.media.video.stats(), Instant::now());
+        summary.devices = self.media.audio.stats().into();
+        self.print(&Line::Summary(summary))?;
         Ok(outcome)
     }
 
@@ -290,7 +291,8 @@ impl Headless {
         if let Some(snapshots) = &mut self.snapshots {
             snapshots.keep(&self.call, self.ledger.present());
         }
-        let stats = self.ledger.stats(self.media.video.stats(), Instant::now());
+        let mut stats = self.ledger.stats(self.media.video.stats(), Instant::now());
+        stats.devices = self.media.audio.stats().into();
         self.print(&Line::Stats(stats))
     }
 

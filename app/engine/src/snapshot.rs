@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor_media::{AudioDeviceError, CameraError, LocalVideoStats, RemoteAudioStats, RemoteVideoStats, SourceStatus};
+use parlor_media::{
+    AudioDeviceError, CameraError, LocalAudioStats, LocalVideoStats, RemoteAudioStats, RemoteVideoStats, SourceStatus,
+};
 use parlor_proto::PeerId;
 use parlor_session::RoomView;
 
@@ -96,4 +98,6 @@ pub struct SentView {
     pub video: LocalVideoStats,
     /// What the encoder made in the last second, in bits per second.
     pub video_bitrate_bps: u64,
+    /// The microphone, and the speaker at which the others are heard.
+    pub audio: LocalAudioStats,
 }

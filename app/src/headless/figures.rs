@@ -1,7 +1,7 @@
 //! The numbers that a headless peer reports.
 
 use parlor_engine::PeerMediaView;
-use parlor_media::LocalVideoStats;
+use parlor_media::{LocalAudioStats, LocalVideoStats};
 use serde::Serialize;
 
 /// What `stats` and `summary` carry.
@@ -15,6 +15,8 @@ pub(super) struct Figures {
     pub peers: Vec<PeerFigures>,
     /// What we sent.
     pub sent: SentFigures,
+    /// Our microphone and speaker.
+    pub devices: DeviceFigures,
     /// Processor time of this process, all threads together; null where the system does not say.
     pub cpu_seconds: Option<f64>,
 }
@@ -113,6 +115,34 @@ pub(super) struct SentFigures {
     pub key_frames: u64,
     /// What the encoder made: in `stats` during the last second, in `summary` on average.
     pub bitrate_bps: u64,
+}
+
+/// How long sound is in the microphone and the speaker, and what got lost there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub(super) struct DeviceFigures {
+    /// How old the newest sample of the microphone is when we get it; 0 without one.
+    pub microphone_ms: f64,
+    /// Samples from it that we were too slow for.
+    pub microphone_overruns: u64,
+    /// What waits in this program for the speaker; 0 without one.
+    pub speaker_ready_ms: f64,
+    /// How long what the speaker has taken is in it.
+    pub speaker_ms: f64,
+    /// Samples that it wanted and that were not there.
+    pub speaker_underruns: u64,
+}
+
+impl From<LocalAudioStats> for DeviceFigures {
+    fn from(stats: LocalAudioStats) -> Self {
+        let ms = |duration: std::time::Duration| rounded(duration.as_secs_f64() * 1_000.0);
+        Self {
+            microphone_ms: ms(stats.input_latency),
+            microphone_overruns: stats.input_overruns,
+            speaker_ready_ms: ms(stats.output_ready),
+            speaker_ms: ms(stats.output_latency),
+            speaker_underruns: stats.output_underruns,
+        }
+    }
 }
 
 impl PeerFigures {

@@ -8,7 +8,7 @@ use parlor_media::LocalVideoStats;
 use parlor_proto::{DisplayName, PeerId};
 use parlor_session::{Event, PeerLeftReason};
 
-use super::figures::{Figures, PeerFigures, SentFigures, rounded};
+use super::figures::{DeviceFigures, Figures, PeerFigures, SentFigures, rounded};
 use super::report::Line;
 
 /// People who left and are remembered for the summary; of more the earliest are forgotten.
@@ -158,6 +158,8 @@ impl Ledger {
             joined: self.joined,
             peers: self.peers.iter().map(|entry| entry.figures.clone()).collect(),
             sent: SentFigures::new(sent, bitrate_bps),
+            // They are no business of the ledger; whoever has them adds them.
+            devices: DeviceFigures::default(),
             cpu_seconds: cpu_time::ProcessTime::try_now().ok().map(|time| rounded(time.as_duration().as_secs_f64())),
         }
     }

@@ -286,7 +286,7 @@ fn summary_text(figures: &Figures) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::figures::SentFigures;
+    use super::super::figures::{DeviceFigures, SentFigures};
     use super::*;
 
     #[test]
@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn the_summary_has_the_fields_that_scripts_read() {
         let object = Line::Summary(figures()).to_json();
-        for key in ["seconds", "peers", "sent", "cpu_seconds"] {
+        for key in ["seconds", "peers", "sent", "devices", "cpu_seconds"] {
             assert!(object.get(key).is_some(), "{key}");
         }
         for key in [
@@ -401,7 +401,8 @@ mod tests {
 
     fn figures() -> Figures {
         let peers = vec![PeerFigures { name: "Bo".into(), ..PeerFigures::default() }];
-        Figures { seconds: 1.0, joined: true, peers, sent: SentFigures::default(), cpu_seconds: None }
+        let (sent, devices) = (SentFigures::default(), DeviceFigures::default());
+        Figures { seconds: 1.0, joined: true, peers, sent, devices, cpu_seconds: None }
     }
 
     fn bo() -> Who {

@@ -1,7 +1,7 @@
 //! From what the engine knows to what the window shows. Pure.
 
 use parlor_engine::{EndReason, Notice, PeerMediaView, Snapshot};
-use parlor_media::{AudioDeviceError, CameraError, DeviceReason, SourceStatus};
+use parlor_media::{AudioDeviceError, CameraError, DeviceReason, LocalAudioStats, SourceStatus};
 use parlor_proto::{CameraState, ErrorCode, MicrophoneState, PeerId, Reason, RoomPolicy, SuspendReason};
 use parlor_session::{
     Author, MediaState, OpenFailure, PeerLeftReason, PeerState, PeerView, Phase, RelayNote, RoomView, ServerProblem,
@@ -280,13 +280,13 @@ fn details(snapshot: &Snapshot, peer: &PeerId, rates: Option<Rates>) -> Option<D
         volume: media.map_or(1.0, |media| media.volume),
         rows: media.map_or_else(
             || vec![("Connection".to_owned(), "not there yet".to_owned())],
-            |media| details_rows(media, rates),
+            |media| details_rows(media, &snapshot.sent.audio, rates),
         ),
         note: snapshot.room.relay_note.or(view.relay_note).map(|note| note.to_string()),
     })
 }
 
-fn details_rows(media: &PeerMediaView, rates: Option<Rates>) -> Vec<(String, String)> {
+fn details_rows(media: &PeerMediaView, devices: &LocalAudioStats, rates: Option<Rates>) -> Vec<(String, String)> {
     let transport = &media.transport;
     let unknown = || "–".to_owned();
     let rate =
@@ -307,6 +307,7 @@ fn details_rows(media: &PeerMediaView, rates: Option<Rates>) -> Vec<(String, Str
     let rows = [
         ("Picture", picture),
         ("Sound", transport.audio_codec.clone().unwrap_or_else(unknown)),
+        ("Sound waits", sound_waits(media.audio.delay_ms, devices)),
         ("Receiving", rates.map_or_else(unknown, |rates| rate(rates.in_bps))),
         ("Sending", rates.map_or_else(unknown, |rates| rate(rates.out_bps))),
         ("Round trip", transport.rtt_ms.map_or_else(unknown, |rtt| format!("{rtt:.0} ms"))),
@@ -314,6 +315,12 @@ fn details_rows(media: &PeerMediaView, rates: Option<Rates>) -> Vec<(String, Str
         ("Path", path),
     ];
     rows.map(|(name, value)| (name.to_owned(), value)).to_vec()
+}
+
+/// From the packet to the ear: for packets that are late, and for the speaker.
+fn sound_waits(delay_ms: f64, devices: &LocalAudioStats) -> String {
+    let speaker = (devices.output_ready + devices.output_latency).as_secs_f64() * 1000.0;
+    format!("{delay_ms:.0} ms, and {speaker:.0} ms for the speaker")
 }
 
 /// The screen at the door, when a room asked for its password or was given another one.

@@ -172,6 +172,7 @@ pub fn details() -> DetailsView {
     let rows = [
         ("Picture", "H.264, 640 × 360, 30 a second"),
         ("Sound", "Opus, 32 kbit/s"),
+        ("Sound waits", "20 ms, and 35 ms for the speaker"),
         ("Receiving", "612 kbit/s"),
         ("Sending", "598 kbit/s"),
         ("Round trip", "23 ms"),

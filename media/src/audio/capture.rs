@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rtrb::Consumer;
 
@@ -72,6 +72,8 @@ pub(crate) struct Capture {
     bytes_encoded: AtomicU64,
     frames_quiet: AtomicU64,
     blocks_captured: AtomicU64,
+    /// Of a microphone's newest sample; 0 without one.
+    latency_us: AtomicU32,
 }
 
 #[derive(Default)]
@@ -107,6 +109,7 @@ impl Capture {
             bytes_encoded: AtomicU64::new(0),
             frames_quiet: AtomicU64::new(0),
             blocks_captured: AtomicU64::new(0),
+            latency_us: AtomicU32::new(0),
         }
     }
 
@@ -159,6 +162,15 @@ impl Capture {
 
     pub(crate) fn is_speaking(&self) -> bool {
         self.speaking.load(Relaxed)
+    }
+
+    /// How old a microphone's newest sample is when it comes, as the device says; zero without one.
+    pub(crate) fn latency(&self) -> Duration {
+        Duration::from_micros(self.latency_us.load(Relaxed).into())
+    }
+
+    fn note_latency(&self, age: Duration) {
+        self.latency_us.store(u32::try_from(age.as_micros()).unwrap_or(u32::MAX), Relaxed);
     }
 
     pub(crate) fn counts(&self) -> CaptureCounts {

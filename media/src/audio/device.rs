@@ -12,9 +12,24 @@ use super::status::Direction;
 use super::wake::Waker;
 use super::{BLOCK, SAMPLE_RATE};
 
-/// Frames in one callback: 20 ms. Measured on PulseAudio: 40 ms in all and clean, where 10 ms cost twice the CPU, and
-/// the server's own choice gives two seconds.
-const BUFFER_FRAMES: u32 = 2 * BLOCK as u32;
+/// How much a device is to move in one callback. PulseAudio keeps two of them for a speaker; its own choice gives two seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Period {
+    /// 10 ms: from mouth to ear 30 ms less than with 20.
+    Short,
+    /// 20 ms: for ALSA itself, which stumbled over shorter ones, and for a machine that is too busy for them.
+    Long,
+}
+
+impl Period {
+    fn frames(self, sample_rate: u32) -> u32 {
+        let blocks = match self {
+            Self::Short => 1,
+            Self::Long => 2,
+        };
+        (blocks * BLOCK as u64 * u64::from(sample_rate) / u64::from(SAMPLE_RATE)) as u32
+    }
+}
 
 /// A microphone or speaker that can be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,8 +138,17 @@ impl Found {
         Some(Self { device, id, name })
     }
 
+    /// How it will be opened; the second way is for when it refuses the first.
+    pub(crate) fn plans(&self, direction: Direction, period: Period) -> Result<Vec<Plan>, AudioDeviceError> {
+        let period = if self.id.starts_with("alsa:") { Period::Long } else { period };
+        let plan = self.plan(direction, period)?;
+        // PulseAudio refuses no size, and its own is of no use.
+        let may_choose = !self.id.starts_with("pulseaudio:");
+        Ok(std::iter::once(plan).chain(plan.as_the_device_likes().filter(|_| may_choose)).collect())
+    }
+
     /// The rate at which it will be opened.
-    pub(crate) fn plan(&self, direction: Direction) -> Result<Plan, AudioDeviceError> {
+    fn plan(&self, direction: Direction, period: Period) -> Result<Plan, AudioDeviceError> {
         let (ranges, default) = match direction {
             Direction::Input => (
                 self.device.supported_input_configs().map(Iterator::collect::<Vec<_>>),
@@ -135,11 +159,11 @@ impl Found {
                 self.device.default_output_config(),
             ),
         };
-        let at_our_rate = ranges.as_deref().ok().and_then(best_range).map(Plan::at_our_rate);
+        let at_our_rate = ranges.as_deref().ok().and_then(best_range).map(|range| Plan::at_our_rate(range, period));
         let as_it_likes = || {
             let config = default.map_err(|error| in_words(direction, &error))?;
             let rate = config.sample_rate();
-            Ok(Plan::new(config.channels(), rate, config.sample_format(), config.buffer_size()))
+            Ok(Plan::new(config.channels(), rate, config.sample_format(), config.buffer_size(), period))
         };
         at_our_rate.map_or_else(as_it_likes, Ok)
     }
@@ -173,19 +197,39 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    fn at_our_rate(range: SupportedStreamConfigRange) -> Self {
-        Self::new(range.channels(), SAMPLE_RATE, range.sample_format(), range.buffer_size())
+    fn at_our_rate(range: SupportedStreamConfigRange, period: Period) -> Self {
+        Self::new(range.channels(), SAMPLE_RATE, range.sample_format(), range.buffer_size(), period)
     }
 
-    fn new(channels: u16, sample_rate: u32, format: SampleFormat, buffer: &SupportedBufferSize) -> Self {
-        // 20 ms at its own rate.
-        let frames = (u64::from(BUFFER_FRAMES) * u64::from(sample_rate) / u64::from(SAMPLE_RATE)) as u32;
+    fn new(
+        channels: u16,
+        sample_rate: u32,
+        format: SampleFormat,
+        buffer: &SupportedBufferSize,
+        period: Period,
+    ) -> Self {
+        let frames = period.frames(sample_rate);
         let buffer_size = match buffer {
             SupportedBufferSize::Range { min, max } => BufferSize::Fixed(frames.clamp(*min, (*max).max(*min))),
             // It does not say: a size it does not like is refused, and then there is no sound at all.
             SupportedBufferSize::Unknown => BufferSize::Default,
         };
         Self { config: cpal::StreamConfig { channels, sample_rate, buffer_size }, format }
+    }
+
+    /// The same with a buffer of the device's own choice, where this one has another.
+    fn as_the_device_likes(mut self) -> Option<Self> {
+        let is_ours = self.config.buffer_size != BufferSize::Default;
+        self.config.buffer_size = BufferSize::Default;
+        is_ours.then_some(self)
+    }
+
+    /// Samples that a callback is expected to move: 20 ms where the device chooses.
+    pub(crate) fn period(&self) -> usize {
+        match self.config.buffer_size {
+            BufferSize::Fixed(frames) => frames as usize,
+            BufferSize::Default => Period::Long.frames(self.config.sample_rate) as usize,
+        }
     }
 }
 
@@ -267,14 +311,26 @@ mod tests {
     }
 
     #[test]
-    fn the_buffer_is_always_twenty_milliseconds_where_the_device_can() {
-        let buffer = |rate, min, max| {
-            Plan::new(2, rate, SampleFormat::I16, &SupportedBufferSize::Range { min, max }).config.buffer_size
+    fn the_buffer_is_ten_or_twenty_milliseconds_where_the_device_can() {
+        let buffer = |rate, min, max, period| {
+            let range = SupportedBufferSize::Range { min, max };
+            Plan::new(2, rate, SampleFormat::I16, &range, period).config.buffer_size
         };
-        assert_eq!(buffer(48_000, 64, 4096), BufferSize::Fixed(960));
-        assert_eq!(buffer(44_100, 64, 4096), BufferSize::Fixed(882));
-        assert_eq!(buffer(48_000, 64, 512), BufferSize::Fixed(512));
-        assert_eq!(buffer(48_000, 2048, 512), BufferSize::Fixed(2048));
+        assert_eq!(buffer(48_000, 64, 4096, Period::Short), BufferSize::Fixed(480));
+        assert_eq!(buffer(48_000, 64, 4096, Period::Long), BufferSize::Fixed(960));
+        assert_eq!(buffer(44_100, 64, 4096, Period::Short), BufferSize::Fixed(441));
+        assert_eq!(buffer(48_000, 64, 512, Period::Long), BufferSize::Fixed(512));
+        assert_eq!(buffer(48_000, 2048, 512, Period::Short), BufferSize::Fixed(2048));
+    }
+
+    #[test]
+    fn a_device_that_refuses_our_buffer_may_have_its_own_and_only_once() {
+        let range = SupportedBufferSize::Range { min: 64, max: 4096 };
+        let ours = Plan::new(2, 48_000, SampleFormat::I16, &range, Period::Short);
+        let its = ours.as_the_device_likes().unwrap();
+        assert_eq!((its.config.buffer_size, its.config.channels), (BufferSize::Default, 2));
+        assert_eq!((ours.period(), its.period()), (480, 960));
+        assert_eq!(its.as_the_device_likes(), None);
     }
 
     #[test]

@@ -3,15 +3,17 @@
 //! A device that was chosen by name and is pulled out is replaced by the default one until it is back. No system tells
 //! cpal of devices that come and go, so this thread looks now and then, and only while a device is in use or missed.
 
+mod pace;
 mod slot;
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use self::pace::Pace;
 use self::slot::{Slot, Wanted};
 use super::capture::{Capture, Input};
-use super::device::{Backend, Found, OpenStream};
+use super::device::{Backend, Found, OpenStream, Period, Plan};
 use super::playback::{Output, Playback};
 use super::ring::{self, Counters};
 use super::status::{Choice, Direction, StatusBoard};
@@ -48,7 +50,8 @@ impl DeviceThread {
             input: Arc::default(),
             output: Arc::default(),
         });
-        let worker = Worker { shared: shared.clone(), capture, playback, status, backend: None };
+        let pace = Pace::default();
+        let worker = Worker { shared: shared.clone(), capture, playback, status, backend: None, pace };
         let thread = spawn_named("audio-io", move || worker.run());
         let thread = thread.inspect_err(|error| tracing::error!(%error, "no thread for sound devices")).ok();
         Self { shared, _thread: thread }
@@ -86,6 +89,8 @@ struct Worker {
     status: Arc<StatusBoard>,
     /// The connection to the system's sound, while there is one.
     backend: Option<Backend>,
+    /// How the speaker is served.
+    pace: Pace,
 }
 
 /// A stream and what it is of.
@@ -109,6 +114,9 @@ impl Worker {
                     Direction::Output => requests.output.take(),
                 };
                 if let Some((choice, wanted)) = request {
+                    if slot.direction() == Direction::Output {
+                        self.pace = Pace::default();
+                    }
                     slot.choose(choice, wanted, Instant::now());
                     *live = None;
                 }
@@ -151,6 +159,11 @@ impl Worker {
     /// Whether another device than the open one is to be used now: the wanted one is back, or gone, or not the default.
     fn should_move(&mut self, slot: &mut Slot, live: &Option<Live>, now: Instant) -> bool {
         let direction = slot.direction();
+        if direction == Direction::Output && self.pace.on_look(self.shared.output.starved.load(Relaxed)) {
+            tracing::info!("the speaker is given more at a time: this machine is too busy to serve it so often");
+            slot.on_lost(now);
+            return true;
+        }
         let quick = self.backend().is_ok_and(|backend| backend.is_quick_to_list());
         slot.on_looked(now, quick);
         let best = match slot.wanted() {
@@ -195,20 +208,35 @@ impl Worker {
         Ok((Live { stream, id: found.id }, found.name, is_wanted))
     }
 
-    fn start(&self, slot: &Slot, found: &Found) -> Result<OpenStream, AudioDeviceError> {
-        let plan = found.plan(slot.direction())?;
+    /// Opens it in the way that we like, or else in its own.
+    fn start(&mut self, slot: &Slot, found: &Found) -> Result<OpenStream, AudioDeviceError> {
+        let period = match slot.direction() {
+            Direction::Input => Period::Short,
+            Direction::Output => self.pace.on_open(self.shared.output.starved.load(Relaxed)),
+        };
+        let mut refused = AudioDeviceError::NoDevice { kind: slot.direction().kind() };
+        for plan in found.plans(slot.direction(), period)? {
+            match self.start_as(slot, found, plan) {
+                Err(error @ AudioDeviceError::Failed { .. }) => refused = error,
+                result => return result,
+            }
+        }
+        Err(refused)
+    }
+
+    fn start_as(&self, slot: &Slot, found: &Found, plan: Plan) -> Result<OpenStream, AudioDeviceError> {
         let waker = self.shared.waker.clone();
+        let rate = plan.config.sample_rate;
         match slot.direction() {
             Direction::Input => {
-                let counters = self.shared.input.clone();
-                let (writer, reader) = ring::capture(plan.config.sample_rate, counters, self.capture.waker());
+                let (writer, reader) = ring::capture(rate, self.shared.input.clone(), self.capture.waker());
                 let stream = found.open_input(plan, writer, waker)?;
                 self.capture.set_input(slot.choice(), Input::Device(reader));
                 Ok(stream)
             }
             Direction::Output => {
                 let counters = self.shared.output.clone();
-                let (writer, reader) = ring::playback(plan.config.sample_rate, counters, self.playback.waker());
+                let (writer, reader) = ring::playback(rate, plan.period(), counters, self.playback.waker());
                 let stream = found.open_output(plan, reader, waker)?;
                 self.playback.set_output(slot.choice(), Output::Device(writer));
                 Ok(stream)

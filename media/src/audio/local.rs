@@ -59,6 +59,12 @@ pub struct LocalAudioStats {
     pub blocks_mixed: u64,
     /// Blocks left out of the mix, because this machine stood still.
     pub blocks_skipped: u64,
+    /// How old the newest sample of the microphone is when it is handed over, as the device says.
+    pub input_latency: Duration,
+    /// What waits in this program for the speaker to take it; changes with how punctually it is taken and made.
+    pub output_ready: Duration,
+    /// How long what the speaker has taken takes until it is heard, as the device says.
+    pub output_latency: Duration,
 }
 
 /// This person's end of the sound; outlives calls. Dropping it stops its threads and waits for them.
@@ -258,6 +264,7 @@ impl LocalAudio {
     pub fn stats(&self) -> LocalAudioStats {
         let counts = self.capture.counts();
         let (blocks_mixed, blocks_skipped) = self.playback.blocks();
+        let (output_ready, output_latency) = self.playback.delays();
         LocalAudioStats {
             blocks_captured: counts.blocks_captured,
             input_overruns: self.devices.counters(Direction::Input).missed.load(Relaxed),
@@ -267,6 +274,9 @@ impl LocalAudio {
             frames_quiet: counts.frames_quiet,
             blocks_mixed,
             blocks_skipped,
+            input_latency: self.capture.latency(),
+            output_ready,
+            output_latency,
         }
     }
 }

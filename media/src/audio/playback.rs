@@ -1,7 +1,7 @@
 //! The thread "mixer": sums everybody and keeps the speaker supplied, at its demand or by the clock.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,9 @@ pub(crate) struct Playback {
     status: Arc<StatusBoard>,
     blocks_mixed: AtomicU64,
     blocks_skipped: AtomicU64,
+    /// What waits for the speaker, and how long it takes what it has taken; 0 without one.
+    ready_us: AtomicU32,
+    latency_us: AtomicU32,
 }
 
 #[derive(Default)]
@@ -68,6 +71,8 @@ impl Playback {
             status,
             blocks_mixed: AtomicU64::new(0),
             blocks_skipped: AtomicU64::new(0),
+            ready_us: AtomicU32::new(0),
+            latency_us: AtomicU32::new(0),
         }
     }
 
@@ -113,6 +118,19 @@ impl Playback {
     /// Blocks of 10 ms mixed, and left out because the machine could not keep up.
     pub(crate) fn blocks(&self) -> (u64, u64) {
         (self.blocks_mixed.load(Relaxed), self.blocks_skipped.load(Relaxed))
+    }
+
+    /// How long sound waits for the speaker, and then in it; zero without one.
+    pub(crate) fn delays(&self) -> (Duration, Duration) {
+        let [ready, latency] =
+            [&self.ready_us, &self.latency_us].map(|us| Duration::from_micros(us.load(Relaxed).into()));
+        (ready, latency)
+    }
+
+    fn note_delays(&self, ready: Duration, latency: Duration) {
+        let us = |duration: Duration| u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
+        self.ready_us.store(us(ready), Relaxed);
+        self.latency_us.store(us(latency), Relaxed);
     }
 
     /// Runs the mixer until it is told to stop; `played` takes what a speaker is given, for the echo canceller.
@@ -195,7 +213,10 @@ impl Mixer {
     fn step(&mut self, shared: &Playback, now: Instant) -> Option<Duration> {
         let mut output = std::mem::replace(&mut self.output, Line::Paced { recorder: None, due: None });
         let wait = match &mut output {
-            Line::Paced { recorder, due } => self.step_paced(shared, now, recorder, due),
+            Line::Paced { recorder, due } => {
+                shared.note_delays(Duration::ZERO, Duration::ZERO);
+                self.step_paced(shared, now, recorder, due)
+            }
             Line::Device { ring, resampler, resampled } => {
                 self.step_device(shared, now, ring, resampler, resampled);
                 Some(DEVICE_TIMEOUT)
@@ -251,6 +272,7 @@ impl Mixer {
         let rate = u64::from(ring.rate().max(1));
         let lasting = |samples: usize| Duration::from_nanos(samples as u64 * 1_000_000_000 / rate);
         let target = ring.target();
+        shared.note_delays(lasting(target), ring.latency());
         for _ in 0..MAX_BLOCKS {
             let filled = ring.filled();
             if filled >= target {

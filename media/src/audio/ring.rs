@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use self::ready::Ready;
 use super::wake::Waker;
+
+mod ready;
 
 /// Microphone ring: about 100 ms. When it is full the newest samples are dropped.
 const CAPTURE_MS: usize = 100;
-/// Speaker ring: about 60 ms, of which less is used. When it is empty silence is played.
+/// Speaker ring: about 60 ms, of which less is used ([`Ready`]). When it is empty silence is played.
 const PLAYBACK_MS: usize = 60;
-/// The least that is kept ready for the speaker, and the most.
-const MIN_READY_MS: usize = 20;
-const MAX_READY_MS: usize = PLAYBACK_MS - 10;
 
 /// Counted by callbacks, over all streams of one direction.
 #[derive(Debug, Default)]
@@ -26,21 +26,41 @@ pub(crate) struct Counters {
     pub(crate) missed: AtomicU64,
     /// How often that happened.
     pub(crate) events: AtomicU64,
+    /// How often a speaker that had begun asked for two of its periods at once: it had nothing left.
+    pub(crate) starved: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+/// What one stream's callback tells this program's end.
+#[derive(Debug)]
 struct Shared {
-    /// What the device says of its own latency.
+    /// How old the last sample of a microphone's callback was, or how long until what a speaker is given after its last one is heard.
     latency_us: AtomicU32,
-    /// The most that one callback moved.
-    largest: AtomicU32,
     /// Callbacks so far.
     calls: AtomicU64,
+    /// Samples that callbacks took.
+    taken: AtomicU64,
+    /// Samples that they wanted and did not find.
+    missed: AtomicU64,
+    /// The least that a callback left in the ring, since that was asked last.
+    least_left: AtomicU32,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            latency_us: AtomicU32::default(),
+            calls: AtomicU64::default(),
+            taken: AtomicU64::default(),
+            missed: AtomicU64::default(),
+            least_left: AtomicU32::new(u32::MAX),
+        }
+    }
 }
 
 /// The callback's end of the microphone ring.
 pub(crate) struct CaptureWriter {
     ring: Producer<f32>,
+    rate: u32,
     shared: Arc<Shared>,
     counters: Arc<Counters>,
     waker: Waker,
@@ -56,10 +76,13 @@ pub(crate) struct CaptureReader {
 /// The callback's end of the speaker ring.
 pub(crate) struct PlaybackReader {
     ring: Consumer<f32>,
+    rate: u32,
     shared: Arc<Shared>,
     counters: Arc<Counters>,
     waker: Waker,
     started: bool,
+    /// What is wanted at once at least twice as much as this shows that the device had nothing left.
+    period: usize,
 }
 
 /// This program's end of the speaker ring.
@@ -67,22 +90,29 @@ pub(crate) struct PlaybackWriter {
     ring: Producer<f32>,
     shared: Arc<Shared>,
     rate: u32,
+    ready: Ready,
 }
 
 /// A ring for a microphone that runs at `rate`.
 pub(crate) fn capture(rate: u32, counters: Arc<Counters>, waker: Waker) -> (CaptureWriter, CaptureReader) {
     let (producer, consumer) = RingBuffer::new(samples(rate, CAPTURE_MS));
     let shared = Arc::new(Shared::default());
-    let writer = CaptureWriter { ring: producer, shared: shared.clone(), counters, waker };
+    let writer = CaptureWriter { ring: producer, rate, shared: shared.clone(), counters, waker };
     (writer, CaptureReader { ring: consumer, shared, rate })
 }
 
-/// A ring for a speaker that runs at `rate`.
-pub(crate) fn playback(rate: u32, counters: Arc<Counters>, waker: Waker) -> (PlaybackWriter, PlaybackReader) {
+/// A ring for a speaker that runs at `rate` and takes `period` samples at a time.
+pub(crate) fn playback(
+    rate: u32,
+    period: usize,
+    counters: Arc<Counters>,
+    waker: Waker,
+) -> (PlaybackWriter, PlaybackReader) {
     let (producer, consumer) = RingBuffer::new(samples(rate, PLAYBACK_MS));
     let shared = Arc::new(Shared::default());
-    let reader = PlaybackReader { ring: consumer, shared: shared.clone(), counters, waker, started: false };
-    (PlaybackWriter { ring: producer, shared, rate }, reader)
+    let reader =
+        PlaybackReader { ring: consumer, rate, shared: shared.clone(), counters, waker, started: false, period };
+    (PlaybackWriter { ring: producer, shared, rate, ready: Ready::new(rate, period) }, reader)
 }
 
 impl CaptureWriter {
@@ -96,7 +126,8 @@ impl CaptureWriter {
             self.counters.missed.fetch_add((count - room) as u64, Relaxed);
             self.counters.events.fetch_add(1, Relaxed);
         }
-        self.shared.note(latency, count);
+        // The device tells the age of the first sample; the last one is a buffer younger.
+        self.shared.note(latency.saturating_sub(lasting(self.rate, count)));
         self.waker.wake();
     }
 }
@@ -114,10 +145,7 @@ impl CaptureReader {
             out.extend_from_slice(second);
             chunk.commit_all();
         }
-        let largest = u64::from(self.shared.largest.load(Relaxed));
-        let buffer = Duration::from_micros(largest * 1_000_000 / u64::from(self.rate.max(1)));
-        // The device tells the age of the first sample of a buffer; the last one is a buffer younger.
-        self.shared.latency().saturating_sub(buffer)
+        self.shared.latency()
     }
 
     /// Whether the stream behind it is gone.
@@ -137,12 +165,27 @@ impl PlaybackReader {
         }
         (ready..count).for_each(|_| put(0.0));
         self.started |= ready > 0;
-        if ready < count && self.started {
-            self.counters.missed.fetch_add((count - ready) as u64, Relaxed);
-            self.counters.events.fetch_add(1, Relaxed);
+        if self.started {
+            self.count(count, ready);
         }
-        self.shared.note(latency, count);
+        // The device tells how long the first sample will take; what comes next is a buffer later.
+        self.shared.note(latency + lasting(self.rate, count));
         self.waker.wake();
+    }
+
+    /// Counts a callback of a speaker that has begun: what it wanted, and what of it was there.
+    fn count(&self, wanted: usize, ready: usize) {
+        if ready < wanted {
+            self.counters.missed.fetch_add((wanted - ready) as u64, Relaxed);
+            self.counters.events.fetch_add(1, Relaxed);
+            self.shared.missed.fetch_add((wanted - ready) as u64, Relaxed);
+        }
+        if wanted >= 2 * self.period.max(1) {
+            self.counters.starved.fetch_add(1, Relaxed);
+        }
+        let left = u32::try_from(self.ring.slots()).unwrap_or(u32::MAX);
+        self.shared.least_left.fetch_min(left, Relaxed);
+        self.shared.taken.fetch_add(wanted as u64, Relaxed);
     }
 }
 
@@ -151,11 +194,11 @@ impl PlaybackWriter {
         self.rate
     }
 
-    /// How much is to be kept ready: as much as the device takes at once and 10 ms, within 20 and 50 ms.
-    pub(crate) fn target(&self) -> usize {
-        let largest = self.shared.largest.load(Relaxed) as usize;
-        let wanted = largest + samples(self.rate, 10);
-        wanted.clamp(samples(self.rate, MIN_READY_MS), samples(self.rate, MAX_READY_MS))
+    /// How much is to be kept ready, by what callbacks found until now.
+    pub(crate) fn target(&mut self) -> usize {
+        let shared = &self.shared;
+        let least_left = || shared.least_left.swap(u32::MAX, Relaxed) as usize;
+        self.ready.target(shared.taken.load(Relaxed), shared.missed.load(Relaxed), least_left)
     }
 
     /// How much is ready.
@@ -168,7 +211,7 @@ impl PlaybackWriter {
         let _ = self.ring.push_partial_slice(samples);
     }
 
-    /// How long until a sample that the callback takes now is heard, as the device says.
+    /// How long after the last callback the first sample is heard that it left here, as the device says.
     pub(crate) fn latency(&self) -> Duration {
         self.shared.latency()
     }
@@ -185,9 +228,8 @@ impl PlaybackWriter {
 }
 
 impl Shared {
-    fn note(&self, latency: Duration, count: usize) {
+    fn note(&self, latency: Duration) {
         self.latency_us.store(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX), Relaxed);
-        self.largest.fetch_max(u32::try_from(count).unwrap_or(u32::MAX), Relaxed);
         self.calls.fetch_add(1, Relaxed);
     }
 
@@ -195,6 +237,10 @@ impl Shared {
         // A device that claims more than half a second is not believed.
         Duration::from_micros(u64::from(self.latency_us.load(Relaxed))).min(Duration::from_millis(500))
     }
+}
+
+fn lasting(rate: u32, samples: usize) -> Duration {
+    Duration::from_nanos(samples as u64 * 1_000_000_000 / u64::from(rate.max(1)))
 }
 
 fn samples(rate: u32, ms: usize) -> usize {
@@ -224,7 +270,7 @@ mod tests {
     #[test]
     fn an_empty_speaker_ring_plays_silence_and_counts_it_once_it_has_begun() {
         let counters = Arc::new(Counters::default());
-        let (mut writer, mut reader) = playback(48_000, counters.clone(), Waker::default());
+        let (mut writer, mut reader) = playback(48_000, 480, counters.clone(), Waker::default());
         let mut heard = Vec::new();
         reader.read(480, Duration::ZERO, |sample| heard.push(sample));
         assert_eq!((heard.len(), counters.missed.load(Relaxed)), (480, 0));
@@ -235,18 +281,58 @@ mod tests {
     }
 
     #[test]
-    fn as_much_is_kept_ready_as_the_device_takes_at_once() {
-        let (writer, mut reader) = playback(48_000, Arc::default(), Waker::default());
-        assert_eq!(writer.target(), 960);
+    fn what_is_kept_ready_follows_what_the_callback_finds() {
+        let counters = Arc::new(Counters::default());
+        let (mut writer, mut reader) = playback(48_000, 480, counters.clone(), Waker::default());
+        // The first request fills the device's own buffer and says nothing of later ones.
         reader.read(960, Duration::ZERO, |_| ());
-        assert_eq!(writer.target(), 1440);
-        reader.read(100_000, Duration::ZERO, |_| ());
-        assert_eq!(writer.target(), 2400);
+        let mut call = |mixes: bool| {
+            while mixes && writer.filled() < writer.target() {
+                writer.write(&[0.5; 480]);
+            }
+            reader.read(480, Duration::ZERO, |_| ());
+            writer.target()
+        };
+        assert_eq!((call(true), counters.starved.load(Relaxed)), (960, 0));
+        // A mixer that is always in time: what the device takes at once is enough.
+        assert_eq!((0..500).map(|_| call(true)).last(), Some(480));
+        assert_eq!(counters.events.load(Relaxed), 0);
+        // One that is late once.
+        assert_eq!(call(false), 960);
+        assert_eq!(counters.events.load(Relaxed), 1);
+    }
+
+    #[test]
+    fn a_speaker_that_asks_for_two_periods_at_once_had_nothing_left() {
+        let counters = Arc::new(Counters::default());
+        let (mut writer, mut reader) = playback(48_000, 480, counters.clone(), Waker::default());
+        writer.write(&[0.5; 2400]);
+        for count in [480, 700, 960] {
+            reader.read(count, Duration::ZERO, |_| ());
+        }
+        assert_eq!(counters.starved.load(Relaxed), 1);
+    }
+
+    #[test]
+    fn what_follows_a_callback_is_heard_after_all_that_it_took() {
+        let (writer, mut reader) = playback(48_000, 480, Arc::default(), Waker::default());
+        reader.read(480, Duration::from_millis(25), |_| ());
+        assert_eq!(writer.latency(), Duration::from_millis(35));
+    }
+
+    #[test]
+    fn a_long_buffer_once_does_not_make_later_ones_older() {
+        let (mut writer, mut reader) = capture(48_000, Arc::default(), Waker::default());
+        let mut out = Vec::new();
+        writer.write(1_920, std::iter::repeat_n(0.0, 1_920), Duration::from_millis(50));
+        assert_eq!(reader.read(&mut out), Duration::from_millis(10));
+        writer.write(480, std::iter::repeat_n(0.0, 480), Duration::from_millis(22));
+        assert_eq!(reader.read(&mut out), Duration::from_millis(12));
     }
 
     #[test]
     fn each_end_sees_that_the_other_is_gone() {
-        let (writer, reader) = playback(48_000, Arc::default(), Waker::default());
+        let (writer, reader) = playback(48_000, 480, Arc::default(), Waker::default());
         assert!(!writer.is_closed());
         drop(reader);
         assert!(writer.is_closed());

@@ -136,7 +136,11 @@ impl Viewer {
             speaking,
             level: media.audio.level(),
             elapsed: self.joined_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)),
-            sent: SentView { video: media.video.stats(), video_bitrate_bps: self.counted.bitrate_bps },
+            sent: SentView {
+                video: media.video.stats(),
+                video_bitrate_bps: self.counted.bitrate_bps,
+                audio: media.audio.stats(),
+            },
         }
     }
 }

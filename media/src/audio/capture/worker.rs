@@ -81,6 +81,7 @@ impl Worker {
         self.detector = VoiceDetector::default();
         shared.level.store(0, Relaxed);
         shared.speaking.store(false, Relaxed);
+        shared.note_latency(Duration::ZERO);
         // What it learned of another microphone's room is of no use.
         self.processing = None;
         self.capture_clock = CaptureClock::default();
@@ -118,6 +119,7 @@ impl Worker {
             Line::Device { ring, resampler, raw, ready } => {
                 raw.clear();
                 let age = ring.read(raw);
+                shared.note_latency(age);
                 resampler.process(raw, ready);
                 self.step_device(shared, now, age, ready);
                 // Its end is told by the thread that owns the stream, which sends another one.
