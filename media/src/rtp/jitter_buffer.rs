@@ -305,6 +305,7 @@ impl JitterBuffer {
             }
             entry.remove();
             self.stats.discarded += 1;
+            self.stats.lost += stream.missing_before(sequence);
             stream.playhead = end.max(stream.playhead);
             stream.played_sequence = Some(sequence);
         }
@@ -320,6 +321,7 @@ impl JitterBuffer {
             if entry.get().timestamp > stream.playhead - GRAIN {
                 return;
             }
+            self.stats.lost += stream.missing_before(*entry.key());
             stream.played_sequence = stream.played_sequence.max(Some(*entry.key()));
             entry.remove();
             self.stats.late += 1;

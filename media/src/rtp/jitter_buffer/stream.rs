@@ -73,6 +73,11 @@ impl Stream {
         }
     }
 
+    /// How many between the packet that was played last and this one are not there.
+    pub(super) fn missing_before(&self, sequence: i64) -> u64 {
+        self.played_sequence.map_or(0, |played| (sequence - played - 1).max(0) as u64)
+    }
+
     /// Holds the playhead and makes something up; the next packet tells whether it counts as concealed.
     pub(super) fn wait(&mut self) -> Next {
         self.waited += STEP;
