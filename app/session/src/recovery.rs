@@ -27,6 +27,8 @@ pub(crate) struct Recovery {
     rebuilds: u32,
     /// When a silence was last taken for the loss of media.
     silent_at: Option<Instant>,
+    /// When they last offered: perhaps they have noticed as well.
+    offered_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +56,7 @@ pub(crate) enum Due {
 
 impl Recovery {
     pub(crate) fn new(polite: bool) -> Self {
-        Self { polite, next: Next::Nothing, ice_restarts: 0, rebuilds: 0, silent_at: None }
+        Self { polite, next: Next::Nothing, ice_restarts: 0, rebuilds: 0, silent_at: None, offered_at: None }
     }
 
     pub(crate) fn expect_offer(&mut self) {
@@ -71,13 +73,21 @@ impl Recovery {
         *self = Self { silent_at: self.silent_at, ..Self::new(self.polite) };
     }
 
-    /// Nothing comes any more, though the transport has not said so. Whether that is to be taken for the loss of media.
+    /// An offer of theirs came.
+    pub(crate) fn they_offered(&mut self, now: Instant) {
+        self.offered_at = Some(now);
+    }
+
+    /// Nothing comes any more, though the transport has not said so. Whether that is to be taken for the loss of media. An offer that came
+    /// just now has a second to bring it back: who noticed first restarts.
     pub(crate) fn fell_silent(&mut self, config: &SessionConfig, now: Instant) -> bool {
         if self.silent_at.is_some_and(|at| now.saturating_duration_since(at) < config.silence_rest) {
             return false;
         }
         self.silent_at = Some(now);
-        self.attempt_after(if self.polite { config.polite_silence_delay } else { Duration::ZERO }, now);
+        let wait = if self.polite { config.polite_silence_delay } else { Duration::ZERO };
+        let theirs = self.offered_at.map(|at| (at + config.polite_restart_delay).saturating_duration_since(now));
+        self.attempt_after(wait.max(theirs.unwrap_or_default()), now);
         true
     }
 
@@ -222,6 +232,19 @@ mod tests {
         assert!(!recovery.fell_silent(&config, now + secs(29)));
         assert_eq!(recovery.poll_timeout(), None);
         assert!(recovery.fell_silent(&config, now + secs(30)));
+    }
+
+    #[test]
+    fn a_silence_is_left_for_a_second_to_whoever_noticed_it_first() {
+        let (mut recovery, config, now) = start();
+        recovery.they_offered(now);
+        assert!(recovery.fell_silent(&config, now + secs(1) / 4));
+        assert_eq!(recovery.poll_timeout(), Some(now + secs(1)));
+        recovery.heard_again();
+        recovery.media_flows();
+        assert_eq!(recovery.poll_timeout(), None);
+        assert!(recovery.fell_silent(&config, now + secs(9)), "nothing had been done");
+        assert_eq!(recovery.poll_timeout(), Some(now + secs(9)));
     }
 
     #[test]

@@ -259,7 +259,11 @@ impl Connection {
     /// What the stack counts and measures.
     pub(crate) async fn path_stats(&self) -> PathStats {
         let report = self.peer_connection.get_stats(Instant::now(), StatsSelector::None).await;
-        path_stats(&report)
+        let stats = path_stats(&report);
+        if let Some(round_trip) = stats.rtt {
+            self.roaming.lock().rhythm().handle_round_trip(round_trip);
+        }
+        stats
     }
 
     /// Lets the last words go out, then closes.

@@ -35,7 +35,11 @@ impl Peer {
     fn receive_offer(&mut self, id: TransportId, sdp: String, streams: Vec<StreamDescription>, env: &mut Env<'_>) {
         if let Some(transport) = self.current(&id) {
             let repairs = transport.connected_before && !transport.is_connected();
-            if transport.receive_offer(sdp, streams, env) && repairs {
+            if !transport.receive_offer(sdp, streams, env) {
+                return;
+            }
+            self.recovery.they_offered(env.now);
+            if repairs {
                 self.recovery.they_restarted(env.config, env.now);
             }
             return;

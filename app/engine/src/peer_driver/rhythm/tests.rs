@@ -109,6 +109,15 @@ fn on_a_path_that_differs_more_is_waited_for() {
 }
 
 #[test]
+fn where_a_restart_costs_more_is_waited_for() {
+    let mut scene = Scene::new();
+    scene.rhythm.handle_round_trip(100 * MS);
+    scene.sound(5);
+    scene.pass(3_000 * MS);
+    assert_eq!(scene.silences(), [300]);
+}
+
+#[test]
 fn what_was_slow_at_the_beginning_is_no_measure() {
     let mut scene = Scene::new();
     scene.packets([20, 300, 320, 20]);

@@ -109,6 +109,35 @@ fn a_peer_that_answers_from_another_address_is_followed_there() {
     assert_eq!(scene.sent(elsewhere, &stack_check()), elsewhere);
 }
 
+/// How long something comes each 20 ms, five seconds after sound, until the peer is missed.
+fn missed_after(what: &[u8]) -> Option<Duration> {
+    let mut scene = Scene::new();
+    let tick = |scene: &mut Scene, what: &[u8]| {
+        scene.now += 20 * MS;
+        scene.received(home(), what);
+        scene.roaming.rhythm().look(scene.now)
+    };
+    for _ in 0..250 {
+        assert_eq!(tick(&mut scene, &SOUND), None);
+    }
+    (0..250).find_map(|_| match tick(&mut scene, what)? {
+        crate::peer_driver::rhythm::Change::FellSilent(after) => Some(after),
+        crate::peer_driver::rhythm::Change::HeardAgain => None,
+    })
+}
+
+#[test]
+fn who_still_checks_and_answers_but_sends_nothing_is_missed() {
+    let in_channel = |datagram: &[u8]| [&[0x40, 0, 0, datagram.len() as u8][..], datagram].concat();
+    let answer = answer([9; 12], PASSWORD);
+    for what in [stack_check(), answer.clone(), in_channel(&answer)] {
+        assert_eq!(missed_after(&what), Some(200 * MS));
+    }
+    for what in [SOUND.to_vec(), in_channel(&SOUND)] {
+        assert_eq!(missed_after(&what), None);
+    }
+}
+
 #[test]
 fn the_check_is_the_stacks_own_without_the_nomination() {
     let check = Scene::new().check();
