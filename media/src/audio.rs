@@ -17,7 +17,7 @@ mod gain;
 mod io;
 pub mod level;
 mod local;
-mod opus;
+pub(crate) mod opus;
 pub mod opus_packet;
 mod playback;
 mod player;
@@ -28,7 +28,7 @@ mod resample;
 mod ring;
 mod source;
 #[cfg(test)]
-mod speech;
+pub(crate) mod speech;
 mod status;
 mod stretch;
 mod talk;

@@ -19,7 +19,7 @@ pub(super) fn far_end() -> Vec<f32> {
 }
 
 /// Somebody else here, for about ten seconds.
-pub(super) fn near_end() -> Vec<f32> {
+pub(crate) fn near_end() -> Vec<f32> {
     speak(
         "en+f3",
         "Good morning to all of you, can you hear me well? We should begin with the weather, and after that we talk about trains.",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use parlor_proto::SuspendReason;
-use parlor_session::adaptation::{AdaptationConfig, LegSignals, Share, Signals, evaluate};
+use parlor_session::adaptation::{AdaptationConfig, LegSignals, Share, Signals, Sound, evaluate};
 use parlor_session::{ConnectionId, Generation, VideoFlow};
 
 use super::peers::Peers;
@@ -47,7 +47,10 @@ impl Adaptation {
         let mut legs = BTreeMap::new();
         for (connection, peer) in connected() {
             let Some(leg) = decision.legs.get(&connection) else { continue };
-            peer.shared.leg.queue().set_picture(picture(leg.share));
+            let mut queue = peer.shared.leg.queue();
+            queue.set_picture(picture(leg.share));
+            queue.set_bundles_sound(leg.sound != Sound::Full);
+            drop(queue);
             let before = self.legs.get(&connection).filter(|(generation, _)| *generation == peer.generation);
             let was = before.map_or(VideoFlow::All, |(_, leg)| flow(leg.share));
             if was != flow(leg.share) {

@@ -2,12 +2,13 @@
 //!
 //! Video: four frames. When they are too many, discardable ones go first; then everything until the next key frame,
 //! since a frame without its reference is worth nothing. Sound: half a second, the oldest goes first. Frames are dropped
-//! here, before they get sequence numbers, so that nobody asks for them again.
+//! here, before they get sequence numbers, so that nobody asks for them again. For a narrow link three sounds at a time make a packet.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parlor_media::rtp::bundle;
 use parlor_media::{EncodedAudio, PacketizedFrame};
 
 use super::key_pace::KeyPace;
@@ -86,6 +87,8 @@ pub(crate) struct LegQueue {
     allowance: i64,
     video: VecDeque<Arc<PacketizedFrame>>,
     audio: VecDeque<EncodedAudio>,
+    /// Sounds go together, as many as fit a packet.
+    bundles_sound: bool,
     stats: LegStats,
 }
 
@@ -108,6 +111,7 @@ impl LegQueue {
             allowance: 0,
             video: VecDeque::new(),
             audio: VecDeque::new(),
+            bundles_sound: false,
             stats: LegStats::default(),
         }
     }
@@ -134,6 +138,11 @@ impl LegQueue {
             self.may_ask = true;
         }
         self.picture = picture;
+    }
+
+    /// Whether sounds wait until they fill a packet.
+    pub(crate) fn set_bundles_sound(&mut self, bundles_sound: bool) {
+        self.bundles_sound = bundles_sound;
     }
 
     pub(crate) fn stats(&self) -> LegStats {
@@ -247,8 +256,7 @@ impl LegQueue {
     /// What to write next, sound first. `backlog` is how long the pacer below will be busy.
     pub(crate) fn pop(&mut self, backlog: Duration) -> Option<Next> {
         self.may_ask = backlog <= self.limits.backlog_low;
-        if let Some(audio) = self.audio.pop_front() {
-            self.stats.sounds_sent += 1;
+        if let Some(audio) = self.pop_audio(false) {
             return Some(Next::Audio(audio));
         }
         // Frames wait for a busy pacer, and the queue drops what becomes too many: after a key frame, which alone keeps a slow
@@ -259,6 +267,32 @@ impl LegQueue {
         let frame = self.video.pop_front()?;
         self.stats.frames_sent += 1;
         Some(Next::Video(frame))
+    }
+
+    /// Whether sounds wait for those that are to go with them.
+    pub(crate) fn holds_sounds(&self) -> bool {
+        self.bundles_sound && !self.audio.is_empty()
+    }
+
+    /// What waits for sounds that do not come, since the other side of a pause is another packet.
+    pub(crate) fn pop_held_sounds(&mut self) -> Option<EncodedAudio> {
+        self.pop_audio(true)
+    }
+
+    fn pop_audio(&mut self, is_last: bool) -> Option<EncodedAudio> {
+        let alike =
+            self.audio.iter().zip(self.audio.iter().skip(1)).take_while(|(one, next)| bundle::follows(one, next));
+        let together = (alike.count() + 1).min(if self.bundles_sound { bundle::SOUNDS_MAX } else { 1 });
+        let is_whole = is_last || together < self.audio.len() || !self.bundles_sound || together == bundle::SOUNDS_MAX;
+        if self.audio.is_empty() || !is_whole {
+            return None;
+        }
+        let joined = bundle::join(&self.audio.make_contiguous()[..together]);
+        // What cannot be joined goes as it is, one by one.
+        let count = if joined.is_some() { together } else { 1 };
+        let first = self.audio.drain(..count).next();
+        self.stats.sounds_sent += count as u64;
+        joined.or(first)
     }
 }
 

@@ -1,12 +1,14 @@
 //! The writer task of one connection: frames become RTP packets with this connection's header.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parlor_media::rtp::red::Redundancy;
 use parlor_media::{EncodedAudio, PacketizedFrame};
 use rtc::rtp;
 use rtc::rtp_transceiver::rtp_sender::{RTCRtpCodecParameters, RTCRtpSendParameters};
+use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
@@ -16,6 +18,11 @@ use super::{Leg, LegQueue, Next};
 use crate::interceptors::pictures::Handover;
 use crate::interceptors::{CaptureTimes, LinkQuality, PacerGauge};
 use crate::peer_driver::configuration::{AUDIO_LEVEL_URI, MIME_TYPE_RED};
+
+/// How much the encoder puts into a packet.
+const SOUND: Duration = Duration::from_millis(20);
+/// After so long without another sound those that wait for it go alone: somebody has stopped speaking.
+const HOLD_MAX: Duration = Duration::from_millis(80);
 
 /// What was negotiated for one of our senders; packets with anything else are refused by the stack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,11 +118,13 @@ impl Outbound {
             copies: Copies::default(),
         };
         let mut video_sequence = Sequence(first_sequence_number.rotate_left(7));
+        let mut held_until = None;
         loop {
-            self.leg.ready().await;
+            let held = self.ready(&mut held_until).await;
+            let mut held = held.map(Next::Audio);
             loop {
                 // The guard must not live into the await.
-                let next = next(&mut self.leg.queue(), &self.gauge);
+                let next = held.take().or_else(|| next(&mut self.leg.queue(), &self.gauge));
                 let written = match next {
                     Some(Next::Audio(audio)) => self.write_audio(audio, &mut sound).await,
                     Some(Next::Video(frame)) => self.write_video(frame, &mut video_sequence).await,
@@ -130,10 +139,27 @@ impl Outbound {
         }
     }
 
+    /// Waits until there may be something to write; gives sounds that have waited in vain for those to go with them.
+    async fn ready(&self, held_until: &mut Option<Instant>) -> Option<EncodedAudio> {
+        if !self.leg.queue().holds_sounds() {
+            *held_until = None;
+            self.leg.ready().await;
+            return None;
+        }
+        let until = *held_until.get_or_insert_with(|| Instant::now() + HOLD_MAX);
+        if timeout_at(until, self.leg.ready()).await.is_ok() {
+            return None;
+        }
+        *held_until = None;
+        self.leg.queue().pop_held_sounds()
+    }
+
     async fn write_audio(&self, audio: EncodedAudio, writer: &mut SoundWriter) -> webrtc::error::Result<()> {
         let SendParameters { payload_type, red_payload_type, audio_level_id } = self.audio.parameters();
         let Some(opus) = payload_type else { return Ok(()) };
         let wanted = writer.copies.next(self.quality.audio_loss(), self.quality.is_full());
+        // Of what holds 60 ms, one: an older copy would come too late.
+        let wanted = if audio.duration > SOUND { wanted.min(1) } else { wanted };
         let copies = red_payload_type.map_or(0, |_| wanted);
         let packed = writer.redundancy.pack(opus, audio.rtp_timestamp, &audio.payload, copies);
         let (payload_type, payload) = match (red_payload_type, packed) {

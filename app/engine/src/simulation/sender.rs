@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use parlor_media::rtp::h264;
+use parlor_media::rtp::{bundle, h264};
 use parlor_media::video::codec::VideoCodec;
 use parlor_media::video::encoder::{VideoEncoder, VideoEncoderConfig};
 use parlor_media::{I420, Layer, MediaPacket, PacketizedFrame, VideoFrame};
-use parlor_session::adaptation::{AdaptationConfig, Decision, LegSignals, Share, Signals, evaluate};
+use parlor_session::adaptation::{AdaptationConfig, Decision, LegSignals, Share, Signals, Sound, evaluate};
 use rtc::interceptor::{Attribute, BandwidthEstimator, Packet, StreamInfo, TaggedPacket};
 use rtc::shared::marshal::MarshalSize;
 
@@ -127,9 +127,11 @@ impl Sender {
         if ms.is_multiple_of(10) {
             self.adapt(now);
         }
-        let made: Vec<u128> = self.sounds.drain(..).collect();
-        // 20 ms of it.
-        let sound = vec![0; self.decision.sound_bps as usize / 400 + EXTENSION_BYTES];
+        let is_narrow = self.decision.legs.get(&LEG).is_some_and(|leg| leg.sound != Sound::Full);
+        let together = if is_narrow { bundle::SOUNDS_MAX } else { 1 };
+        let made: Vec<u128> = self.sounds.drain(..self.sounds.len() / together * together).step_by(together).collect();
+        // 20 ms of it each.
+        let sound = vec![0; self.decision.sound_bps as usize / 400 * together + EXTENSION_BYTES];
         for _ in &made {
             self.write(rtp_packet(now, SOUND_SSRC, 0, &sound), &mut belt);
         }

@@ -1,7 +1,8 @@
 //! How much the sound may take, for the sake of who has room for little else.
 //!
 //! At its usual rate the sound of a call takes 57 kbit/s below IP: more than the narrowest links carry, on which it would be lost all
-//! the time. It is encoded once for everybody, so everybody hears the difference; it is small, and the lesser evil.
+//! the time. It is encoded once for everybody, so everybody hears the difference; it is small, and the lesser evil. The narrow connection
+//! alone gets three sounds in a packet, 40 ms later: the headers of 50 packets a second would take half of such a link.
 //!
 //! ```text
 //!              estimate < 62 kbps
@@ -17,8 +18,8 @@ use std::time::{Duration, Instant};
 pub struct SoundConfig {
     /// What the sound is encoded with.
     pub full_bps: u32,
-    /// The same while a connection carries next to nothing: speech is understood well, and with the headers of 50 packets a second
-    /// it passes a link of 50 kbps.
+    /// The same while a connection carries next to nothing: speech is understood well, and it leaves a link of 50 kbps room for what else
+    /// a call needs.
     pub less_bps: u32,
     /// Below this estimate there is no room for the sound at [`Self::full_bps`] and what else a call needs.
     pub less_below_bps: u32,
@@ -43,10 +44,10 @@ impl Default for SoundConfig {
 /// What one connection can do with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sound {
-    /// The usual rate.
+    /// The usual rate, each sound in a packet.
     #[default]
     Full,
-    /// The least.
+    /// The least, in as few packets as can be.
     Less {
         /// Since when the estimate allows more.
         ample_since: Option<Instant>,

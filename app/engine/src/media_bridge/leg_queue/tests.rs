@@ -187,3 +187,62 @@ fn adaptation_thins_out_and_suspends_the_picture() {
     assert_eq!(drain(&mut queue, Duration::ZERO), [6]);
     assert_eq!(queue.stats().frames_withheld, 2);
 }
+
+/// A sound of 20 ms that is not more than its configuration.
+fn sound(number: u32) -> EncodedAudio {
+    // SILK, 20 ms, one frame (RFC 6716 table 2).
+    EncodedAudio { payload: Bytes::from_static(&[1 << 3, 0]), rtp_timestamp: number * 960, ..audio(0) }
+}
+
+/// How many sounds each packet that comes out has.
+fn bundles(queue: &mut LegQueue) -> Vec<u128> {
+    let sounds = std::iter::from_fn(|| queue.pop(Duration::ZERO)).map(|next| match next {
+        Next::Audio(audio) => audio.duration.as_millis() / 20,
+        Next::Video(_) => 0,
+    });
+    sounds.collect()
+}
+
+#[test]
+fn for_a_narrow_link_three_sounds_make_a_packet() {
+    let mut queue = open();
+    queue.set_bundles_sound(true);
+    let mut sent = Vec::new();
+    for number in 0..7 {
+        assert!(queue.push_audio(&sound(number)));
+        sent.push(bundles(&mut queue));
+    }
+    assert_eq!(sent, [vec![], vec![], vec![3], vec![], vec![], vec![3], vec![]]);
+    assert!(queue.holds_sounds());
+    assert_eq!(queue.stats().sounds_sent, 6);
+    queue.set_bundles_sound(false);
+    assert_eq!(bundles(&mut queue), [1], "on a wide one none waits");
+}
+
+#[test]
+fn sounds_before_a_pause_do_not_wait_for_those_behind_it() {
+    let mut queue = open();
+    queue.set_bundles_sound(true);
+    for number in [0, 1, 9] {
+        queue.push_audio(&sound(number));
+    }
+    assert_eq!(bundles(&mut queue), [2]);
+    assert_eq!(queue.pop_held_sounds().map(|sound| sound.rtp_timestamp), Some(9 * 960));
+    assert!(!queue.holds_sounds());
+    assert!(queue.pop_held_sounds().is_none());
+}
+
+#[test]
+fn sounds_that_cannot_be_joined_go_one_by_one() {
+    let mut queue = open();
+    queue.set_bundles_sound(true);
+    for number in 0..3 {
+        // Two frames of different sizes announced, and not there.
+        queue.push_audio(&EncodedAudio {
+            payload: Bytes::from_static(&[1 << 3 | 2, 9]),
+            rtp_timestamp: number * 1_920,
+            ..audio(0)
+        });
+    }
+    assert_eq!(bundles(&mut queue), [1], "the rest waits for a third");
+}
