@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::{
     ChatMessage, ClientMessage, ControlMessage, DecodeMessageError, DisplayName, Fingerprint, PeerId, ResumeToken,
-    RoomId, RoomLink, ServerMessage, TransportId,
+    RoomId, RoomLink, ServerMessage, TransportId, plain,
 };
 
 /// Reads bytes as everything that comes from outside, and panics where something that was read is not written and
@@ -13,6 +13,9 @@ use crate::{
 pub fn fuzz_wire(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     message(text, ClientMessage::decode, ClientMessage::encode);
+    if let Some(signal) = plain::signal(text) {
+        assert_eq!(crate::message::decode(text, &["signal"]).ok(), Some(signal));
+    }
     message(text, ServerMessage::decode, ServerMessage::encode);
     message(text, ControlMessage::decode, ControlMessage::encode);
     message(text, ChatMessage::decode, ChatMessage::encode);

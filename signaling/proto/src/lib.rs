@@ -8,6 +8,8 @@ pub mod fuzz;
 mod id;
 mod link;
 mod message;
+mod plain;
+mod relayed;
 mod room_name;
 mod secret;
 
@@ -22,6 +24,7 @@ pub use message::{
     ClientMessage, DecodeMessageError, IceCandidate, IceServer, LeaveReason, Limits, MESSAGE_BYTES_MAX,
     PASSWORD_CHARACTERS_MAX, PeerInfo, RoomPolicy, ServerMessage, Signal, Source, StreamDescription,
 };
+pub use relayed::RelayedSignal;
 pub use secret::Secret;
 
 /// The protocol version this crate speaks.
