@@ -9,7 +9,7 @@ use axum::http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::upgrade::Upgraded;
+use hyper::upgrade::{Parts, Upgraded};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -29,6 +29,7 @@ use crate::socket;
 use crate::switchboard::Switchboard;
 use crate::upgrade::{self, Upgrade};
 use crate::web;
+use crate::wire::Tcp;
 
 /// The first byte of a TLS connection (RFC 8446 §5.1: a handshake record). No HTTP request starts with it.
 const TLS_HANDSHAKE: u8 = 22;
@@ -75,7 +76,13 @@ pub(crate) async fn run(tcp: TcpStream, peer: IpAddr, shared: Arc<Shared>) {
     let begun = Box::pin(begin(tcp, peer, &shared)).await;
     let Some(Begun { upgraded, address, places }) = begun else { return };
     shared.metrics.websockets.inc();
-    socket::run(TokioIo::new(upgraded), address, &shared.switchboard, &shared.sockets).await;
+    let (switchboard, config) = (&shared.switchboard, &shared.sockets);
+    match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(Parts { io, read_buf, .. }) => {
+            socket::run(Tcp::new(io.into_inner()), read_buf.into(), address, switchboard, config).await;
+        }
+        Err(encrypted) => socket::run(TokioIo::new(encrypted), Vec::new(), address, switchboard, config).await,
+    }
     shared.metrics.websockets.dec();
     drop(places);
 }

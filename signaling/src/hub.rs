@@ -22,8 +22,9 @@ mod refusal;
 mod spanning;
 mod stretching;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use parlor_proto::{ClientMessage, DecodeMessageError, ErrorCode, LeaveReason, PeerId, RoomId, ServerMessage};
@@ -61,7 +62,7 @@ pub struct Hub {
     started_at: Instant,
     started_at_unix_secs: u64,
     latest_stamp: Stamp,
-    connections: BTreeMap<ConnId, Connection>,
+    connections: HashMap<ConnId, Connection>,
     rooms: BTreeMap<RoomId, Room>,
     /// What they hold.
     holdings: Holdings,
@@ -99,7 +100,7 @@ enum ConnectionState {
     Knocking {
         room: RoomId,
     },
-    Joined(Seat),
+    Joined(Arc<Seat>),
 }
 
 impl Connection {
@@ -139,7 +140,7 @@ impl Hub {
             started_at: now,
             started_at_unix_secs: now_unix_secs,
             latest_stamp: Stamp::default(),
-            connections: BTreeMap::new(),
+            connections: HashMap::new(),
             rooms: BTreeMap::new(),
             holdings: Holdings::default(),
             away: BTreeSet::new(),
@@ -163,15 +164,26 @@ impl Hub {
 
     /// A client sent a text message.
     pub fn handle_message(&mut self, conn: ConnId, text: &str, now: Instant) {
+        self.handle_read(conn, text.len(), ClientMessage::decode(text), now);
+    }
+
+    /// A client sent a text message of so many bytes, which was read already: not where anybody waits for the hub.
+    pub(crate) fn handle_read(
+        &mut self,
+        conn: ConnId,
+        bytes: usize,
+        message: Result<ClientMessage, DecodeMessageError>,
+        now: Instant,
+    ) {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
-        if let Err(excess) = connection.allowance.take(text.len(), now) {
+        if let Err(excess) = connection.allowance.take(bytes, now) {
             return self.answer(conn, excess.into(), now);
         }
-        if text.len() > self.config.message_bytes_max {
+        if bytes > self.config.message_bytes_max {
             return self.answer(conn, ErrorCode::MessageTooLarge.into(), now);
         }
         let state = connection.state.clone();
-        let outcome = match ClientMessage::decode(text) {
+        let outcome = match message {
             Ok(message) => self.handle_decoded(conn, state, message, now),
             Err(DecodeMessageError::UnknownType) => Err(ErrorCode::UnknownMessage.into()),
             Err(DecodeMessageError::Malformed(_)) => Err(ErrorCode::Malformed.into()),
@@ -246,8 +258,9 @@ impl Hub {
         self.idle.clear();
         self.stretches.clear();
         let mut conns: Vec<_> = std::mem::take(&mut self.connections).into_iter().collect();
-        conns.sort_by(|(_, one), (_, other)| {
-            (one.room().is_none(), one.room()).cmp(&(other.room().is_none(), other.room()))
+        conns.sort_by(|(one_conn, one), (other_conn, other)| {
+            let one = (one.room().is_none(), one.room(), one_conn);
+            one.cmp(&(other.room().is_none(), other.room(), other_conn))
         });
         let count = conns.len();
         for (index, (conn, _)) in conns.into_iter().enumerate() {

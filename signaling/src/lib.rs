@@ -33,6 +33,7 @@ mod turn;
 mod upgrade;
 mod web;
 mod websocket;
+mod wire;
 
 pub use access::{AccessClaims, AccessKey, AccessSigner, InvalidAccessKey};
 pub use addresses::is_link_local;

@@ -17,17 +17,15 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use crate::config::SocketConfig;
 use crate::hub::budget::Budget;
 use crate::hub::{CloseKind, ConnId};
-use crate::outbox::{Item, Outbox};
-use crate::switchboard::Switchboard;
+use crate::outbox::{Item, Outbox, WRITE_BYTES};
+use crate::switchboard::{Switchboard, Turn};
 use crate::websocket::{Broken, CLOSE, Heard, PING, PONG, Reader, TEXT, write_close, write_frame};
+use crate::wire::Wire;
 
 /// Read at once, on the stack. 16 KiB: what comes together, such as the candidates of a call that begins, in one go.
 const READ_BYTES: usize = 16 * 1024;
 /// So often in one turn: a flood leaves the processor to others after some hundred messages.
 const READS_IN_A_TURN: u32 = 4;
-/// Messages are put together into one write while they are shorter than this. They are under way then and no longer
-/// count as waiting.
-const WRITE_BYTES: usize = 16 * 1024;
 /// RFC 6455 §7.4.1: against the protocol.
 const PROTOCOL_ERROR: u16 = 1002;
 /// RFC 6455 §7.4.1: a text message that is not UTF-8.
@@ -39,9 +37,10 @@ const CONTROL_FRAME_BURST: u32 = 60;
 /// Pings and pongs a second that a client earns back.
 const CONTROL_FRAMES_PER_SEC: u32 = 10;
 
-/// Runs a WebSocket after its upgrade, to its end.
+/// Runs a WebSocket after its upgrade, to its end. What came together with the request for it is read first.
 pub(crate) async fn run(
-    io: impl AsyncRead + AsyncWrite + Unpin,
+    io: impl Wire,
+    mut early: Vec<u8>,
     address: IpAddr,
     switchboard: &Switchboard,
     config: &SocketConfig,
@@ -49,12 +48,15 @@ pub(crate) async fn run(
     let Some((conn, outbox)) = switchboard.open(address) else { return };
     tracing::debug!(%conn, "opened");
     let mut socket = Socket::new(io, conn, switchboard, &outbox, config);
+    socket.handle_bytes(&mut Turn::default(), &mut early);
+    drop(early);
     {
         let mut timer = std::pin::pin!(sleep_until(socket.next_deadline()));
         std::future::poll_fn(|context| socket.poll(context, timer.as_mut())).await;
     }
     // Ignored where the hub knows of the end already.
     switchboard.close(conn, CloseKind::Lost);
+    socket.io.take_pen(&outbox);
     // Nothing is left to say to a client that does not end.
     let _ = timeout(config.close_grace, linger(&mut socket.io)).await;
     tracing::debug!(%conn, "closed");
@@ -112,7 +114,7 @@ struct Writer {
     answer: Option<Option<u16>>,
 }
 
-impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Socket<'a, IO> {
+impl<'a, IO: Wire> Socket<'a, IO> {
     fn new(io: IO, conn: ConnId, switchboard: &'a Switchboard, outbox: &'a Outbox, config: &'a SocketConfig) -> Self {
         let now = Instant::now();
         Self {
@@ -135,12 +137,14 @@ impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Socket<'a, IO> {
     fn poll(&mut self, context: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<()> {
         loop {
             self.read(context);
-            // From here on, whatever is added to the outbox wakes this task.
-            if self.outbox.watch(context) && self.cut_at.is_none() {
+            // From here on, whatever is added to the outbox for this task to write wakes it.
+            let watched = self.outbox.watch(context);
+            if watched.is_ending && self.cut_at.is_none() {
                 self.cut_at = Some(Instant::now() + self.config.close_grace);
                 timer.as_mut().reset(self.next_deadline());
             }
-            if self.writer.poll(&mut self.io, self.outbox, context).is_ready() {
+            let has_words = watched.has_words || self.writer.has_words();
+            if has_words && self.writer.poll(&mut self.io, self.outbox, context).is_ready() {
                 return Poll::Ready(());
             }
             if timer.as_mut().poll(context).is_pending() {
@@ -155,6 +159,7 @@ impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Socket<'a, IO> {
 
     /// Reads what is there, and after a fair share of it lets others have their turn.
     fn read(&mut self, context: &mut Context<'_>) {
+        let mut turn = Turn::default();
         for _ in 0..READS_IN_A_TURN {
             if !self.is_reading {
                 return;
@@ -164,7 +169,7 @@ impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Socket<'a, IO> {
             match Pin::new(&mut self.io).poll_read(context, &mut bytes) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(())) if !bytes.filled().is_empty() => {
-                    self.handle_bytes(bytes.filled_mut());
+                    self.handle_bytes(&mut turn, bytes.filled_mut());
                 }
                 Poll::Ready(Ok(())) => self.end(CloseKind::Lost),
                 Poll::Ready(Err(error)) => {
@@ -176,10 +181,10 @@ impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Socket<'a, IO> {
         context.waker().wake_by_ref();
     }
 
-    fn handle_bytes(&mut self, bytes: &mut [u8]) {
+    fn handle_bytes(&mut self, turn: &mut Turn, bytes: &mut [u8]) {
         let unread = Reader::new(self.switchboard.message_bytes_max());
         let mut reader = std::mem::replace(&mut self.reader, unread);
-        let outcome = reader.feed(bytes, |heard| self.handle_heard(heard));
+        let outcome = reader.feed(bytes, |heard| self.handle_heard(turn, heard));
         self.reader = reader;
         if let Err(broken) = outcome {
             self.give_up(broken);
@@ -187,11 +192,11 @@ impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Socket<'a, IO> {
     }
 
     /// Breaks off where nothing more shall be read.
-    fn handle_heard(&mut self, heard: Heard<'_>) -> ControlFlow<()> {
+    fn handle_heard(&mut self, turn: &mut Turn, heard: Heard<'_>) -> ControlFlow<()> {
         // Only now: who sends a message byte by byte says nothing for as long as that takes.
         self.heard_at = Instant::now();
         match heard {
-            Heard::Text(text) => self.switchboard.message(self.conn, text),
+            Heard::Text(text) => self.switchboard.message(turn, self.conn, text),
             Heard::Binary(bytes) => self.switchboard.binary(self.conn, bytes),
             Heard::Ping(content) => {
                 self.writer.pong = Some(content.to_vec());
@@ -265,8 +270,14 @@ impl<'a, IO: AsyncRead + AsyncWrite + Unpin> Socket<'a, IO> {
 }
 
 impl Writer {
+    /// Whether there is something to be written, beside what is in the outbox.
+    fn has_words(&self) -> bool {
+        let has_control = self.is_ping_due || self.pong.is_some() || self.answer.is_some();
+        has_control || self.is_last || self.needs_flush || !self.bytes.is_empty()
+    }
+
     /// Writes what is due; ready when the last word is out, or the connection broken.
-    fn poll<IO: AsyncWrite + Unpin>(&mut self, io: &mut IO, outbox: &Outbox, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, io: &mut impl Wire, outbox: &Outbox, context: &mut Context<'_>) -> Poll<()> {
         loop {
             while self.written < self.bytes.len() {
                 match Pin::new(&mut *io).poll_write(context, &self.bytes[self.written..]) {
@@ -277,8 +288,8 @@ impl Writer {
                 self.needs_flush = true;
             }
             (self.bytes, self.written) = (Vec::new(), 0);
-            self.fill(outbox);
-            if self.bytes.is_empty() {
+            self.fill(io, outbox);
+            if self.bytes.is_empty() && (self.is_last || io.lay_down(outbox)) {
                 break;
             }
         }
@@ -293,10 +304,11 @@ impl Writer {
     }
 
     /// Takes what is to be written next.
-    fn fill(&mut self, outbox: &Outbox) {
+    fn fill(&mut self, io: &mut impl Wire, outbox: &Outbox) {
         if self.is_last {
             return;
         }
+        self.bytes = io.take_pen(outbox);
         if let Some(code) = self.answer {
             self.is_last = true;
             return match code {

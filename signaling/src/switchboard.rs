@@ -1,18 +1,18 @@
 //! The hub among its connections: one lock, never held over an await, and every output delivered before it is let go.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use parlor_proto::{ErrorCode, ServerMessage};
+use parlor_proto::{ClientMessage, ErrorCode, RelayedSignal, ServerMessage};
 use tokio::sync::Notify;
 
 use crate::config::SocketConfig;
 use crate::courier::{Lanes, Request};
 use crate::hub::{Census, CloseKind, Comeback, ConnId, Hub, Output, error_message};
 use crate::metrics::Metrics;
-use crate::outbox::{AllOutboxes, Item, Outbox, Overflow};
+use crate::outbox::{AllOutboxes, Item, Outbox, Overflow, Pushed};
 use crate::password::Stretch;
 
 /// When the first may come back after a restart: what starts a server again takes about as long.
@@ -35,7 +35,9 @@ pub(crate) struct Switchboard {
 
 struct State {
     hub: Hub,
-    outboxes: BTreeMap<ConnId, Arc<Outbox>>,
+    outboxes: HashMap<ConnId, Arc<Outbox>>,
+    /// Those that are to be flushed when this lock is let go.
+    to_flush: Vec<Arc<Outbox>>,
     all: Arc<AllOutboxes>,
     all_bytes_max: usize,
     metrics: Arc<Metrics>,
@@ -48,6 +50,34 @@ struct State {
     stopped: bool,
 }
 
+/// The outboxes to which one turn of a task has added something, each to be flushed at its end, with all that was added.
+///
+/// Bounded by what the turn says: a message is for the members of one room.
+#[derive(Default)]
+pub(crate) struct Turn(Vec<Arc<Outbox>>);
+
+impl Turn {
+    fn add(&mut self, outboxes: &mut Vec<Arc<Outbox>>) {
+        for outbox in outboxes.drain(..) {
+            note(&mut self.0, &outbox);
+        }
+    }
+}
+
+/// However the turn ends.
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|outbox| outbox.flush());
+    }
+}
+
+/// Once, where it comes several times in a row: a second flush does no harm.
+fn note(outboxes: &mut Vec<Arc<Outbox>>, outbox: &Arc<Outbox>) {
+    if !outboxes.last().is_some_and(|last| Arc::ptr_eq(last, outbox)) {
+        outboxes.push(Arc::clone(outbox));
+    }
+}
+
 impl Switchboard {
     pub(crate) fn new(hub: Hub, config: &SocketConfig, metrics: Arc<Metrics>) -> Self {
         let all = Arc::<AllOutboxes>::default();
@@ -55,7 +85,8 @@ impl Switchboard {
         let stretch_wanted = Arc::<Notify>::default();
         let state = State {
             hub,
-            outboxes: BTreeMap::new(),
+            outboxes: HashMap::new(),
+            to_flush: Vec::new(),
             all: Arc::clone(&all),
             all_bytes_max: config.outboxes_bytes_max,
             metrics: Arc::clone(&metrics),
@@ -87,13 +118,23 @@ impl Switchboard {
         let outbox = Arc::new(Outbox::new(self.outbox_bytes_max, Arc::clone(&self.all)));
         state.outboxes.insert(conn, Arc::clone(&outbox));
         state.hub.handle_open(conn, address, Instant::now());
-        state.deliver();
+        state.deliver(None);
+        let turn = Turn(std::mem::take(&mut state.to_flush));
+        drop(state);
+        drop(turn);
         Some((conn, outbox))
     }
 
-    pub(crate) fn message(&self, conn: ConnId, text: &str) {
+    /// A text message; what follows from it for others goes out at the end of the turn.
+    pub(crate) fn message(&self, turn: &mut Turn, conn: ConnId, text: &str) {
         self.count(text.len());
-        self.input(|hub, now| hub.handle_message(conn, text, now));
+        // All that needs no hub is done before anybody waits for it.
+        let message = ClientMessage::decode(text);
+        let relayed = match &message {
+            Ok(ClientMessage::Signal { to: _, connection, signal }) => Some(RelayedSignal::new(connection, signal)),
+            Ok(_) | Err(_) => None,
+        };
+        self.input_in(turn, relayed.as_ref(), |hub, now| hub.handle_read(conn, text.len(), message, now));
     }
 
     pub(crate) fn binary(&self, conn: ConnId, bytes: usize) {
@@ -213,10 +254,16 @@ impl Switchboard {
     }
 
     pub(crate) fn input(&self, input: impl FnOnce(&mut Hub, Instant)) {
+        self.input_in(&mut Turn::default(), None, input);
+    }
+
+    /// `relayed` is the signal that the input says, where it says one.
+    fn input_in(&self, turn: &mut Turn, relayed: Option<&RelayedSignal>, input: impl FnOnce(&mut Hub, Instant)) {
         let mut state = self.state();
         let before = state.hub.poll_timeout();
         input(&mut state.hub, Instant::now());
-        state.deliver();
+        state.deliver(relayed);
+        turn.add(&mut state.to_flush);
         if state.hub.poll_timeout() != before {
             self.timeout_changed.notify_one();
         }
@@ -229,10 +276,10 @@ impl Switchboard {
 
 impl State {
     /// Puts every output where it belongs. A client that is too slow is closed here, which the hub then tells others.
-    fn deliver(&mut self) {
+    fn deliver(&mut self, relayed: Option<&RelayedSignal>) {
         while let Some(output) = self.hub.poll_output() {
             match output {
-                Output::Send { conn, message } => self.send(conn, &message),
+                Output::Send { conn, message } => self.send(conn, &message, relayed),
                 Output::Close { conn, code, reason } => {
                     if let Some(outbox) = self.outboxes.remove(&conn) {
                         outbox.close(Item::Close { code, reason });
@@ -249,16 +296,24 @@ impl State {
         }
     }
 
-    fn send(&mut self, conn: ConnId, message: &ServerMessage) {
+    fn send(&mut self, conn: ConnId, message: &ServerMessage, relayed: Option<&RelayedSignal>) {
         if let ServerMessage::Error { code, .. } = message {
             self.metrics.refused(*code);
         }
         let Some(outbox) = self.outboxes.get(&conn) else { return };
-        let text = message.encode();
+        let text = match (message, relayed) {
+            (ServerMessage::Signal { from, .. }, Some(relayed)) => relayed.encode_from(from),
+            (message, _) => message.encode(),
+        };
         self.metrics.messages_sent.inc();
         self.metrics.sent_bytes.inc_by(u64::try_from(text.len()).unwrap_or(u64::MAX));
         match outbox.push(text) {
-            Ok(bytes) => self.metrics.note_outbox(bytes),
+            Ok(Pushed { bytes, needs_flush }) => {
+                self.metrics.note_outbox(bytes);
+                if needs_flush {
+                    note(&mut self.to_flush, outbox);
+                }
+            }
             Err(Overflow) => self.close_slow(conn),
         }
         while self.all.bytes() > self.all_bytes_max {
@@ -308,7 +363,7 @@ mod tests {
     fn someone(switchboard: &Switchboard, said: &[&str]) -> (ConnId, Arc<Outbox>) {
         let (conn, outbox) = switchboard.open(Ipv4Addr::LOCALHOST.into()).unwrap();
         for text in said {
-            switchboard.message(conn, text);
+            switchboard.message(&mut Turn::default(), conn, text);
         }
         (conn, outbox)
     }

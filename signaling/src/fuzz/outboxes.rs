@@ -19,7 +19,7 @@ use crate::courier::{Lanes, Request};
 use crate::hub::{CloseKind, ConnId, Hub, HubConfig};
 use crate::metrics::Metrics;
 use crate::outbox::{Item, Outbox};
-use crate::switchboard::Switchboard;
+use crate::switchboard::{Switchboard, Turn};
 
 const CLIENTS: usize = 6;
 const ROOMS: [&str; 3] = ["a", "a", "b"];
@@ -99,10 +99,10 @@ impl World {
         let Some((conn, outbox)) = switchboard.open(IpAddr::V4(Ipv4Addr::LOCALHOST)) else { return };
         let client = Client { server, conn, outbox, room: None, me: None, expected: VecDeque::new(), ended: false };
         self.clients[who] = Some(client);
-        switchboard.message(conn, &hello(&[1]).encode());
+        switchboard.message(&mut Turn::default(), conn, &hello(&[1]).encode());
         let join =
             ClientMessage::Join { room: room.into(), name: "A".into(), resume: None, access: None, password: None };
-        switchboard.message(conn, &join.encode());
+        switchboard.message(&mut Turn::default(), conn, &join.encode());
         self.carry();
         // A newcomer reads what it is told of the room.
         self.read(who, 8);
@@ -131,7 +131,7 @@ impl World {
             client.expected.push_back(self.said);
             self.crossing += u64::from(client.server != server);
         }
-        self.servers[server].switchboard.message(conn, &message.encode());
+        self.servers[server].switchboard.message(&mut Turn::default(), conn, &message.encode());
     }
 
     /// Carries what the servers say to each other, and what follows from it.

@@ -1,5 +1,6 @@
 //! How somebody comes into a room: new, back, or from before a restart.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parlor_proto::{DisplayName, ErrorCode, PeerId, RoomId, Secret, ServerMessage};
@@ -120,7 +121,7 @@ impl Hub {
         self.mark(&seat.room, now);
         let counts = &mut self.join_counts;
         *(if seat.resumed { &mut counts.resumed } else { &mut counts.new }) += 1;
-        self.set_state(conn, ConnectionState::Joined(seat.clone()), now);
+        self.set_state(conn, ConnectionState::Joined(Arc::new(seat.clone())), now);
         self.send_joined(conn, &seat, now);
     }
 
