@@ -76,6 +76,12 @@ impl RedisServer {
         redis::Client::open(self.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
     }
 
+    /// What it answers on a connection of its own.
+    pub(crate) async fn answer(&self, asked: &redis::Cmd) -> redis::RedisResult<redis::Value> {
+        let mut connection = redis::Client::open(self.url()).unwrap().get_multiplexed_async_connection().await?;
+        asked.query_async(&mut connection).await
+    }
+
     async fn answers(&self) {
         let client = redis::Client::open(self.url()).unwrap();
         let mut waited = 0;

@@ -116,13 +116,18 @@ async fn server(sentinel: &RedisServer) -> RunningServer {
     ready(ServerConfig { redis: Some(url_of(sentinel).parse().unwrap()), ..config() }).await
 }
 
-/// The answer, whatever it is, as text.
+/// The answer, whatever it is, as text. Sentinel ends all connections of a Redis whose part it changes; then it is asked again.
 async fn redis_says(redis: &RedisServer, command: &str, argument: &str) -> String {
     let mut asked = redis::Cmd::new();
     for part in command.split(' ').chain([argument]).filter(|part| !part.is_empty()) {
         asked.arg(part);
     }
-    let answer: redis::Value = asked.query_async(&mut redis.connection().await).await.unwrap();
+    let answer = loop {
+        match redis.answer(&asked).await {
+            Ok(answer) => break answer,
+            Err(error) => assert!(error.is_connection_dropped() && !error.is_connection_refusal(), "{error}"),
+        }
+    };
     match answer {
         redis::Value::BulkString(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         redis::Value::Int(number) => number.to_string(),
