@@ -9,343 +9,24 @@
 //! a cut does ([`air`]).
 
 mod air;
+mod control;
 mod meter;
 mod queue;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rtc::interceptor::{BandwidthEstimator, OveruseDetector, PacketReport, SlopeEstimator, Usage};
+use rtc::interceptor::{BandwidthEstimator, OveruseDetector, PacketReport, SlopeEstimator};
 
-use air::Air;
+use control::{Observation, RateControl};
 use meter::Meter;
 
 use super::feedback::Unreported;
 use super::reports::LinkQuality;
 use crate::policy::EstimatorPolicy;
 
-/// Between two changes of the target, so that each is seen before the next.
-const CHANGE_INTERVAL: Duration = Duration::from_millis(200);
-/// Between two cuts for loss: one round of feedback and repair on a slow link.
-const LOSS_CUT_INTERVAL: Duration = Duration::from_secs(1);
 /// How much of a new loss sample enters the average.
 const LOSS_WEIGHT: f64 = 0.1;
-/// Less than this share of the target sent: what arrives says nothing about the link.
-const LIMITED_SHARE: f64 = 0.8;
-
-/// Queueing beyond this is too much for a call, whatever else: it takes a third of the queue of an ordinary bottleneck.
-const QUEUE_HIGH: Duration = Duration::from_millis(100);
-/// With so much queueing, loss is from a full queue, and what is sent beyond the link's speed makes it longer; nothing more is tried.
-const QUEUE_SOME: Duration = Duration::from_millis(40);
-/// More than the measure of a link's speed is off.
-const TOO_MUCH: f64 = 1.08;
-/// Until a cut for a queue has had its effect: it is made so that the queue drains in a second.
-const DRAIN: Duration = Duration::from_millis(1_000);
-/// Between two reports on what came.
-const FEEDBACK: Duration = Duration::from_millis(100);
-/// Cuts without effect after which the queue is taken for someone else's, or for a longer path.
-const FUTILE_CUTS: u32 = 3;
-/// How far the estimate may be from what arrives: to half as much again, and a small picture. Beside sound alone that is where a
-/// picture is tried again.
-const REACH_FACTOR: f64 = 1.5;
-/// See [`REACH_FACTOR`].
-const REACH_MORE_BPS: f64 = 105_000.0;
-/// Up to this share of the last known limit the estimate grows quickly, then with care.
-const NEAR_SHARE: f64 = 0.92;
-/// A limit that was passed by so much without a queue is none any more. What a busy machine measures is off by a fifth.
-const LIMIT_PASSED: f64 = 1.35;
-
-/// A limit that so much more has passed without a queue is probably none.
-const LIMIT_PASSING: f64 = 1.05;
-/// No queue.
-const QUEUE_NONE: Duration = Duration::from_millis(15);
-
-/// Pace over what the link is known to carry: what is made in a while keeps to it, but one frame is larger than the other.
-const PACE_SHARE: f64 = 1.2;
-/// A busy link that carries less than this share of the target was not known when the target was chosen.
-const OVERRUN_SHARE: f64 = 0.5;
-
-/// When more than this share is lost, what arrives is what the link carries: no cause but a full link loses so much.
-const LOSS_OVERWHELMING: f64 = 0.5;
-
-/// What the delays say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Signal {
-    /// The queue grows.
-    Over,
-    /// Nothing queues.
-    Normal,
-    /// A queue drains.
-    Under,
-}
-
-impl From<Usage> for Signal {
-    fn from(usage: Usage) -> Self {
-        match usage {
-            Usage::Over => Self::Over,
-            Usage::Normal => Self::Normal,
-            Usage::Under => Self::Under,
-        }
-    }
-}
-
-/// One look at the link.
-#[derive(Clone, Copy, Debug)]
-struct Observation {
-    signal: Signal,
-    /// Average share of lost packets.
-    loss: f64,
-    /// What arrives, where the window says enough.
-    received_bps: Option<f64>,
-    /// What was sent in the same window.
-    offered_bps: Option<f64>,
-    /// How long packets wait on the way.
-    queue: Duration,
-    /// The same of the last moment only: jitter, or a queue that has just begun.
-    newest: Duration,
-    /// What the link carries, where it was busy.
-    capacity_bps: Option<f64>,
-}
-
-impl Observation {
-    fn is_queue_full(self, loss_high: f64) -> bool {
-        let is_ours = self.loss > loss_high || self.is_too_much();
-        self.queue >= QUEUE_HIGH || (is_ours && self.queue >= QUEUE_SOME)
-    }
-
-    /// Whether more is sent than the link passes on.
-    fn is_too_much(self) -> bool {
-        self.offered_bps.zip(self.capacity_bps).is_some_and(|(offered, capacity)| offered > TOO_MUCH * capacity)
-    }
-
-    /// Whether a link that carries far less than it is given has just been met: to wait until a queue stands there would be
-    /// a second of lost sound.
-    fn is_overrun(self, target_bps: f64) -> bool {
-        self.newest >= QUEUE_HIGH && self.capacity_bps.is_some_and(|capacity| capacity < OVERRUN_SHARE * target_bps)
-    }
-}
-
-/// A cut for a queue, while its effect is awaited.
-#[derive(Clone, Copy, Debug)]
-struct Draining {
-    until: Instant,
-    /// The queue at the first cut of this row.
-    queue: Duration,
-    cuts: u32,
-}
-
-/// Where the link was last full.
-#[derive(Clone, Copy, Debug)]
-struct Limit {
-    bps: f64,
-    at: Instant,
-    /// The most that has passed since.
-    passed_bps: f64,
-}
-
-impl Limit {
-    fn new(bps: f64, at: Instant) -> Self {
-        Self { bps, at, passed_bps: bps }
-    }
-}
-
-/// Moves the target; pure.
-struct RateControl {
-    policy: EstimatorPolicy,
-    target_bps: f64,
-    changed_at: Option<Instant>,
-    loss_cut_at: Option<Instant>,
-    limit: Option<Limit>,
-    draining: Option<Draining>,
-    air: Air,
-}
-
-impl RateControl {
-    fn new(policy: EstimatorPolicy) -> Self {
-        Self {
-            policy,
-            target_bps: policy.start_bps,
-            changed_at: None,
-            loss_cut_at: None,
-            limit: None,
-            draining: None,
-            air: Air::default(),
-        }
-    }
-
-    fn update(&mut self, now: Instant, mut seen: Observation) -> f64 {
-        self.air.look(now, seen.loss, seen.offered_bps);
-        if seen.loss < self.policy.loss_severe {
-            seen.loss = self.air.ours(seen.loss);
-        }
-        if self.drain(now, seen) {
-            return self.target_bps;
-        }
-        self.cut_for_loss(now, seen);
-        let elapsed = self.changed_at.map(|at| now.saturating_duration_since(at));
-        if elapsed.is_some_and(|elapsed| elapsed < CHANGE_INTERVAL) {
-            return self.target_bps;
-        }
-        match seen.signal {
-            Signal::Over => self.cut_for_delay(now, seen),
-            Signal::Normal => self.grow(now, elapsed.unwrap_or(CHANGE_INTERVAL), seen),
-            Signal::Under => {}
-        }
-        self.target_bps
-    }
-
-    fn set(&mut self, now: Instant, bps: f64) {
-        self.target_bps = bps.clamp(self.policy.min_bps, self.policy.max_bps);
-        self.changed_at = Some(now);
-    }
-
-    /// Ends a queue that stands; whether it is being ended.
-    fn drain(&mut self, now: Instant, seen: Observation) -> bool {
-        if self.draining.is_some_and(|draining| now < draining.until) {
-            return true;
-        }
-        let is_overrun = seen.is_overrun(self.target_bps);
-        if !is_overrun && !seen.is_queue_full(self.policy.loss_high) {
-            self.draining = None;
-            return false;
-        }
-        let Some(carried) = self.carried_bps(seen) else { return false };
-        let queue = if is_overrun { seen.newest } else { seen.queue };
-        let (first, cuts) = self.draining.map_or((queue, 0), |draining| (draining.queue, draining.cuts));
-        self.draining = Some(Draining { until: now + DRAIN, queue: first, cuts: cuts + 1 });
-        self.limit = Some(Limit::new(carried, now));
-        // So that the queue is gone after a second, but not at the price of all that is sent; on a narrow link, not of the picture.
-        let is_wide = carried >= 2.0 * self.policy.loss_floor_bps;
-        let (standing, least) =
-            if is_overrun && is_wide { (queue + on_its_way(seen, queue), 0.65) } else { (queue, 0.6) };
-        let factor = (1.0 - standing.as_secs_f64() / DRAIN.as_secs_f64()).clamp(least, 0.95);
-        self.set(now, (carried * factor).min(self.target_bps));
-        true
-    }
-
-    /// Whether cuts do nothing to the queue: then it is not ours, or the path is longer than it was.
-    fn is_draining_futile(&self, seen: Observation) -> bool {
-        self.draining.is_some_and(|draining| {
-            draining.cuts >= FUTILE_CUTS && seen.queue.as_secs_f64() > 0.8 * draining.queue.as_secs_f64()
-        })
-    }
-
-    fn cut_for_delay(&mut self, now: Instant, seen: Observation) {
-        let Some(carried) = self.carried_bps(seen) else { return };
-        if self.is_limited(seen) {
-            // Jitter on a link that is not full: be careful, but don't take what is sent for what it carries.
-            self.set(now, self.target_bps * self.policy.decrease_factor.max(0.9));
-            return;
-        }
-        self.limit = Some(Limit::new(carried, now));
-        self.set(now, (carried * self.policy.decrease_factor).min(self.target_bps));
-    }
-
-    fn cut_for_loss(&mut self, now: Instant, seen: Observation) {
-        let waited = self.loss_cut_at.is_none_or(|at| now.saturating_duration_since(at) >= LOSS_CUT_INTERVAL);
-        if seen.loss <= self.policy.loss_high || !waited {
-            return;
-        }
-        self.air.note_cut(now, seen.loss + self.air.share());
-        let is_severe = seen.loss >= self.policy.loss_severe || seen.signal == Signal::Over;
-        let floor = if is_severe { self.policy.min_bps } else { self.policy.loss_floor_bps };
-        self.loss_cut_at = Some(now);
-        let cut = (self.target_bps * (1.0 - 0.5 * seen.loss)).max(floor.min(self.target_bps));
-        match seen.received_bps.filter(|_| seen.loss > LOSS_OVERWHELMING && !self.is_limited(seen)) {
-            Some(received) => {
-                self.limit = Some(Limit::new(received, now));
-                self.set(now, cut.min(received));
-            }
-            None => self.set(now, cut),
-        }
-    }
-
-    fn grow(&mut self, now: Instant, elapsed: Duration, seen: Observation) {
-        // What was never sent was never tried: stay within reach of what arrives.
-        let reach = seen.received_bps.map_or(self.target_bps, |received| REACH_FACTOR * received + REACH_MORE_BPS);
-        if self.is_held_by_loss(seen) || seen.queue >= QUEUE_SOME || self.target_bps >= reach {
-            return;
-        }
-        let seconds = elapsed.as_secs_f64().min(1.0);
-        self.forget_limit(now, seen);
-        let limit = self.limit.map(|limit| limit.bps);
-        let near = limit.filter(|limit| self.target_bps >= NEAR_SHARE * limit);
-        let is_fresh = self.is_limit_younger(now, self.policy.limit_memory);
-        let is_passing = seen.newest < QUEUE_NONE
-            && near.zip(seen.received_bps).is_some_and(|(limit, received)| received > LIMIT_PASSING * limit);
-        let grown = match near {
-            Some(_) if is_passing => self.target_bps * self.policy.retry_per_second.powf(seconds),
-            Some(_) if is_fresh => self.target_bps + self.approach_bps_per_second() * seconds,
-            Some(_) if !self.is_limited(seen) => self.target_bps * self.policy.retry_per_second.powf(seconds),
-            Some(_) => self.target_bps * self.policy.growth_per_second.powf(seconds),
-            None => {
-                let grown = self.target_bps * self.policy.growth_per_second.powf(seconds);
-                limit.map_or(grown, |limit| grown.min(NEAR_SHARE * limit))
-            }
-        };
-        // Little being sent is no proof that more would pass.
-        let is_unproved = is_fresh && self.is_limited(seen);
-        let cap = near.filter(|_| is_unproved).map_or(reach, |limit| limit.max(self.target_bps).min(reach));
-        self.set(now, grown.min(cap));
-    }
-
-    /// Whether so much is lost that nothing more is tried. What loss alone does not press the estimate below, it does not keep it below
-    /// either: where a delay was once taken for a queue, loss at random would hold the estimate down for good.
-    fn is_held_by_loss(&self, seen: Observation) -> bool {
-        let is_low = self.target_bps < self.policy.loss_floor_bps && seen.loss < self.policy.loss_severe;
-        seen.loss > self.policy.loss_high / 2.0 && !is_low
-    }
-
-    fn is_limit_younger(&self, now: Instant, than: Duration) -> bool {
-        self.limit.is_some_and(|limit| now.saturating_duration_since(limit.at) < than)
-    }
-
-    /// A limit that is very old, or was passed, is none.
-    fn forget_limit(&mut self, now: Instant, seen: Observation) {
-        let is_passed = |limit: &Limit| !self.is_limited(seen) && self.target_bps > LIMIT_PASSED * limit.bps;
-        let is_known = self.is_limit_younger(now, self.policy.limit_forgotten);
-        self.limit = self.limit.filter(|limit| is_known && !is_passed(limit));
-        if let Some(limit) = &mut self.limit {
-            limit.passed_bps = limit.passed_bps.max(seen.received_bps.unwrap_or_default());
-        }
-    }
-
-    /// Whether the link was full not long ago.
-    fn is_full(&self, now: Instant) -> bool {
-        self.is_limit_younger(now, self.policy.limit_memory)
-    }
-
-    /// In proportion to the rate, so that a narrow link is not overrun while the queue is looked at.
-    fn approach_bps_per_second(&self) -> f64 {
-        (self.target_bps * self.policy.approach_per_second).min(self.policy.approach_bps_per_second)
-    }
-
-    /// The most that may leave in a moment: faster than the link it would only wait there, and sound behind it. None while the
-    /// link was not met.
-    fn pace_bps(&self, now: Instant) -> Option<f64> {
-        if self.draining.is_some_and(|draining| now < draining.until) {
-            return Some(self.target_bps);
-        }
-        self.limit.map(|limit| PACE_SHARE * limit.passed_bps)
-    }
-
-    /// What is known of the link: its speed where it was busy, else what arrives of enough.
-    fn carried_bps(&self, seen: Observation) -> Option<f64> {
-        let arrives = if self.is_limited(seen) { Some(self.target_bps) } else { seen.received_bps };
-        seen.capacity_bps.or(arrives)
-    }
-
-    fn is_limited(&self, seen: Observation) -> bool {
-        seen.offered_bps.is_some_and(|offered| offered < LIMITED_SHARE * self.target_bps)
-    }
-}
-
-/// By how much a queue grows until a cut comes to its end: what was seen has waited in it, and for its feedback.
-fn on_its_way(seen: Observation, queue: Duration) -> Duration {
-    let (Some(offered), Some(capacity)) = (seen.offered_bps, seen.capacity_bps) else { return Duration::ZERO };
-    let excess = (offered / capacity.max(1.0) - 1.0).clamp(0.0, 1.0);
-    (queue + FEEDBACK).mul_f64(excess)
-}
 
 /// The estimator of one connection.
 pub(crate) struct Estimator {
@@ -431,15 +112,15 @@ impl BandwidthEstimator for Estimator {
         };
         if self.control.is_draining_futile(seen) {
             self.queue.accept();
-            self.control.draining = None;
+            self.control.end_draining();
         }
-        let cuts = self.control.draining.map(|draining| draining.until);
+        let cut_before = self.control.draining_until();
         let target_bps = self.control.update(now, seen);
         // What is lost on the air is sent again, and the encoder has to leave that room.
-        self.quality.set_target_bps(target_bps * (1.0 - self.control.air.share()));
+        self.quality.set_target_bps(target_bps * (1.0 - self.control.air_share()));
         self.quality.set_full(self.control.is_full(now));
         self.quality.set_pace_bps(self.control.pace_bps(now));
-        if self.control.draining.is_some_and(|draining| cuts != Some(draining.until)) {
+        if self.control.draining_until().is_some_and(|until| cut_before != Some(until)) {
             // What was lost before the cut is no reason for another.
             self.loss = 0.0;
         }

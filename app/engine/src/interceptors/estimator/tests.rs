@@ -1,4 +1,5 @@
 use super::super::feedback::FeedbackGaps;
+use super::control::Signal;
 use super::*;
 
 fn seen(signal: Signal, loss: f64, received_bps: f64, offered_bps: f64) -> Observation {
