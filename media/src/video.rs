@@ -9,5 +9,6 @@ pub mod key_frame;
 pub mod local;
 pub mod remote;
 pub mod scale;
+pub mod small;
 pub mod source;
 pub mod test_pattern;

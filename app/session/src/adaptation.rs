@@ -3,7 +3,7 @@
 //! One pure function, [`evaluate`]. The picture is encoded once for everyone, so the encoder follows the connection that
 //! carries least, but not below a floor under which nobody would want to look at it. A connection that carries
 //! less than the floor gets a fraction of the frames, and if even that is too much, no picture: its sound goes on, and
-//! nobody else is held up.
+//! nobody else is held up. Where nobody carries enough, the picture is a smaller one with a lower floor ([`size`](Size)).
 //!
 //! ```text
 //!              budget < floor for 1 s              budget < ½ floor for 4 s
@@ -16,6 +16,7 @@
 //! Going down is quicker than coming back, so that a path at the edge does not blink. What a path carries is only found out by
 //! sending: a picture that had to stop again soon after it came back waits twice as long the next time.
 
+mod size;
 mod sound;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use crate::ConnectionId;
 
+pub use size::{Room, Size, SizeConfig};
 pub use sound::{Sound, SoundConfig};
 
 /// Relapses that still double the wait.
@@ -57,6 +59,8 @@ pub struct AdaptationConfig {
     pub relapse_within: Duration,
     /// How much the sound may take.
     pub sound: SoundConfig,
+    /// When the picture is smaller.
+    pub size: SizeConfig,
 }
 
 impl Default for AdaptationConfig {
@@ -73,6 +77,7 @@ impl Default for AdaptationConfig {
             encoder_lead: Duration::from_secs(1),
             relapse_within: Duration::from_secs(60),
             sound: SoundConfig::default(),
+            size: SizeConfig::default(),
         }
     }
 }
@@ -98,6 +103,8 @@ pub struct LegSignals {
 pub struct Decision {
     /// What the encoder should make.
     pub encoder_target_bps: u32,
+    /// How large the picture should be.
+    pub size: Size,
     /// What the sound's encoder should make.
     pub sound_bps: u32,
     /// What each connection gets.
@@ -105,7 +112,7 @@ pub struct Decision {
 }
 
 /// What one connection gets; to be handed back with the next signals.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Leg {
     /// Which frames.
     pub share: Share,
@@ -119,12 +126,15 @@ pub struct Leg {
     pub relapses: u32,
     /// Whether there is room for the sound at its usual rate.
     pub sound: Sound,
+    /// For which picture there is room.
+    pub room: Room,
 }
 
 /// Which frames a connection gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Share {
     /// All of them.
+    #[default]
     All,
     /// Only so many: discardable frames go first; where there are none, frames up to the next key frame.
     Fraction {
@@ -135,21 +145,73 @@ pub enum Share {
     SoundOnly,
 }
 
+/// What holds for all connections.
+struct Terms<'a> {
+    config: &'a AdaptationConfig,
+    now: Instant,
+    /// What goes off each estimate.
+    sound_bps: u32,
+    size: Size,
+}
+
 /// Decides from what is known now; the same signals give the same decision.
 pub fn evaluate(signals: &Signals, config: &AdaptationConfig, now: Instant) -> Decision {
-    let legs: BTreeMap<ConnectionId, Leg> =
-        signals.legs.iter().map(|(&connection, leg)| (connection, evaluate_leg(leg, config, now))).collect();
-    let lowest = signals
-        .legs
-        .iter()
-        .filter(|(connection, _)| legs.get(connection).is_some_and(|leg| has_picture_soon(leg, config, now)))
-        .filter_map(|(_, leg)| budget_bps(leg, config))
-        .min();
-    let encoder_target_bps =
-        lowest.unwrap_or(config.start_bps).clamp(config.floor_bps, config.ceiling_bps.max(config.floor_bps));
-    let is_full = legs.values().all(|leg| leg.sound == Sound::Full);
+    let mut legs: BTreeMap<ConnectionId, (LegSignals, Leg)> = BTreeMap::new();
+    for (&connection, &leg) in &signals.legs {
+        let mut next = leg.previous.unwrap_or_default();
+        if let Some(target) = leg.target_bitrate_bps {
+            next.sound = next.sound.next(target, &config.sound, now);
+        }
+        legs.insert(connection, (leg, next));
+    }
+    let is_full = legs.values().all(|(_, leg)| leg.sound == Sound::Full);
     let sound_bps = if is_full { config.sound.full_bps } else { config.sound.less_bps };
-    Decision { encoder_target_bps, sound_bps, legs }
+    let mut terms = Terms { config, now, sound_bps: config.sound_bps, size: Size::Usual };
+    for (signals, leg) in legs.values_mut() {
+        if let Some(budget) = terms.budget_bps(signals) {
+            leg.room = leg.room.next(budget, &config.size, now);
+        }
+    }
+    if !legs.is_empty() && legs.values().all(|(_, leg)| leg.room.is_small()) {
+        terms.size = Size::Small;
+        // Where every kilobit counts, what the sound does not take is the picture's.
+        terms.sound_bps = config.sound_bps.saturating_sub(config.sound.full_bps.saturating_sub(sound_bps));
+    }
+    for (signals, leg) in legs.values_mut() {
+        *leg = evaluate_leg(terms.budget_bps(signals), *leg, &terms);
+    }
+    let encoder_target_bps = terms.encoder_target_bps(legs.values());
+    let legs = legs.into_iter().map(|(connection, (_, leg))| (connection, leg)).collect();
+    Decision { encoder_target_bps, size: terms.size, sound_bps, legs }
+}
+
+impl Terms<'_> {
+    /// What is left for the picture.
+    fn budget_bps(&self, leg: &LegSignals) -> Option<u32> {
+        leg.target_bitrate_bps.map(|target| target.saturating_sub(self.sound_bps))
+    }
+
+    /// The least the encoder is asked for.
+    fn floor_bps(&self) -> u32 {
+        match self.size {
+            Size::Usual => self.config.floor_bps,
+            Size::Small => self.config.size.floor_bps,
+        }
+    }
+
+    fn encoder_target_bps<'a>(&self, legs: impl Iterator<Item = &'a (LegSignals, Leg)>) -> u32 {
+        let served = legs.filter(|(_, leg)| has_picture_soon(leg, self.config, self.now));
+        let lowest = served.filter_map(|(signals, leg)| Some(self.begins_low(leg, self.budget_bps(signals)?))).min();
+        let (floor, ceiling) = (self.floor_bps(), self.config.ceiling_bps);
+        lowest.unwrap_or(self.config.start_bps).clamp(floor, ceiling.max(floor))
+    }
+
+    /// A small picture that comes back begins with the least: nobody knows whether there is room for more until it was sent.
+    fn begins_low(&self, leg: &Leg, budget_bps: u32) -> u32 {
+        let is_new = |since: Instant| self.now.saturating_duration_since(since) < self.config.all_after;
+        let is_beginning = leg.share == Share::SoundOnly || leg.picture_since.is_some_and(is_new);
+        if self.size == Size::Small && is_beginning { self.floor_bps() } else { budget_bps }
+    }
 }
 
 /// Whether the encoder has to mind this connection.
@@ -163,26 +225,15 @@ fn picture_after(leg: &Leg, config: &AdaptationConfig) -> Duration {
     config.picture_after * 2_u32.pow(leg.relapses.min(RELAPSES_MAX))
 }
 
-/// What is left for the picture.
-fn budget_bps(leg: &LegSignals, config: &AdaptationConfig) -> Option<u32> {
-    leg.target_bitrate_bps.map(|target| target.saturating_sub(config.sound_bps))
-}
-
-fn evaluate_leg(signals: &LegSignals, config: &AdaptationConfig, now: Instant) -> Leg {
-    let unknown = Leg {
-        share: Share::All,
-        short_since: None,
-        ample_since: None,
-        picture_since: None,
-        relapses: 0,
-        sound: Sound::Full,
-    };
-    let mut previous = signals.previous.unwrap_or(unknown);
-    let (Some(budget), Some(target)) = (budget_bps(signals, config), signals.target_bitrate_bps) else {
+fn evaluate_leg(budget_bps: Option<u32>, previous: Leg, terms: &Terms<'_>) -> Leg {
+    let Terms { config, now, .. } = *terms;
+    let Some(budget) = budget_bps else {
         return Leg { short_since: None, ample_since: None, ..previous };
     };
-    previous.sound = previous.sound.next(target, &config.sound, now);
-    let permille = u16::try_from(u64::from(budget) * 1000 / u64::from(config.floor_bps.max(1))).unwrap_or(u16::MAX);
+    let floor = u64::from(terms.floor_bps().max(1));
+    let permille = u16::try_from(u64::from(budget) * 1000 / floor).unwrap_or(u16::MAX);
+    // Where others have room again and this one has not, the picture that was small becomes too much at once.
+    let is_too_large = previous.room.is_small() && terms.size == Size::Usual && permille < 1000;
     let (short, ample) = match previous.share {
         Share::All => (permille < 1000, false),
         Share::Fraction { .. } => {
@@ -197,10 +248,14 @@ fn evaluate_leg(signals: &LegSignals, config: &AdaptationConfig, now: Instant) -
         since.is_some_and(|since| now.saturating_duration_since(since) >= wait)
     };
     let picture_after = picture_after(&previous, config);
+    // A small picture that finds no room when it comes back takes the sound's.
+    let is_trial =
+        terms.size == Size::Small && previous.picture_since.is_some_and(|at| now - at < config.picture_after);
+    let sound_only_after = if is_trial { config.fraction_after } else { config.sound_only_after };
     let fraction = Share::Fraction { keep_permille: permille.min(1000) };
     let next = match previous.share {
-        Share::All if lasted(short_since, config.fraction_after) => Some(fraction),
-        Share::Fraction { .. } if lasted(short_since, config.sound_only_after) => Some(Share::SoundOnly),
+        Share::All if is_too_large || lasted(short_since, config.fraction_after) => Some(fraction),
+        Share::Fraction { .. } if lasted(short_since, sound_only_after) => Some(Share::SoundOnly),
         Share::Fraction { .. } if lasted(ample_since, config.all_after) => Some(Share::All),
         Share::SoundOnly if lasted(ample_since, picture_after) => Some(fraction),
         Share::All | Share::Fraction { .. } | Share::SoundOnly => None,
@@ -226,155 +281,4 @@ fn evaluate_leg(signals: &LegSignals, config: &AdaptationConfig, now: Instant) -
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_sound_of_all_takes_less_while_one_carries_next_to_nothing() {
-        let mut call = Call::new();
-        call.run([Some(100_000), Some(900_000)], 2_000);
-        assert_eq!(call.decision.sound_bps, 32_000);
-        call.run([Some(50_000), Some(900_000)], 100);
-        assert_eq!(call.decision.sound_bps, 12_000);
-        call.run([Some(120_000), Some(900_000)], 10_100);
-        assert_eq!(call.decision.sound_bps, 32_000);
-    }
-
-    const A: ConnectionId = ConnectionId(1);
-    const B: ConnectionId = ConnectionId(2);
-
-    /// Both connections, asked each 100 ms, with the decisions fed back.
-    struct Call {
-        now: Instant,
-        decision: Decision,
-    }
-
-    impl Call {
-        #[allow(clippy::disallowed_methods)]
-        fn new() -> Self {
-            let decision = Decision { encoder_target_bps: 0, sound_bps: 0, legs: BTreeMap::new() };
-            Self { now: Instant::now(), decision }
-        }
-
-        fn run(&mut self, targets: [Option<u32>; 2], millis: u64) -> Vec<Share> {
-            let mut seen = Vec::new();
-            for _ in 0..millis / 100 {
-                self.now += Duration::from_millis(100);
-                let legs = [A, B].into_iter().zip(targets).map(|(connection, target_bitrate_bps)| {
-                    let previous = self.decision.legs.get(&connection).copied();
-                    (connection, LegSignals { target_bitrate_bps, previous })
-                });
-                let signals = Signals { legs: legs.collect() };
-                self.decision = evaluate(&signals, &AdaptationConfig::default(), self.now);
-                seen.push(self.decision.legs[&A].share);
-            }
-            seen
-        }
-    }
-
-    fn with_sound(video_bps: u32) -> Option<u32> {
-        Some(video_bps + AdaptationConfig::default().sound_bps)
-    }
-
-    #[test]
-    fn the_encoder_follows_the_lowest_target_between_floor_and_ceiling() {
-        let mut call = Call::new();
-        for (targets, wanted) in [
-            ([None, None], 600_000),
-            ([with_sound(900_000), None], 900_000),
-            ([with_sound(900_000), with_sound(400_000)], 400_000),
-            ([with_sound(900_000), Some(10_000)], 150_000),
-            ([with_sound(9_000_000), with_sound(u32::MAX - 100_000)], 1_500_000),
-        ] {
-            call.run(targets, 100);
-            assert_eq!(call.decision.encoder_target_bps, wanted, "{targets:?}");
-        }
-    }
-
-    #[test]
-    fn who_is_below_the_floor_gets_fewer_frames_and_the_others_all() {
-        let mut call = Call::new();
-        call.run([with_sound(90_000), with_sound(900_000)], 1_200);
-        assert_eq!(call.decision.legs[&A].share, Share::Fraction { keep_permille: 600 });
-        assert_eq!(call.decision.legs[&B].share, Share::All);
-        assert_eq!(call.decision.encoder_target_bps, 150_000);
-    }
-
-    #[test]
-    fn a_short_dip_changes_nothing() {
-        let mut call = Call::new();
-        call.run([with_sound(20_000), None], 900);
-        assert_eq!(call.run([with_sound(300_000), None], 2_000), vec![Share::All; 20]);
-    }
-
-    #[test]
-    fn sound_only_frees_the_encoder_and_the_picture_returns_after_five_good_seconds() {
-        let mut call = Call::new();
-        call.run([with_sound(20_000), with_sound(900_000)], 5_500);
-        assert_eq!(call.decision.legs[&A].share, Share::SoundOnly);
-        assert_eq!(call.decision.encoder_target_bps, 900_000);
-        let seen = call.run([with_sound(130_000), with_sound(900_000)], 4_900);
-        assert!(seen.iter().all(|&share| share == Share::SoundOnly));
-        call.run([with_sound(130_000), with_sound(900_000)], 300);
-        assert_eq!(call.decision.legs[&A].share, Share::Fraction { keep_permille: 866 });
-        call.run([with_sound(170_000), with_sound(900_000)], 2_300);
-        assert_eq!(call.decision.legs[&A].share, Share::All);
-    }
-
-    #[test]
-    fn the_encoder_slows_down_a_second_before_a_picture_returns() {
-        let mut call = Call::new();
-        call.run([with_sound(20_000), with_sound(900_000)], 5_500);
-        call.run([with_sound(130_000), with_sound(900_000)], 3_900);
-        assert_eq!(call.decision.encoder_target_bps, 900_000);
-        call.run([with_sound(130_000), with_sound(900_000)], 300);
-        assert_eq!(call.decision.encoder_target_bps, 150_000);
-        assert_eq!(call.decision.legs[&A].share, Share::SoundOnly);
-    }
-
-    #[test]
-    fn an_estimate_that_swings_about_half_a_floor_ends_in_sound_only() {
-        let mut call = Call::new();
-        call.run([with_sound(90_000), None], 1_200);
-        for video_bps in [60_000, 85_000, 70_000, 80_000, 65_000].repeat(2) {
-            call.run([with_sound(video_bps), None], 500);
-        }
-        assert_eq!(call.decision.legs[&A].share, Share::SoundOnly);
-        let mut call = Call::new();
-        call.run([with_sound(90_000), None], 1_200);
-        for video_bps in [60_000, 110_000, 70_000, 120_000, 65_000].repeat(2) {
-            call.run([with_sound(video_bps), None], 500);
-        }
-        assert!(matches!(call.decision.legs[&A].share, Share::Fraction { .. }));
-    }
-
-    #[test]
-    fn a_picture_that_stops_again_soon_waits_twice_as_long_each_time() {
-        let mut call = Call::new();
-        call.run([with_sound(20_000), None], 5_500);
-        for wait_ms in [5_000, 10_000, 20_000, 40_000, 80_000, 80_000] {
-            let seen = call.run([with_sound(300_000), None], wait_ms);
-            assert!(seen.iter().all(|&share| share == Share::SoundOnly), "{wait_ms}");
-            assert!(call.run([with_sound(300_000), None], 100)[0] != Share::SoundOnly, "{wait_ms}");
-            call.run([with_sound(20_000), None], 5_500);
-        }
-        // A minute of picture forgives.
-        call.run([with_sound(300_000), None], 160_000);
-        call.run([with_sound(20_000), None], 5_500);
-        let seen = call.run([with_sound(300_000), None], 5_500);
-        assert!(seen.last().is_some_and(|&share| share != Share::SoundOnly));
-    }
-
-    #[test]
-    fn a_path_at_the_edge_does_not_blink() {
-        let mut call = Call::new();
-        call.run([with_sound(120_000), None], 2_000);
-        let mut changes = 0;
-        for _ in 0..20 {
-            let seen =
-                [call.run([with_sound(155_000), None], 500), call.run([with_sound(140_000), None], 500)].concat();
-            changes += seen.iter().filter(|&&share| share == Share::All || share == Share::SoundOnly).count();
-        }
-        assert_eq!(changes, 0);
-    }
-}
+mod tests;

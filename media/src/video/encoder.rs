@@ -106,6 +106,13 @@ impl VideoEncoder {
         self.bitrate_bps = bitrate_bps.clamp(MIN_BITRATE_BPS, MAX_BITRATE_BPS);
     }
 
+    /// How many pictures a second the rate control reckons with, from the next new size on.
+    pub fn set_frame_rate_hz(&mut self, frame_rate_hz: f32) {
+        match &mut self.codec {
+            Codec::H264(encoder) => encoder.config.frame_rate_hz = frame_rate_hz,
+        }
+    }
+
     /// Encodes one picture; `None` when the rate control leaves it out. A key frame is never left out.
     ///
     /// # Errors

@@ -228,6 +228,11 @@ impl LocalVideo {
         self.shared.counters.target_bitrate_bps.store(bitrate_bps, Ordering::Relaxed);
     }
 
+    /// Whether a smaller picture is sent, and fewer of them, from the next one on; it begins with a key frame.
+    pub fn set_small(&self, is_small: bool) {
+        self.shared.counters.is_small.store(is_small, Ordering::Relaxed);
+    }
+
     /// What happened so far.
     pub fn stats(&self) -> LocalVideoStats {
         self.shared.counters.snapshot()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use parlor_proto::SuspendReason;
-use parlor_session::adaptation::{AdaptationConfig, LegSignals, Share, Signals, Sound, evaluate};
+use parlor_session::adaptation::{AdaptationConfig, LegSignals, Share, Signals, Size, Sound, evaluate};
 use parlor_session::{ConnectionId, Generation, VideoFlow};
 
 use super::peers::Peers;
@@ -39,6 +39,7 @@ impl Adaptation {
             self.target_bps = decision.encoder_target_bps;
             media.video.set_target_bitrate_bps(decision.encoder_target_bps);
         }
+        media.video.set_small(decision.size == Size::Small);
         media.audio.set_bitrate_bps(decision.sound_bps);
         let loss = connected().map(|(_, peer)| peer.shared.quality.audio_loss()).fold(0.0, f64::max);
         media.audio.set_packet_loss(loss as f32);

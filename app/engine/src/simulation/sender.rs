@@ -8,8 +8,9 @@ use bytes::Bytes;
 use parlor_media::rtp::{bundle, h264};
 use parlor_media::video::codec::VideoCodec;
 use parlor_media::video::encoder::{VideoEncoder, VideoEncoderConfig};
+use parlor_media::video::small::{self, Smaller};
 use parlor_media::{I420, Layer, MediaPacket, PacketizedFrame, VideoFrame};
-use parlor_session::adaptation::{AdaptationConfig, Decision, LegSignals, Share, Signals, Sound, evaluate};
+use parlor_session::adaptation::{AdaptationConfig, Decision, LegSignals, Share, Signals, Size, Sound, evaluate};
 use rtc::interceptor::{Attribute, BandwidthEstimator, Packet, StreamInfo, TaggedPacket};
 use rtc::shared::marshal::MarshalSize;
 
@@ -53,6 +54,11 @@ pub(super) struct Sender {
     pub(super) frames: BTreeMap<u32, Let>,
     /// The real encoder and something hard to encode, instead of a modelled one.
     film: Option<(HardFilm, VideoEncoder)>,
+    smaller: Smaller,
+    /// Whether somebody else is there for whom everything is sent at full speed.
+    pub(super) has_company: bool,
+    /// Whether nobody speaks, so that the sound is next to nothing.
+    pub(super) is_quiet: bool,
     begin: Instant,
 }
 
@@ -79,7 +85,12 @@ impl Sender {
             quality,
             pacer,
             gauge,
-            decision: Decision { encoder_target_bps: 600_000, sound_bps: 32_000, legs: BTreeMap::new() },
+            decision: Decision {
+                encoder_target_bps: 600_000,
+                size: Size::Usual,
+                sound_bps: 32_000,
+                legs: BTreeMap::new(),
+            },
             leg,
             encoder_bps: 600_000.0,
             key_wanted: true,
@@ -89,6 +100,9 @@ impl Sender {
             packets: Vec::new(),
             frames: BTreeMap::new(),
             film: None,
+            smaller: Smaller::default(),
+            has_company: true,
+            is_quiet: false,
             begin,
         }
     }
@@ -131,7 +145,8 @@ impl Sender {
         let together = if is_narrow { bundle::SOUNDS_MAX } else { 1 };
         let made: Vec<u128> = self.sounds.drain(..self.sounds.len() / together * together).step_by(together).collect();
         // 20 ms of it each.
-        let sound = vec![0; self.decision.sound_bps as usize / 400 * together + EXTENSION_BYTES];
+        let sound_bps = if self.is_quiet { 8_000 } else { self.decision.sound_bps };
+        let sound = vec![0; sound_bps as usize / 400 * together + EXTENSION_BYTES];
         for _ in &made {
             self.write(rtp_packet(now, SOUND_SSRC, 0, &sound), &mut belt);
         }
@@ -200,10 +215,10 @@ impl Sender {
     fn adapt(&mut self, now: Instant) {
         let target = u32::try_from(self.quality.target_bps()).unwrap();
         let previous = |leg| self.decision.legs.get(&leg).copied();
-        let legs = [(LEG, target), (FAST, 2_000_000)];
+        let legs = [(LEG, target), (FAST, 2_000_000)].into_iter().take(1 + usize::from(self.has_company));
         let legs =
             legs.map(|(leg, target)| (leg, LegSignals { target_bitrate_bps: Some(target), previous: previous(leg) }));
-        self.decision = evaluate(&Signals { legs: legs.into() }, &AdaptationConfig::default(), now);
+        self.decision = evaluate(&Signals { legs: legs.collect() }, &AdaptationConfig::default(), now);
         self.leg.set_picture(match self.decision.legs[&LEG].share {
             Share::All => Picture::Full,
             Share::Fraction { keep_permille } => Picture::Fraction { keep_permille },
@@ -212,7 +227,7 @@ impl Sender {
     }
 
     fn encode(&mut self, now: Instant) {
-        let made = if self.film.is_some() { self.encode_film(now) } else { Some(self.model(now)) };
+        let made = if self.film.is_some() { self.encode_film(now) } else { self.model(now) };
         self.frame += 1;
         if let Some(frame) = made {
             self.leg.push_video(&Arc::new(frame));
@@ -225,7 +240,12 @@ impl Sender {
         let (width, height) = (HardFilm::WIDTH as u32, HardFilm::HEIGHT as u32);
         let mut planes = I420::black(width, height);
         planes.y = film.luma(self.frame as usize);
-        let picture = VideoFrame { width, height, planes: planes.into(), captured_at: now };
+        let mut picture = VideoFrame { width, height, planes: planes.into(), captured_at: now };
+        let is_small = self.decision.size == Size::Small;
+        if is_small {
+            picture = self.smaller.take(&picture)?;
+        }
+        encoder.set_frame_rate_hz(if is_small { small::FRAME_RATE_HZ } else { 30.0 });
         let key = self.key_wanted && now - self.key_made >= MS * 500;
         encoder.set_bitrate_bps(self.decision.encoder_target_bps);
         let encoded = encoder.encode(&picture, key).unwrap()?;
@@ -236,13 +256,17 @@ impl Sender {
     }
 
     /// What an ordinary film becomes, about.
-    fn model(&mut self, now: Instant) -> PacketizedFrame {
+    fn model(&mut self, now: Instant) -> Option<PacketizedFrame> {
+        let third = if self.decision.size == Size::Small { 3 } else { 1 };
+        if !self.frame.is_multiple_of(third) {
+            return None;
+        }
         // The content has a limit of its own.
         let wanted = f64::from(self.decision.encoder_target_bps).min(800_000.0);
         self.encoder_bps += 0.15 * (wanted - self.encoder_bps);
-        let discardable = self.frame % 2 == 1;
+        let discardable = self.frame / third % 2 == 1;
         let key = self.key_wanted && !discardable && now - self.key_made >= MS * 500;
-        let average = self.encoder_bps / 8.0 / 30.0;
+        let average = self.encoder_bps / 8.0 / 30.0 * f64::from(third);
         let factor = match (key, discardable) {
             (true, _) => 8.0,
             (false, true) => 2.0 / 3.0,
@@ -259,7 +283,7 @@ impl Sender {
             payload[0] = if key && index == 0 { 0x67 } else { 0 };
             MediaPacket { payload: Bytes::from(payload), marker: index + 1 == packets }
         };
-        PacketizedFrame {
+        Some(PacketizedFrame {
             packets: (0..packets).map(packet).collect(),
             rtp_timestamp: self.frame,
             captured_at: now,
@@ -268,6 +292,6 @@ impl Sender {
             key,
             discardable,
             bytes,
-        }
+        })
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::rtp::h264::nal_units;
+use crate::video::small::{self, Smaller};
 use crate::video::test_pattern::TestPattern;
 
 use hard_film::HardFilm;
@@ -93,16 +94,18 @@ fn the_rate_is_held_and_follows_its_target_both_ways() {
     }
 }
 
+/// One picture of it, at 30 a second.
+fn picture_of(film: &HardFilm, begin: Instant, number: u32) -> VideoFrame {
+    let (width, height) = (HardFilm::WIDTH as u32, HardFilm::HEIGHT as u32);
+    let mut planes = crate::frame::I420::black(width, height);
+    planes.y = film.luma(number as usize);
+    VideoFrame { width, height, planes: planes.into(), captured_at: begin + Duration::from_micros(33_333) * number }
+}
+
 /// What comes of so many seconds of a film that cannot be compressed away: bytes of each picture, 0 where it was left out.
 fn sizes_of_a_hard_film(bitrate_bps: u32, seconds: u32) -> Vec<usize> {
     let (mut encoder, film, begin) = (encoder(bitrate_bps), HardFilm::new(), Instant::now());
-    let picture = |number: u32| {
-        let (width, height) = (HardFilm::WIDTH as u32, HardFilm::HEIGHT as u32);
-        let mut planes = crate::frame::I420::black(width, height);
-        planes.y = film.luma(number as usize);
-        VideoFrame { width, height, planes: planes.into(), captured_at: begin + Duration::from_micros(33_333) * number }
-    };
-    let encoded = (0..30 * seconds).map(|number| encoder.encode(&picture(number), false).unwrap());
+    let encoded = (0..30 * seconds).map(|number| encoder.encode(&picture_of(&film, begin, number), false).unwrap());
     encoded.map(|encoded| encoded.map_or(0, |encoded| encoded.data.len())).collect()
 }
 
@@ -118,6 +121,20 @@ fn a_film_too_hard_for_its_rate_is_coarse_rather_than_standing_still() {
         let longest = settled.split(|size| *size > 0).map(<[usize]>::len).max().unwrap_or_default();
         assert!(longest <= 4, "{longest} in a row left out at {bitrate_bps} bps");
     }
+}
+
+#[test]
+fn a_small_picture_of_a_hard_film_moves_at_40_kilobits_a_second() {
+    let (mut encoder, film, mut smaller, begin) =
+        (encoder(40_000), HardFilm::new(), Smaller::default(), Instant::now());
+    encoder.set_frame_rate_hz(small::FRAME_RATE_HZ);
+    let taken = (0..240).filter_map(|number| smaller.take(&picture_of(&film, begin, number)));
+    let encoded = taken.map(|picture| encoder.encode(&picture, false).unwrap());
+    let sizes: Vec<usize> = encoded.map(|encoded| encoded.map_or(0, |encoded| encoded.data.len())).collect();
+    let rate = sizes.iter().sum::<usize>() as f64 * 8.0 / 8.0;
+    assert!(sizes.len() == 80 && rate <= 44_000.0, "{rate:.0} bps");
+    let left_out = sizes[20..].iter().filter(|size| **size == 0).count();
+    assert!(left_out <= 3, "{left_out} of 60 left out");
 }
 
 #[test]

@@ -11,7 +11,7 @@ pub struct LocalVideoStats {
     pub frames_captured: u64,
     /// Pictures encoded and handed to the sink.
     pub frames_encoded: u64,
-    /// Pictures left out by the rate control.
+    /// Pictures left out by the rate control, or because the small picture has fewer.
     pub frames_skipped: u64,
     /// Pictures replaced by a later one before the encoder took them.
     pub frames_overwritten: u64,
@@ -45,6 +45,7 @@ pub(super) struct Counters {
     pub(super) height: AtomicU32,
     pub(super) encode_us_total: AtomicU64,
     pub(super) key_frame_wanted: AtomicBool,
+    pub(super) is_small: AtomicBool,
 }
 
 impl Counters {
@@ -62,6 +63,7 @@ impl Counters {
             height: AtomicU32::new(0),
             encode_us_total: AtomicU64::new(0),
             key_frame_wanted: AtomicBool::new(false),
+            is_small: AtomicBool::new(false),
         }
     }
 

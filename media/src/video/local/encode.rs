@@ -12,11 +12,13 @@ use crate::rtp::h264;
 use crate::rtp::packet::VIDEO_CLOCK_RATE;
 use crate::video::encoder::{EncodeError, VideoEncoder, VideoEncoderConfig};
 use crate::video::key_frame::KeyFrameLimiter;
+use crate::video::small::{self, Smaller};
 
 /// Encodes each new picture while there is a sink, until the slot is closed.
 pub(super) fn run(shared: &Shared, mut frames: latest::Receiver<VideoFrame>) {
     let mut encoder: Option<VideoEncoder> = None;
     let mut key_frames = KeyFrameLimiter::default();
+    let mut smaller = Smaller::default();
     let mut missed = frames.missed();
     let mut generation = None;
     loop {
@@ -34,7 +36,10 @@ pub(super) fn run(shared: &Shared, mut frames: latest::Receiver<VideoFrame>) {
         if shared.counters.key_frame_wanted.swap(false, Ordering::AcqRel) {
             key_frames.request();
         }
-        match encode(shared, &mut encoder, &mut key_frames, &frame) {
+        let is_small = shared.counters.is_small.load(Ordering::Relaxed);
+        let taken = if is_small { smaller.take(&frame) } else { Some(frame) };
+        let encoded = taken.map(|frame| encode(shared, &mut encoder, &mut key_frames, &frame, is_small));
+        match encoded.unwrap_or(Ok(None)) {
             Ok(Some(encoded)) => {
                 let rtp_timestamp = shared.clock.rtp_timestamp(encoded.captured_at, VIDEO_CLOCK_RATE);
                 let packetized = h264::packetize(&encoded, rtp_timestamp, shared.config.max_payload);
@@ -58,6 +63,7 @@ fn encode(
     encoder: &mut Option<VideoEncoder>,
     key_frames: &mut KeyFrameLimiter,
     frame: &VideoFrame,
+    is_small: bool,
 ) -> Result<Option<EncodedFrame>, EncodeError> {
     let counters = &shared.counters;
     let bitrate_bps = counters.target_bitrate_bps.load(Ordering::Relaxed);
@@ -70,6 +76,7 @@ fn encode(
         })?),
     };
     encoder.set_bitrate_bps(bitrate_bps);
+    encoder.set_frame_rate_hz(if is_small { small::FRAME_RATE_HZ } else { shared.config.capture.fps as f32 });
     let begin = Instant::now();
     let encoded = encoder.encode(frame, key_frames.is_due(begin))?;
     counters.encode_us_total.fetch_add(begin.elapsed().as_micros() as u64, Ordering::Relaxed);

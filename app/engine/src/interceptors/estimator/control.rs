@@ -29,12 +29,15 @@ const FUTILE_CUTS: u32 = 3;
 /// How far the estimate may be from what arrives: to half as much again, and a small picture. Beside sound alone that is where a
 /// picture is tried again.
 const REACH_FACTOR: f64 = 1.5;
-/// See [`REACH_FACTOR`].
-const REACH_MORE_BPS: f64 = 105_000.0;
+/// See [`REACH_FACTOR`]. With less, a picture that stopped beside a quiet sound never came back: 105 kbps were too few on a link of 300.
+const REACH_MORE_BPS: f64 = 140_000.0;
 /// Up to this share of the last known limit the estimate grows quickly, then with care.
 const NEAR_SHARE: f64 = 0.92;
 /// A limit that was passed by so much without a queue is none any more. What a busy machine measures is off by a fifth.
 const LIMIT_PASSED: f64 = 1.35;
+
+/// A limit below this leaves next to nothing beside sound: to try more costs the sound, so it is tried seldom.
+const BARELY_SOUND_BPS: f64 = 60_000.0;
 
 /// A limit that so much more has passed without a queue is probably none.
 const LIMIT_PASSING: f64 = 1.05;
@@ -251,13 +254,16 @@ impl RateControl {
         self.forget_limit(now, seen);
         let limit = self.limit.map(|limit| limit.bps);
         let near = limit.filter(|limit| self.target_bps >= NEAR_SHARE * limit);
+        let is_limited = self.is_limited(seen);
         let is_fresh = self.is_limit_younger(now, self.policy.limit_memory);
+        let is_retried_late = limit.is_some_and(|limit| limit < BARELY_SOUND_BPS) && is_limited;
+        let is_too_soon = is_fresh || (is_retried_late && self.is_limit_younger(now, self.policy.limit_forgotten));
         let is_passing = seen.newest < QUEUE_NONE
             && near.zip(seen.received_bps).is_some_and(|(limit, received)| received > LIMIT_PASSING * limit);
         let grown = match near {
             Some(_) if is_passing => self.target_bps * self.policy.retry_per_second.powf(seconds),
-            Some(_) if is_fresh => self.target_bps + self.approach_bps_per_second() * seconds,
-            Some(_) if !self.is_limited(seen) => self.target_bps * self.policy.retry_per_second.powf(seconds),
+            Some(_) if is_too_soon => self.target_bps + self.approach_bps_per_second() * seconds,
+            Some(_) if !is_limited || is_retried_late => self.target_bps * self.policy.retry_per_second.powf(seconds),
             Some(_) => self.target_bps * self.policy.growth_per_second.powf(seconds),
             None => {
                 let grown = self.target_bps * self.policy.growth_per_second.powf(seconds);
@@ -265,7 +271,7 @@ impl RateControl {
             }
         };
         // Little being sent is no proof that more would pass.
-        let is_unproved = is_fresh && self.is_limited(seen);
+        let is_unproved = is_too_soon && is_limited;
         let cap = near.filter(|_| is_unproved).map_or(reach, |limit| limit.max(self.target_bps).min(reach));
         self.set(now, grown.min(cap));
     }
@@ -281,10 +287,11 @@ impl RateControl {
         self.limit.is_some_and(|limit| now.saturating_duration_since(limit.at) < than)
     }
 
-    /// A limit that is very old, or was passed, is none.
+    /// A limit that is very old, or was passed, is none. While little is sent nothing is learnt of it, and it does not age: what is
+    /// tried then begins with care.
     fn forget_limit(&mut self, now: Instant, seen: Observation) {
         let is_passed = |limit: &Limit| !self.is_limited(seen) && self.target_bps > LIMIT_PASSED * limit.bps;
-        let is_known = self.is_limit_younger(now, self.policy.limit_forgotten);
+        let is_known = self.is_limit_younger(now, self.policy.limit_forgotten) || self.is_limited(seen);
         self.limit = self.limit.filter(|limit| is_known && !is_passed(limit));
         if let Some(limit) = &mut self.limit {
             limit.passed_bps = limit.passed_bps.max(seen.received_bps.unwrap_or_default());

@@ -86,7 +86,19 @@ fn little_that_is_sent_proves_nothing_beyond_the_known_limit() {
     let target = feed(&mut control, &mut now, Duration::from_secs(8), sound_only);
     assert!((160_000.0..=170_000.0).contains(&target), "{target}");
     let target = feed(&mut control, &mut now, Duration::from_secs(15), sound_only);
-    assert!(target < 166_000.0, "a picture is tried again, but a small one: {target}");
+    assert!(target <= 200_000.0, "a picture is tried again, but a small one: {target}");
+}
+
+#[test]
+fn a_limit_that_leaves_nothing_beside_sound_is_tried_again_after_a_minute() {
+    let (mut control, mut now) = control();
+    now += Duration::from_secs(1);
+    control.update(now, queued(300, 0.4, 45_000.0, 900_000.0));
+    let sound_only = |_| seen(Signal::Normal, 0.0, 22_000.0, 22_000.0);
+    let target = feed(&mut control, &mut now, Duration::from_secs(55), sound_only);
+    assert!((40_000.0..=45_000.0).contains(&target), "{target}");
+    let target = feed(&mut control, &mut now, Duration::from_secs(8), sound_only);
+    assert!((50_000.0..90_000.0).contains(&target), "and slowly: {target}");
 }
 
 #[test]
