@@ -157,7 +157,8 @@ impl Outbound {
     async fn write_audio(&self, audio: EncodedAudio, writer: &mut SoundWriter) -> webrtc::error::Result<()> {
         let SendParameters { payload_type, red_payload_type, audio_level_id } = self.audio.parameters();
         let Some(opus) = payload_type else { return Ok(()) };
-        let wanted = writer.copies.next(self.quality.audio_loss(), self.quality.is_full());
+        let quality = &self.quality;
+        let wanted = writer.copies.next(quality.audio_loss(), quality.is_full(), quality.target_bps());
         // Of what holds 60 ms, one: an older copy would come too late.
         let wanted = if audio.duration > SOUND { wanted.min(1) } else { wanted };
         let copies = red_payload_type.map_or(0, |_| wanted);
