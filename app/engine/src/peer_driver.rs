@@ -5,6 +5,7 @@
 
 pub(crate) mod configuration;
 mod connection;
+mod departure;
 mod description;
 mod handler;
 mod relay_only;

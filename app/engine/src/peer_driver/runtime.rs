@@ -9,6 +9,9 @@
 //!
 //! It also sleeps through two things that it has to do at once: the first checks after a candidate was added, and the first
 //! flight of DTLS once a pair is chosen; both wait for the next timer, 50 ms of each connect. [`Nudge`] ends such a sleep.
+//!
+//! It goes to sleep once a round, when it has handed over all that there was to send: then what waits for company in the sockets leaves
+//! (`departure.rs`).
 
 use std::fmt;
 use std::future::Future;
@@ -16,8 +19,8 @@ use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -26,11 +29,8 @@ use webrtc::runtime::{
     AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, RecvMeta, Runtime, Transmit,
 };
 
+use super::departure::{Departure, is_media};
 use super::roaming::{Arrival, Roaming, SocketId, TransactionId};
-
-/// So many datagrams of a size leave in one system call (UDP GSO), where the system can. The stack takes that way from sixteen on, or from
-/// as many as the socket says it takes: a picture is a handful of packets, and the call costs more than what is in it.
-const SEGMENTS: usize = 4;
 
 type BoxedFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -84,12 +84,12 @@ pub(crate) struct OrderlyRuntime {
     settled: Settled,
     roaming: SharedRoaming,
     nudge: Nudge,
-    sockets: AtomicUsize,
+    sockets: Arc<Sockets>,
 }
 
 impl OrderlyRuntime {
     pub(crate) fn new(inner: Arc<dyn Runtime>, settled: Settled, roaming: SharedRoaming, nudge: Nudge) -> Self {
-        Self { inner, settled, roaming, nudge, sockets: AtomicUsize::new(0) }
+        Self { inner, settled, roaming, nudge, sockets: Arc::default() }
     }
 }
 
@@ -104,13 +104,17 @@ impl Runtime for OrderlyRuntime {
 
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         let inner = self.inner.wrap_udp_socket(socket)?;
-        Ok(Arc::new(OrderlySocket {
+        let socket = Arc::new(OrderlySocket {
             inner,
             settled: self.settled.clone(),
             gave_one: AtomicBool::new(false),
             roaming: self.roaming.clone(),
-            id: self.sockets.fetch_add(1, Ordering::Relaxed),
-        }))
+            id: self.sockets.made.fetch_add(1, Ordering::Relaxed),
+            departure: Mutex::default(),
+            sockets: self.sockets.clone(),
+        });
+        self.sockets.add(&socket);
+        Ok(socket)
     }
 
     fn wrap_tcp_listener(&self, listener: std::net::TcpListener) -> io::Result<Arc<dyn AsyncTcpListener>> {
@@ -130,10 +134,19 @@ impl Runtime for OrderlyRuntime {
     }
 
     fn sleep(&self, duration: Duration) -> BoxedFuture<'static, ()> {
-        let (slept, nudge) = (self.inner.sleep(duration), self.nudge.clone());
+        let (slept, nudge, sockets) = (self.inner.sleep(duration), self.nudge.clone(), self.sockets.clone());
+        // Who finds no room asks again below, where somebody hears of it.
+        let is_held_up = sockets.poll_depart(&mut Context::from_waker(Waker::noop())).is_pending();
         // Whoever wakes early looks whether it was time and sleeps again.
         Box::pin(async move {
+            let departs = async {
+                if is_held_up {
+                    std::future::poll_fn(|context| sockets.poll_depart(context)).await;
+                }
+                std::future::pending::<()>().await;
+            };
             tokio::select! {
+                () = departs => {}
                 () = slept => {}
                 () = nudge.0.notified() => {}
             }
@@ -157,16 +170,69 @@ impl Runtime for OrderlyRuntime {
     }
 }
 
-/// Says "nothing there" after each datagram, once, until the connection is settled; and knows where the peer is.
+/// All sockets of a connection.
+#[derive(Debug, Default)]
+struct Sockets {
+    made: AtomicUsize,
+    open: Mutex<Vec<Weak<OrderlySocket>>>,
+    /// Something waits to leave from one of them.
+    is_waiting: AtomicBool,
+}
+
+impl Sockets {
+    fn add(&self, socket: &Arc<OrderlySocket>) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|socket| socket.strong_count() > 0);
+        open.push(Arc::downgrade(socket));
+    }
+
+    /// Lets go what waits; pending while there is no room for some of it.
+    fn poll_depart(&self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.is_waiting.swap(false, Ordering::AcqRel) {
+            return Poll::Ready(());
+        }
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let held_up = open.iter().filter_map(Weak::upgrade).filter(|socket| {
+            let mut departure = socket.departure();
+            socket.poll_depart(&mut departure, context).is_pending()
+        });
+        if held_up.count() == 0 {
+            return Poll::Ready(());
+        }
+        self.is_waiting.store(true, Ordering::Release);
+        Poll::Pending
+    }
+}
+
+/// Says "nothing there" after each datagram, once, until the connection is settled; and knows where the peer is. From then on it
+/// collects media for the rest of a round.
 struct OrderlySocket {
     inner: Arc<dyn AsyncUdpSocket>,
     settled: Settled,
     gave_one: AtomicBool,
     roaming: SharedRoaming,
     id: SocketId,
+    departure: Mutex<Departure>,
+    sockets: Arc<Sockets>,
 }
 
 impl OrderlySocket {
+    fn departure(&self) -> MutexGuard<'_, Departure> {
+        self.departure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets go what waits here; pending while there is no room for it.
+    fn poll_depart(&self, departure: &mut Departure, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(group) = departure.group() {
+            // As lost as on the way; what can be asked for again will be.
+            if let Err(error) = ready!(self.inner.poll_send(context, &group)) {
+                tracing::debug!(%error, "media could not be sent");
+            }
+        }
+        departure.clear();
+        Poll::Ready(())
+    }
+
     /// Receives what the stack shall see. Never a batch: our stack asks for one datagram at a time, so that what is not for it can be
     /// left out.
     fn receive(
@@ -226,7 +292,18 @@ impl AsyncUdpSocket for OrderlySocket {
         let Transmit { destination, ecn, contents, segment_size, src_ip } = *transmit;
         let first = segment_size.map_or(contents, |size| &contents[..size.min(contents.len())]);
         let destination = self.roaming.lock().handle_sent(Instant::now(), self.id, destination, first);
-        self.inner.poll_send(context, &Transmit { destination, ecn, contents, segment_size, src_ip })
+        let may_wait = self.settled.get() && is_media(first) && segment_size.is_none();
+        let segments = if may_wait { self.inner.max_gso_segments() } else { 1 };
+        let mut departure = self.departure();
+        if segments < 2 || !departure.takes(destination, contents, segments) {
+            ready!(self.poll_depart(&mut departure, context));
+        }
+        if segments < 2 {
+            return self.inner.poll_send(context, &Transmit { destination, ecn, contents, segment_size, src_ip });
+        }
+        departure.add(destination, contents);
+        self.sockets.is_waiting.store(true, Ordering::Release);
+        Poll::Ready(Ok(contents.len()))
     }
 
     fn poll_recv(
@@ -249,8 +326,8 @@ impl AsyncUdpSocket for OrderlySocket {
     }
 
     fn max_gso_segments(&self) -> usize {
-        // What leaves in one call may arrive in one turn.
-        if self.settled.get() { self.inner.max_gso_segments().min(SEGMENTS) } else { 1 }
+        // Groups are made here. What leaves in one call may arrive in one turn, so there are none before the connection is settled.
+        1
     }
 
     fn max_gro_segments(&self) -> usize {
@@ -258,11 +335,16 @@ impl AsyncUdpSocket for OrderlySocket {
     }
 }
 
+impl Drop for OrderlySocket {
+    fn drop(&mut self) {
+        let mut departure = std::mem::take(self.departure.get_mut().unwrap_or_else(PoisonError::into_inner));
+        // Where there is no room for it now, nobody is left to wait for some.
+        let _held_up = self.poll_depart(&mut departure, &mut Context::from_waker(Waker::noop()));
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
-    use std::task::Waker;
-
     use futures_util::FutureExt as _;
 
     use super::*;
@@ -297,6 +379,40 @@ mod tests {
         }
     }
 
+    /// A socket that has no room until it is told so, and keeps (bytes, size of a segment) of each call.
+    #[derive(Debug, Default)]
+    struct Narrow {
+        has_room: AtomicBool,
+        sent: Mutex<Vec<(usize, Option<usize>)>>,
+    }
+
+    impl AsyncUdpSocket for Narrow {
+        fn local_addr(&self) -> io::Result<SocketAddr> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn poll_send(&self, _: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
+            if !self.has_room.load(Ordering::Acquire) {
+                return Poll::Pending;
+            }
+            self.sent.lock().unwrap().push((transmit.contents.len(), transmit.segment_size));
+            Poll::Ready(Ok(transmit.contents.len()))
+        }
+
+        fn poll_recv(
+            &self,
+            _: &mut Context<'_>,
+            _: &mut [IoSliceMut<'_>],
+            _: &mut [RecvMeta],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn max_gso_segments(&self) -> usize {
+            64
+        }
+    }
+
     /// What so many polls of two buffers give; 0 stands for "nothing there".
     fn polls(socket: &OrderlySocket, count: usize) -> Vec<usize> {
         let mut context = Context::from_waker(Waker::noop());
@@ -316,13 +432,93 @@ mod tests {
         let settled = Settled::default();
         let inner = Arc::new(Waiting(AtomicUsize::new(7)));
         let gave_one = AtomicBool::new(false);
-        let socket =
-            OrderlySocket { inner, settled: settled.clone(), gave_one, roaming: SharedRoaming::default(), id: 0 };
+        let socket = OrderlySocket {
+            inner,
+            settled: settled.clone(),
+            gave_one,
+            roaming: SharedRoaming::default(),
+            id: 0,
+            departure: Mutex::default(),
+            sockets: Arc::default(),
+        };
         assert_eq!(polls(&socket, 5), [1, 0, 1, 0, 1]);
-        assert_eq!(socket.max_gso_segments(), 1, "nor do they leave together");
         settled.set();
         assert_eq!(polls(&socket, 5), [1, 1, 1, 1, 0]);
-        assert_eq!(socket.max_gso_segments(), SEGMENTS);
+    }
+
+    /// A settled connection's runtime and its socket, on top of another.
+    fn settled_socket(inner: Arc<dyn AsyncUdpSocket>) -> (OrderlyRuntime, Arc<OrderlySocket>) {
+        let settled = Settled::default();
+        settled.set();
+        let (below, roaming) = (webrtc::runtime::default_runtime().unwrap(), SharedRoaming::default());
+        let runtime = OrderlyRuntime::new(below, settled.clone(), roaming.clone(), Nudge::default());
+        let sockets = runtime.sockets.clone();
+        let (gave_one, departure) = (AtomicBool::new(false), Mutex::default());
+        let socket = Arc::new(OrderlySocket { inner, settled, gave_one, roaming, id: 0, departure, sockets });
+        runtime.sockets.add(&socket);
+        (runtime, socket)
+    }
+
+    /// Whether the socket takes a datagram.
+    fn is_sent(socket: &OrderlySocket, destination: SocketAddr, contents: &[u8]) -> bool {
+        let transmit = Transmit { destination, ecn: None, contents, segment_size: None, src_ip: None };
+        socket.poll_send(&mut Context::from_waker(Waker::noop()), &transmit).is_ready()
+    }
+
+    #[tokio::test]
+    async fn what_leaves_together_arrives_as_it_was() {
+        let bind = || std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let listener = bind();
+        listener.set_nonblocking(true).unwrap();
+        let listener = tokio::net::UdpSocket::from_std(listener).unwrap();
+        let inner = webrtc::runtime::default_runtime().unwrap().wrap_udp_socket(bind()).unwrap();
+        let (runtime, socket) = settled_socket(inner);
+        // The fourth fits no more; the report goes at once and overtakes nobody.
+        let mut datagrams = [1_200, 1_200, 700, 1_200].map(|length| vec![0x80; length]).to_vec();
+        datagrams.extend([vec![0x80, 200, 0, 0], vec![0x80; 100]]);
+        let (sent, destination) = (datagrams.clone(), listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            for contents in &sent {
+                let transmit = Transmit { destination, ecn: None, contents, segment_size: None, src_ip: None };
+                std::future::poll_fn(|context| socket.poll_send(context, &transmit)).await.unwrap();
+            }
+            runtime.sleep(Duration::from_secs(86_400)).await;
+        });
+        for datagram in datagrams {
+            let mut buffer = [0; 2_000];
+            let length = listener.recv(&mut buffer).await.unwrap();
+            assert_eq!(buffer[..length], datagram);
+        }
+    }
+
+    #[tokio::test]
+    async fn media_leaves_when_the_stack_goes_to_sleep_and_all_else_at_once() {
+        let (inner, anywhere) = (Arc::new(Narrow::default()), ([127, 0, 0, 1], 9).into());
+        inner.has_room.store(true, Ordering::Release);
+        let (runtime, socket) = settled_socket(inner.clone());
+        assert!(is_sent(&socket, anywhere, &[0x80; 30]) && is_sent(&socket, anywhere, &[0x80; 30]));
+        assert!(inner.sent.lock().unwrap().is_empty(), "it waits for company");
+        let _sleep = runtime.sleep(Duration::from_secs(86_400));
+        assert_eq!(*inner.sent.lock().unwrap(), [(60, Some(30))]);
+        assert!(is_sent(&socket, anywhere, &[0; 20]));
+        assert_eq!(inner.sent.lock().unwrap().last(), Some(&(20, None)), "a check does not wait");
+    }
+
+    #[tokio::test]
+    async fn a_full_socket_holds_media_up_until_there_is_room() {
+        let (inner, anywhere) = (Arc::new(Narrow::default()), ([127, 0, 0, 1], 9).into());
+        let (runtime, socket) = settled_socket(inner.clone());
+        assert!(is_sent(&socket, anywhere, &[0x80; 30]) && is_sent(&socket, anywhere, &[0x80; 30]));
+        assert!(!is_sent(&socket, anywhere, &[0x80; 40]), "it neither fits nor is there room");
+        let mut sleep = runtime.sleep(Duration::from_secs(86_400));
+        assert!((&mut sleep).now_or_never().is_none());
+        assert!(inner.sent.lock().unwrap().is_empty());
+        inner.has_room.store(true, Ordering::Release);
+        assert!((&mut sleep).now_or_never().is_none(), "it sleeps on");
+        assert_eq!(*inner.sent.lock().unwrap(), [(60, Some(30))]);
+        assert!(is_sent(&socket, anywhere, &[0x80; 40]));
+        drop(socket);
+        assert_eq!(inner.sent.lock().unwrap().last(), Some(&(40, None)), "the last leaves when the socket closes");
     }
 
     #[tokio::test]
