@@ -169,7 +169,7 @@ impl PlaybackReader {
             self.count(count, ready);
         }
         // The device tells how long the first sample will take; what comes next is a buffer later.
-        self.shared.note(latency + lasting(self.rate, count));
+        self.shared.note(latency.saturating_add(lasting(self.rate, count)));
         self.waker.wake();
     }
 
