@@ -64,10 +64,19 @@ impl Client {
     }
 
     fn came(&self, shared: &Shared, flight: u32) {
-        let before = self.flight.fetch_max(flight, Ordering::Relaxed);
-        if let Some(id) = self.id() {
-            shared.relay.message_came(&id, flight.max(before));
+        if let Some((id, flight)) = self.knows(flight) {
+            shared.relay.message_came(&id, flight);
         }
+    }
+
+    /// A message came to it: once it has an id, who knows at least which number now.
+    fn knows(&self, flight: u32) -> Option<(String, u32)> {
+        let Some(id) = self.id() else {
+            self.flight.fetch_max(flight, Ordering::Relaxed);
+            return None;
+        };
+        // Told on once and then forgotten: when somebody else begins a count, what was known in an earlier one says nothing.
+        Some((id, flight.max(self.flight.swap(0, Ordering::Relaxed))))
     }
 }
 
@@ -199,4 +208,19 @@ fn parsed(text: &str, kind: &str) -> Option<Value> {
         return None;
     }
     serde_json::from_str::<Value>(text).ok().filter(|message| message["type"] == kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_someone_knew_when_joining_is_told_on_once_and_is_in_no_later_count() {
+        let ana = Client::new();
+        assert_eq!(ana.knows(TO_OPEN + 2), None);
+        *ana.id.lock().unwrap() = Some("ana".to_owned());
+        assert_eq!(ana.knows(TO_OPEN + 1), Some(("ana".to_owned(), TO_OPEN + 2)));
+        // Bo begins a count on a socket that was opened ahead; that he has joined is its second flight.
+        assert_eq!(ana.knows(2), Some(("ana".to_owned(), 2)));
+    }
 }
