@@ -80,8 +80,11 @@ fn a_call_of_two_over_50_kilobits_a_second_keeps_its_sound() {
             if seed == 0 { Simulation::new("rate=50kbps") } else { Simulation::busy("rate=50kbps", seed) };
         (simulation.sender.has_company, simulation.foreign_interval_ms) = (false, 100);
         let (seconds, stood_still) = (simulation.run(90), usize::from(seed > 0));
-        let lost: u32 = seconds[20..].iter().map(|second| second.sounds_lost).sum();
-        assert!(lost as usize <= 60 * stood_still, "{lost} sounds lost\n{}", shown(&seconds));
+        let lost = |seconds: &[Second]| seconds.iter().map(|second| second.sounds_lost as usize).sum::<usize>();
+        let [settled, tried] = [lost(&seconds[20..60]), lost(&seconds[60..])];
+        assert!(settled <= 60 * stood_still, "{settled} sounds lost\n{}", shown(&seconds));
+        // A picture is tried again after a minute; measured: 15 packets, which is a second of the sound.
+        assert!(tried <= 20 + 60 * stood_still, "{tried} sounds lost\n{}", shown(&seconds));
     }
 }
 
