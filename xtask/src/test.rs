@@ -140,7 +140,7 @@ fn rust(tally: &mut Tally) {
 /// The calls behind NATs, with those that take minutes.
 fn turn(tally: &mut Tally) {
     tally.run("build", &mut command("cargo", &BUILD));
-    let arguments = ["test", "-p", "parlor-tests", "--test", "behind_nats", "--", "--include-ignored"];
+    let arguments = ["test", "--workspace", "--test", "behind_nats", "--", "--include-ignored"];
     counted(tally, "calls behind NATs", &mut command("cargo", &arguments), cargo_counts);
 }
 
