@@ -51,7 +51,7 @@ impl EnginePolicy {
 pub struct EstimatorPolicy {
     /// The first guess: 360p at good quality and sound, which most links carry.
     pub start_bps: f64,
-    /// The lowest estimate: one voice with its packet headers. The stack's own floor of 100 kbps is above what a link
+    /// The lowest estimate: one voice at its least, and a little more. The stack's own floor of 100 kbps is above what a link
     /// for sound alone has.
     pub min_bps: f64,
     /// The highest estimate; nothing here sends more.
@@ -85,7 +85,7 @@ impl Default for EstimatorPolicy {
     fn default() -> Self {
         Self {
             start_bps: 1_000_000.0,
-            min_bps: 40_000.0,
+            min_bps: 25_000.0,
             max_bps: 2_500_000.0,
             decrease_factor: 0.85,
             growth_per_second: 1.5,

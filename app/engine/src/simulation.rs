@@ -5,6 +5,7 @@ mod busy;
 mod capacity;
 #[path = "../../../media/src/video/encoder/tests/hard_film.rs"]
 mod hard_film;
+mod pair;
 mod receiver;
 mod sender;
 mod tests;
@@ -17,6 +18,7 @@ use parlor_session::ConnectionId;
 use parlor_session::adaptation::Share;
 use rtc::interceptor::PacketReport;
 
+use crate::media_bridge::leg_queue::LegStats;
 use busy::Busy;
 use receiver::Receiver;
 use sender::Sender;
@@ -36,6 +38,8 @@ const PACKET_BYTES: usize = 1_170;
 const FOREIGN_BYTES: usize = 90;
 /// Marks such a packet.
 const FOREIGN: u32 = u32::MAX;
+/// Marks feedback of this side on what the other sends, before its number.
+const FEEDBACK: u32 = 1 << 31;
 
 /// What a packet is.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +63,11 @@ struct Sent {
 
 /// What the receiver says.
 enum Feedback {
-    Report(Vec<PacketReport>),
+    Report {
+        /// What reports that never came were on.
+        skipped: Vec<PacketReport>,
+        reports: Vec<PacketReport>,
+    },
     /// These packets of the picture are missing.
     Nack(Vec<usize>),
     KeyFrame,
@@ -93,8 +101,10 @@ struct Simulation {
     receiver: Receiver,
     /// Every packet that left, by its number.
     sent: Vec<Sent>,
-    /// On its way back, where nothing is slow.
+    /// What the receiver has said. With nobody else there nothing is slow on its way back.
     feedback: VecDeque<Feedback>,
+    /// Numbers of feedback that this side's link has passed on.
+    passed_on: Vec<usize>,
     second: Second,
     machine: Busy,
     /// Between two packets of others.
@@ -126,6 +136,7 @@ impl Simulation {
             receiver: Receiver::new(there),
             sent: Vec::new(),
             feedback: VecDeque::new(),
+            passed_on: Vec::new(),
             second: Second::default(),
             machine,
             foreign_interval_ms: 50,
@@ -139,12 +150,20 @@ impl Simulation {
     }
 
     fn run_second(&mut self) -> Second {
-        self.second = Second::default();
-        let before = self.sender.leg.stats();
+        let before = self.begin_second();
         for _ in 0..1_000 {
             self.now += MS;
             self.step();
         }
+        self.end_second(before)
+    }
+
+    fn begin_second(&mut self) -> LegStats {
+        self.second = Second::default();
+        self.sender.leg.stats()
+    }
+
+    fn end_second(&self, before: LegStats) -> Second {
         let stats = self.sender.leg.stats();
         let share_permille = match self.sender.share() {
             Some(Share::Fraction { keep_permille }) => keep_permille,
@@ -169,15 +188,15 @@ impl Simulation {
             self.put(size, made_ms, what);
         }
         if ms.is_multiple_of(self.foreign_interval_ms) {
-            let mut packet = FOREIGN.to_be_bytes().to_vec();
-            packet.resize(FOREIGN_BYTES, 0);
-            self.network.handle_packet(self.now, packet);
+            self.put_else(FOREIGN);
         }
         while let Some((_, packet)) = self.network.poll_packet(self.now) {
             self.second.arrived_bits += (packet.len() + IP_BYTES) * 8;
             let id = u32::from_be_bytes(packet[..4].try_into().unwrap());
-            if id != FOREIGN {
-                self.receiver.waiting.push_back(id as usize);
+            match id {
+                FOREIGN => {}
+                id if id >= FEEDBACK => self.passed_on.push((id - FEEDBACK) as usize),
+                id => self.receiver.waiting.push_back(id as usize),
             }
         }
         if !stands_still {
@@ -185,7 +204,7 @@ impl Simulation {
         }
         if !self.are_repairs_counted {
             for feedback in &mut self.feedback {
-                let Feedback::Report(reports) = feedback else { continue };
+                let Feedback::Report { reports, .. } = feedback else { continue };
                 reports.retain(|report| !matches!(self.sent[report.id as usize].what, What::Repair(_)));
             }
         }
@@ -195,6 +214,13 @@ impl Simulation {
         let mut packet = (self.sent.len() as u32).to_be_bytes().to_vec();
         packet.resize(size + SRTP_BYTES, 0);
         self.sent.push(Sent { departure: self.now, made_ms, size, arrival: None, what });
+        self.network.handle_packet(self.now, packet);
+    }
+
+    /// What is neither sound nor picture.
+    fn put_else(&mut self, id: u32) {
+        let mut packet = id.to_be_bytes().to_vec();
+        packet.resize(FOREIGN_BYTES, 0);
         self.network.handle_packet(self.now, packet);
     }
 }

@@ -251,7 +251,9 @@ fn evaluate_leg(budget_bps: Option<u32>, previous: Leg, terms: &Terms<'_>) -> Le
     // A small picture that finds no room when it comes back takes the sound's.
     let is_trial =
         terms.size == Size::Small && previous.picture_since.is_some_and(|at| now - at < config.picture_after);
-    let sound_only_after = if is_trial { config.fraction_after } else { config.sound_only_after };
+    // With so little even the smallest picture is a few points of it.
+    let is_hopeless = budget < config.size.floor_bps / 4;
+    let sound_only_after = if is_trial || is_hopeless { config.fraction_after } else { config.sound_only_after };
     let fraction = Share::Fraction { keep_permille: permille.min(1000) };
     let next = match previous.share {
         Share::All if is_too_large || lasted(short_since, config.fraction_after) => Some(fraction),

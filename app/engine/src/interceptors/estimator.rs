@@ -6,10 +6,11 @@
 //!
 //! A queue that is full no longer grows, and a gradient sees nothing of it: so the delay itself is looked at too
 //! ([`queue`]). It also tells loss from a full queue, which is ours to end, from loss on the air, which is not; where no queue tells,
-//! a cut does ([`air`]).
+//! a cut does ([`air`]). Where next to nothing comes, that is what the link carries ([`flood`]).
 
 mod air;
 mod control;
+mod flood;
 mod meter;
 mod queue;
 
@@ -37,6 +38,7 @@ pub(crate) struct Estimator {
     /// What their clock and ours are counted from.
     epoch: Option<Instant>,
     queue: queue::StandingQueue,
+    flood: flood::Flood,
     loss: f64,
     /// Departure and arrival of the last packet that came.
     last: Option<(Instant, Duration)>,
@@ -55,6 +57,7 @@ impl Estimator {
             offered: Meter::default(),
             epoch: None,
             queue: queue::StandingQueue::default(),
+            flood: flood::Flood::default(),
             loss: 0.0,
             last: None,
             control: RateControl::new(policy),
@@ -83,10 +86,12 @@ impl BandwidthEstimator for Estimator {
             self.offered.add(now, report.departure.saturating_duration_since(epoch), report.size);
             if !report.arrived && report.is_twcc && self.unreported.contains(report.twcc_sequence_number) {
                 self.assume(now, report);
+                self.flood.add_unknown();
                 continue;
             }
             known += 1;
             lost += u32::from(!report.arrived);
+            self.flood.add(report.departure, report.size, report.arrived);
             if let Some(arrival) = report.arrival {
                 self.last = Some((report.departure, arrival));
                 self.received.add(now, arrival, report.size);
@@ -109,6 +114,7 @@ impl BandwidthEstimator for Estimator {
             queue: self.queue.standing(),
             newest: self.queue.newest(),
             capacity_bps: self.queue.capacity_bps(),
+            flood_passed_bps: self.flood.passed_bps(),
         };
         if self.control.is_draining_futile(seen) {
             self.queue.accept();

@@ -62,7 +62,7 @@ impl FeedbackGaps {
         Self { unreported, next: None }
     }
 
-    pub(super) fn note(&mut self, first: u16, count: u16) {
+    pub(crate) fn note(&mut self, first: u16, count: u16) {
         let next = *self.next.get_or_insert(first);
         let skipped = first.wrapping_sub(next);
         if (1..=ROW_MAX).contains(&skipped) {

@@ -6,13 +6,15 @@
 //!
 //! The pacer does not choose frames: packets here are numbered and remembered for retransmission, so dropping one
 //! would only bring it back. Its backlog is published in [`PacerGauge`], and the writer drops whole frames
-//! before it numbers them. A key frame that goes over a full link ends repairs of what lies before it ([`beginning`]).
+//! before it numbers them. A key frame that goes over a full link ends repairs of what lies before it ([`beginning`]). While the other side says
+//! nothing of what comes there, no more pictures are let go ([`silence`]).
 
 mod beginning;
+mod silence;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rtc::interceptor::{Attribute, Packet, StreamInfo, TaggedPacket};
@@ -22,6 +24,7 @@ use super::reports::LinkQuality;
 use super::stage::{Belt, Stage};
 use crate::policy::PacerPolicy;
 use beginning::Beginning;
+use silence::Silence;
 
 /// What the pacer holds, for those who feed it.
 #[derive(Default)]
@@ -31,10 +34,12 @@ pub(crate) struct PacerGauge {
     before_key_frame_bits: AtomicU64,
     pace_bps: AtomicU64,
     dropped: AtomicU64,
+    /// Whether nobody says what comes of what is sent.
+    is_unheard: AtomicBool,
 }
 
 impl PacerGauge {
-    /// How long the packets that wait will take.
+    /// How long the packets that wait will take; for ever while nobody says what comes.
     pub(crate) fn backlog(&self) -> Duration {
         self.takes(self.queued_bits.load(Ordering::Relaxed))
     }
@@ -45,6 +50,9 @@ impl PacerGauge {
     }
 
     fn takes(&self, bits: u64) -> Duration {
+        if self.is_unheard.load(Ordering::Relaxed) {
+            return Duration::MAX;
+        }
         let pace = self.pace_bps.load(Ordering::Relaxed).max(1);
         Duration::from_micros(bits.saturating_mul(1_000_000) / pace)
     }
@@ -71,6 +79,7 @@ pub(crate) struct Pacer {
     /// Bounded by `retransmissions_max`.
     retransmissions: VecDeque<TaggedPacket>,
     beginning: Beginning,
+    silence: Silence,
 }
 
 fn bits(packet: &TaggedPacket) -> f64 {
@@ -107,6 +116,7 @@ impl Pacer {
             video: VecDeque::new(),
             retransmissions: VecDeque::new(),
             beginning: Beginning::default(),
+            silence: Silence::default(),
         };
         pacer.publish();
         pacer
@@ -213,6 +223,8 @@ impl Stage for Pacer {
             self.target_bps = *bits_per_second;
             self.publish();
         }
+        self.silence.note_received(packet.now, &packet.message.packet);
+        self.gauge.is_unheard.store(self.silence.is_unheard(), Ordering::Relaxed);
         belt.read.push_back(packet);
     }
 
@@ -222,6 +234,8 @@ impl Stage for Pacer {
             return;
         };
         let now = packet.now;
+        self.silence.note_sent(now, self.quality.repair_rtt());
+        self.gauge.is_unheard.store(self.silence.is_unheard(), Ordering::Relaxed);
         if self.audio.contains(&rtp.header.ssrc) {
             self.refill(now);
             // Sound never waits; what it takes is missing for the picture.
@@ -255,6 +269,7 @@ impl Stage for Pacer {
     }
 
     fn bind_local(&mut self, info: &StreamInfo) {
+        self.silence.bind(info);
         if info.mime_type.to_ascii_lowercase().starts_with("audio/") {
             self.audio.insert(info.ssrc);
         }

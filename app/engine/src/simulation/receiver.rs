@@ -70,8 +70,12 @@ impl Receiver {
         }
         if ms >= self.report_at {
             self.report_at = ms + REPORT_MS;
-            feedback.extend(self.report(sent, second).map(Feedback::Report));
-            feedback.push_back(Feedback::Nack(self.missing()));
+            let reports = self.report(sent, second);
+            feedback.extend(reports.map(|reports| Feedback::Report { skipped: Vec::new(), reports }));
+            let missing = self.missing();
+            if !missing.is_empty() {
+                feedback.push_back(Feedback::Nack(missing));
+            }
         }
         self.look(ms, sender, second);
         if self.is_broken && ms >= self.asked_at + REPAIR_MS {

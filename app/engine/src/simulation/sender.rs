@@ -11,18 +11,21 @@ use parlor_media::video::encoder::{VideoEncoder, VideoEncoderConfig};
 use parlor_media::video::small::{self, Smaller};
 use parlor_media::{I420, Layer, MediaPacket, PacketizedFrame, VideoFrame};
 use parlor_session::adaptation::{AdaptationConfig, Decision, LegSignals, Share, Signals, Size, Sound, evaluate};
-use rtc::interceptor::{Attribute, BandwidthEstimator, Packet, StreamInfo, TaggedPacket};
+use rtc::interceptor::{Attribute, BandwidthEstimator, Packet, RTPHeaderExtension, StreamInfo, TaggedPacket};
+use rtc::rtcp::transport_feedbacks::transport_layer_cc::TransportLayerCc;
 use rtc::shared::marshal::MarshalSize;
 
 use super::busy::Busy;
 use super::hard_film::HardFilm;
 use super::{FAST, Feedback, LEG, MS, PACKET_BYTES, RTP_BYTES, What};
 use crate::interceptors::estimator::Estimator;
+use crate::interceptors::feedback::{FeedbackGaps, Unreported};
 use crate::interceptors::pacer::Pacer;
-use crate::interceptors::stage::tests::{header, rtp_packet};
+use crate::interceptors::stage::tests::{header, rtcp_packet, rtp_packet};
 use crate::interceptors::stage::{Belt, Stage};
 use crate::interceptors::{LinkQuality, PacerGauge};
 use crate::media_bridge::{LegQueue, Next, Picture, outbound};
+use crate::peer_driver::configuration::TRANSPORT_CC_URI;
 use crate::policy::EnginePolicy;
 
 const SOUND_SSRC: u32 = 1;
@@ -36,6 +39,7 @@ const HISTORY: usize = 512;
 pub(super) struct Sender {
     busy: [Busy; 2],
     estimator: Estimator,
+    gaps: FeedbackGaps,
     pub(super) quality: Arc<LinkQuality>,
     pacer: Pacer,
     gauge: Arc<PacerGauge>,
@@ -76,12 +80,16 @@ impl Sender {
         let quality = Arc::new(LinkQuality::default());
         let gauge = Arc::new(PacerGauge::default());
         let mut pacer = Pacer::new(policy.pacer, policy.estimator.start_bps, gauge.clone(), quality.clone());
-        pacer.bind_local(&StreamInfo { ssrc: SOUND_SSRC, mime_type: "audio/opus".into(), ..Default::default() });
+        let rtp_header_extensions = vec![RTPHeaderExtension { uri: TRANSPORT_CC_URI.to_owned(), id: 3 }];
+        let mime_type = "audio/opus".to_owned();
+        pacer.bind_local(&StreamInfo { ssrc: SOUND_SSRC, mime_type, rtp_header_extensions, ..Default::default() });
+        let unreported = Arc::new(Unreported::default());
         let mut leg = LegQueue::default();
         leg.open();
         Self {
             busy,
-            estimator: Estimator::new(policy.estimator, quality.clone(), Arc::default()),
+            estimator: Estimator::new(policy.estimator, quality.clone(), unreported.clone()),
+            gaps: FeedbackGaps::new(unreported),
             quality,
             pacer,
             gauge,
@@ -168,10 +176,12 @@ impl Sender {
 
     fn hear(&mut self, now: Instant, feedback: Feedback, belt: &mut Belt) {
         match feedback {
-            Feedback::Report(reports) => {
-                self.estimator.on_reports(now, &reports);
+            Feedback::Report { mut skipped, reports } => {
+                self.gaps.note(reports[0].twcc_sequence_number, reports.len() as u16);
+                skipped.extend(reports);
+                self.estimator.on_reports(now, &skipped);
                 let bits_per_second = self.estimator.target_bitrate();
-                let mut packet = rtp_packet(now, 0, 0, b"");
+                let mut packet = rtcp_packet(now, TransportLayerCc::default());
                 packet.message.add(Attribute::TargetBitrateChanged { bits_per_second });
                 self.pacer.handle_read(packet, belt);
             }

@@ -22,6 +22,8 @@ const QUEUE_SOME: Duration = Duration::from_millis(40);
 const TOO_MUCH: f64 = 1.08;
 /// Until a cut for a queue has had its effect: it is made so that the queue drains in a second.
 const DRAIN: Duration = Duration::from_millis(1_000);
+/// The least that is left meanwhile, as a share of what the link carries.
+const DRAIN_LEAST: f64 = 0.6;
 /// Between two reports on what came.
 const FEEDBACK: Duration = Duration::from_millis(100);
 /// Cuts without effect after which the queue is taken for someone else's, or for a longer path.
@@ -89,6 +91,8 @@ pub(super) struct Observation {
     pub(super) newest: Duration,
     /// What the link carries, where it was busy.
     pub(super) capacity_bps: Option<f64>,
+    /// What passed where nearly everything was lost.
+    pub(super) flood_passed_bps: Option<f64>,
 }
 
 impl Observation {
@@ -131,6 +135,11 @@ impl Limit {
     fn new(bps: f64, at: Instant) -> Self {
         Self { bps, at, passed_bps: bps }
     }
+
+    /// Whether it leaves next to nothing beside sound, as far as was seen since.
+    fn is_barely_sound(&self) -> bool {
+        self.bps.max(self.passed_bps) < BARELY_SOUND_BPS
+    }
 }
 
 /// Moves the target; pure.
@@ -162,7 +171,7 @@ impl RateControl {
         if seen.loss < self.policy.loss_severe {
             seen.loss = self.air.ours(seen.loss);
         }
-        if self.drain(now, seen) {
+        if self.end_flood(now, seen) || self.drain(now, seen) {
             return self.target_bps;
         }
         self.cut_for_loss(now, seen);
@@ -183,12 +192,21 @@ impl RateControl {
         self.changed_at = Some(now);
     }
 
+    /// Sends less than passes, at once, so that the full queue behind a flood drains; whether there is a flood.
+    fn end_flood(&mut self, now: Instant, seen: Observation) -> bool {
+        let Some(passed) = seen.flood_passed_bps.filter(|passed| *passed < self.target_bps) else { return false };
+        self.limit = Some(Limit::new(passed, now));
+        self.draining = Some(Draining { until: now + DRAIN, queue: seen.queue.max(QUEUE_HIGH), cuts: 1 });
+        self.set(now, passed * DRAIN_LEAST);
+        true
+    }
+
     /// Ends a queue that stands; whether it is being ended.
     fn drain(&mut self, now: Instant, seen: Observation) -> bool {
-        if self.draining.is_some_and(|draining| now < draining.until) {
+        let is_overrun = seen.is_overrun(self.target_bps);
+        if !is_overrun && self.draining.is_some_and(|draining| now < draining.until) {
             return true;
         }
-        let is_overrun = seen.is_overrun(self.target_bps);
         if !is_overrun && !seen.is_queue_full(self.policy.loss_high) {
             self.draining = None;
             return false;
@@ -201,7 +219,7 @@ impl RateControl {
         // So that the queue is gone after a second, but not at the price of all that is sent; on a narrow link, not of the picture.
         let is_wide = carried >= 2.0 * self.policy.loss_floor_bps;
         let (standing, least) =
-            if is_overrun && is_wide { (queue + on_its_way(seen, queue), 0.65) } else { (queue, 0.6) };
+            if is_overrun && is_wide { (queue + on_its_way(seen, queue), 0.65) } else { (queue, DRAIN_LEAST) };
         let factor = (1.0 - standing.as_secs_f64() / DRAIN.as_secs_f64()).clamp(least, 0.95);
         self.set(now, (carried * factor).min(self.target_bps));
         true
@@ -256,7 +274,7 @@ impl RateControl {
         let near = limit.filter(|limit| self.target_bps >= NEAR_SHARE * limit);
         let is_limited = self.is_limited(seen);
         let is_fresh = self.is_limit_younger(now, self.policy.limit_memory);
-        let is_retried_late = limit.is_some_and(|limit| limit < BARELY_SOUND_BPS) && is_limited;
+        let is_retried_late = self.limit.as_ref().is_some_and(Limit::is_barely_sound) && is_limited;
         let is_too_soon = is_fresh || (is_retried_late && self.is_limit_younger(now, self.policy.limit_forgotten));
         let is_passing = seen.newest < QUEUE_NONE
             && near.zip(seen.received_bps).is_some_and(|(limit, received)| received > LIMIT_PASSING * limit);

@@ -12,6 +12,7 @@ fn seen(signal: Signal, loss: f64, received_bps: f64, offered_bps: f64) -> Obser
         queue: Duration::ZERO,
         newest: Duration::ZERO,
         capacity_bps: None,
+        flood_passed_bps: None,
     }
 }
 
