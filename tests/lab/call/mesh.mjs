@@ -36,13 +36,13 @@ async function nativePeer(server, name, film) {
   return {
     pid: native.pid,
     connected: () => native.wait('stats', ({ peers: all }) => all.filter(({ frames_decoded: frames }) => frames > 0).length === count - 1),
-    /** What it captured, encoded, was shown and sent so far; `others` is who it is connected with. */
+    /** What it captured, encoded, was shown and sent so far; `ages_s` is for how long it is connected with each other. */
     figures: async () => {
       const { sent, peers: all } = await stats();
       const sum = (key) => all.reduce((total, one) => total + one[key], 0);
       return {
         captured: sent.frames_captured, encoded: sent.frames_encoded, shown: sum('frames_shown'), bytesOut: sum('bytes_out'), width: FILM.width,
-        others: all.filter((one) => one.connected_seconds !== null).length,
+        ages_s: all.map((one) => one.connected_seconds).filter((age) => age !== null),
       };
     },
     stopSending: async () => { native.command('camera off'); native.command('mute'); },
@@ -64,9 +64,12 @@ async function pagePeer(server, name, film) {
       return stats.filter((report) => [...report.values()].some((stat) => stat.type === 'inbound-rtp' && stat.kind === 'video' && stat.framesDecoded > 0)).length === wanted;
     }, count - 1, `${name} sees all others`),
     figures: () => page.evaluate(async () => {
-      const figures = { captured: 0, encoded: 0, shown: 0, bytesOut: 0, width: Infinity, others: 0 };
+      const figures = { captured: 0, encoded: 0, shown: 0, bytesOut: 0, width: Infinity, ages_s: [] };
+      const begins = globalThis.labBegins ??= new WeakMap();
       for (const { connection, isMediaAlive } of globalThis.parlor.peers.values()) {
-        figures.others += Number(isMediaAlive);
+        // A page does not tell: since it was first looked at.
+        if (!begins.has(connection.pc)) begins.set(connection.pc, performance.now());
+        if (isMediaAlive) figures.ages_s.push((performance.now() - begins.get(connection.pc)) / 1000);
         for (const stat of (await connection.pc.getStats()).values()) {
           // Each connection has a source of its own, of the same camera.
           if (stat.type === 'media-source' && stat.kind === 'video') figures.captured = Math.max(figures.captured, stat.frames);
@@ -93,6 +96,9 @@ const makers = { native: () => nativePeer, chromium: () => pagePeer, mixed: (ind
 if (!makers[contender]) throw new Error(`no contender ${contender}: they are ${Object.keys(makers).join(', ')}`);
 if (!(Number.isInteger(count) && count >= 2 && count <= 16)) throw new Error('peers is a number from 2 to 16');
 
+/** Whether everybody was connected with everybody. */
+const isWhole = ({ figures }) => figures.every(({ ages_s: ages }) => ages.length === count - 1);
+
 /** Looks at all of them, waits, looks again. @param {any[]} of */
 async function measure(of) {
   const ids = of.map(({ pid }) => pid);
@@ -105,7 +111,15 @@ async function measure(of) {
   const cpu = after.cpu.map((one, index) => used(before.cpu[index], one) / took);
   const machine = (after.machine - before.machine) / took;
   const others = machine - used(before.own, after.own) / took;
-  return { took, more, cpu, machine, othersCores: others, width: after.figures.map(({ width }) => width), others: [...before.figures, ...after.figures].map(({ others }) => others) };
+  // Those that are there now were there then.
+  const isSteady = after.figures.every(({ ages_s: ages }) => ages.every((age) => age > took * 0.9));
+  return { took, more, cpu, machine, othersCores: others, width: after.figures.map(({ width }) => width), isWhole: isWhole(before) && isWhole(after), isSteady };
+}
+
+/** Why there is nothing to be counted: counters begin anew with a connection. @param {any[]} looks */
+function spoiled(looks) {
+  if (!looks.every((look) => look.isWhole)) return 'not everyone was connected with everyone';
+  return looks.every((look) => look.isSteady) ? undefined : 'a connection was made anew';
 }
 
 const server = await startServer({ args: ['--room-capacity', String(Math.max(count, 8))] });
@@ -125,7 +139,6 @@ try {
   const one = await measure(peers.slice(0, 1));
   const totalCaptured = captured.reduce((sum, frames) => sum + frames, 0);
   const totalShown = all.more('shown').reduce((sum, frames) => sum + frames, 0);
-  const isWhole = [...all.others, ...one.others].every((others) => others === count - 1);
   const versions = Object.assign({}, ...await Promise.all(peers.slice(0, 2).map((peer) => peer.version())));
   const figures = {
     encodes_per_frame: all.more('encoded').map((frames, index) => frames / captured[index]),
@@ -142,7 +155,7 @@ try {
   // Nothing is relayed here and no clock is read: only what others do on the machine can spoil it.
   const othersCores = Math.max(all.othersCores, one.othersCores);
   const busy = invalidReason({ lateness: { valid: true, p99_us: 0, packets: 0 }, scheduling: '', clockOffsetsMs: [], othersCores, cores: availableParallelism() });
-  const reason = isWhole ? busy : 'not everyone was connected with everyone';
+  const reason = spoiled([all, one]) ?? busy;
   for (const [name, values] of Object.entries(figures)) if (!values.every(Number.isFinite)) delete figures[name];
   console.log(JSON.stringify({ group, scenario, contender, seed, peers: count, valid: reason === undefined, invalid_reason: reason, versions, figures, series: {} }));
 } finally {

@@ -161,7 +161,7 @@
     const figures = {};
     for (const stat of (await peer.connection.pc.getStats()).values()) {
       if (stat.type === 'inbound-rtp' && stat.kind === 'video') Object.assign(figures, { frames: stat.framesDecoded });
-      if (stat.type === 'inbound-rtp' && stat.kind === 'audio') Object.assign(figures, { concealed: stat.concealedSamples - (stat.silentConcealedSamples ?? 0), samples: stat.totalSamplesReceived });
+      if (stat.type === 'inbound-rtp' && stat.kind === 'audio') Object.assign(figures, { concealed: stat.concealedSamples, samples: stat.totalSamplesReceived });
     }
     return figures;
   };
