@@ -1,6 +1,7 @@
 //! Links that change, and a film that cannot be compressed away through the real encoder: what of a link is used, and how long the
 //! picture pauses.
 
+use super::sender::Voice;
 use super::tests::shown;
 use super::*;
 
@@ -89,12 +90,17 @@ fn a_call_of_two_over_50_kilobits_a_second_keeps_its_sound() {
 }
 
 #[test]
-fn a_picture_that_stopped_comes_back_beside_a_quiet_sound_when_there_is_room_again() {
-    for (seed, has_company) in [(0, true), (1, true), (0, false)] {
+fn a_picture_that_stopped_comes_back_beside_little_sound_or_none_when_there_is_room_again() {
+    for (seed, has_company, voice) in [
+        (0, true, Voice::Quiet),
+        (1, true, Voice::Quiet),
+        (0, false, Voice::Quiet),
+        (0, true, Voice::Muted),
+        (1, false, Voice::Muted),
+    ] {
         let mut simulation =
             if seed == 0 { Simulation::new("rate=45kbps") } else { Simulation::busy("rate=45kbps", seed) };
-        simulation.sender.is_quiet = true;
-        simulation.sender.has_company = has_company;
+        (simulation.sender.voice, simulation.sender.has_company) = (voice, has_company);
         let narrow = simulation.run(20);
         // A limit so low is tried again after a minute.
         let open = change(&mut simulation, "rate=300kbps", 95);

@@ -61,9 +61,34 @@ pub(super) struct Sender {
     smaller: Smaller,
     /// Whether somebody else is there for whom everything is sent at full speed.
     pub(super) has_company: bool,
-    /// Whether nobody speaks, so that the sound is next to nothing.
-    pub(super) is_quiet: bool,
+    /// What the microphone gives.
+    pub(super) voice: Voice,
     begin: Instant,
+}
+
+/// What the microphone gives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Voice {
+    Speaks,
+    /// The sound is next to nothing.
+    Quiet,
+    /// There is a packet now and then, so that the way stays open.
+    Muted,
+}
+
+impl Voice {
+    /// Between two packets.
+    fn interval_ms(self) -> u128 {
+        if self == Self::Muted { 200 } else { 20 }
+    }
+
+    fn bps(self, wanted: u32) -> u32 {
+        match self {
+            Self::Speaks => wanted,
+            Self::Quiet => 8_000,
+            Self::Muted => 1_200,
+        }
+    }
 }
 
 /// A frame that was let through.
@@ -110,7 +135,7 @@ impl Sender {
             film: None,
             smaller: Smaller::default(),
             has_company: true,
-            is_quiet: false,
+            voice: Voice::Speaks,
             begin,
         }
     }
@@ -134,7 +159,7 @@ impl Sender {
         stands_still: bool,
         feedback: &mut VecDeque<Feedback>,
     ) -> Vec<(usize, u128, What)> {
-        if ms.is_multiple_of(20) {
+        if ms.is_multiple_of(self.voice.interval_ms()) {
             self.sounds.push_back(ms);
         }
         if [0, 33, 67].contains(&(ms % 100)) && !stands_still {
@@ -150,11 +175,10 @@ impl Sender {
             self.adapt(now);
         }
         let is_narrow = self.decision.legs.get(&LEG).is_some_and(|leg| leg.sound != Sound::Full);
-        let together = if is_narrow { bundle::SOUNDS_MAX } else { 1 };
+        let together = if is_narrow && self.voice != Voice::Muted { bundle::SOUNDS_MAX } else { 1 };
         let made: Vec<u128> = self.sounds.drain(..self.sounds.len() / together * together).step_by(together).collect();
         // 20 ms of it each.
-        let sound_bps = if self.is_quiet { 8_000 } else { self.decision.sound_bps };
-        let sound = vec![0; sound_bps as usize / 400 * together + EXTENSION_BYTES];
+        let sound = vec![0; self.voice.bps(self.decision.sound_bps) as usize / 400 * together + EXTENSION_BYTES];
         for _ in &made {
             self.write(rtp_packet(now, SOUND_SSRC, 0, &sound), &mut belt);
         }

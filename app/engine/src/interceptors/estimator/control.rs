@@ -33,6 +33,9 @@ const FUTILE_CUTS: u32 = 3;
 const REACH_FACTOR: f64 = 1.5;
 /// See [`REACH_FACTOR`]. With less, a picture that stopped beside a quiet sound never came back: 105 kbps were too few on a link of 300.
 const REACH_MORE_BPS: f64 = 140_000.0;
+/// The least that is within reach: a muted microphone sends next to nothing, and a picture is tried again from four fifths of its floor on, beside
+/// what sound would take.
+const REACH_MIN_BPS: f64 = 165_000.0;
 /// Up to this share of the last known limit the estimate grows quickly, then with care.
 const NEAR_SHARE: f64 = 0.92;
 /// A limit that was passed by so much without a queue is none any more. What a busy machine measures is off by a fifth.
@@ -264,7 +267,9 @@ impl RateControl {
 
     fn grow(&mut self, now: Instant, elapsed: Duration, seen: Observation) {
         // What was never sent was never tried: stay within reach of what arrives.
-        let reach = seen.received_bps.map_or(self.target_bps, |received| REACH_FACTOR * received + REACH_MORE_BPS);
+        let reach = seen
+            .received_bps
+            .map_or(self.target_bps, |received| (REACH_FACTOR * received + REACH_MORE_BPS).max(REACH_MIN_BPS));
         if self.is_held_by_loss(seen) || seen.queue >= QUEUE_SOME || self.target_bps >= reach {
             return;
         }
