@@ -8,6 +8,7 @@ import { Peer } from './peer.js';
 import { CHAT_CHARACTERS_MAX, characterCount } from './messages.js';
 import { SignalingClient } from './protocol.js';
 import { hasRelay, renewalDelayMs } from './relay.js';
+import { NARROW_LOOK_MS } from './narrow.js';
 import { LOOK_MS } from './silence.js';
 import { RateMeter, summarise } from './stats.js';
 import { policyNews } from './words.js';
@@ -61,6 +62,7 @@ export class Call {
   /** @type {RTCCertificate|undefined} */ #certificate;
   /** @type {ReturnType<typeof setInterval>|undefined} */ #ticker;
   /** Whether peers are still heard. @type {ReturnType<typeof setInterval>|undefined} */ #looker;
+  /** Whether the ways carry our picture. @type {ReturnType<typeof setInterval>|undefined} */ #wayLooker;
   /** Runs while signals are held back. @type {ReturnType<typeof setTimeout>|undefined} */ #resyncTimer;
   /** @type {Map<string, RateMeter>} */ #meters = new Map();
   #changeQueued = false;
@@ -86,6 +88,7 @@ export class Call {
   async join() {
     this.#ticker = setInterval(() => this.#tick(performance.now()), TICK_MS);
     this.#looker = setInterval(() => { for (const peer of this.peers.values()) peer.look(); }, LOOK_MS);
+    this.#wayLooker = setInterval(() => { for (const peer of this.peers.values()) peer.lookAtWay().catch(() => { /* a connection that closes has no statistics */ }); }, NARROW_LOOK_MS);
     try {
       // One certificate a call: one fingerprint for everybody.
       this.#certificate = await RTCPeerConnection.generateCertificate(/** @type {AlgorithmIdentifier} */ ({ name: 'ECDSA', namedCurve: 'P-256' }));
@@ -359,6 +362,7 @@ export class Call {
     this.endedWhy = why;
     clearInterval(this.#ticker);
     clearInterval(this.#looker);
+    clearInterval(this.#wayLooker);
     clearTimeout(this.#resyncTimer);
     clearTimeout(this.#renewalTimer);
     // Who is removed does not say goodbye: the server tells the others what happened.

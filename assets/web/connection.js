@@ -51,6 +51,8 @@ const CHANNELS = [['control', 0], ['chat', 1]];
 /** Every peer gets its own copy of the picture, so it is sent at 640x360, as the native client does. */
 const SEND_HEIGHT = 360;
 const SEND_BITRATE_MAX_BPS = 1_200_000;
+/** What the sound may take where it is all that goes: speech is understood well. */
+const NARROW_SOUND_BPS = 12_000;
 
 export class Connection {
   /** @type {Promise<void>} */ #queue = Promise.resolve();
@@ -66,6 +68,7 @@ export class Connection {
   #descriptionSent = false;
   #ignoringOffer = false;
   #negotiated = false;
+  #isNarrow = false;
   #closed = false;
 
   /** What went wrong or was dropped, counted for the tests and the details. */
@@ -383,12 +386,35 @@ export class Connection {
     transceiver.sender.replaceTrack(this.config.tracks[source]).catch((error) => this.#fail(error));
   }
 
+  /** Whether only sound goes this way, and little of it. @param {boolean} isNarrow */
+  async setNarrow(isNarrow) {
+    this.#isNarrow = isNarrow;
+    const { microphone, camera } = this.#transceivers;
+    try {
+      if (camera) await this.#applyEncoding(camera.sender);
+      if (microphone) await this.#limitSound(microphone.sender);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** @param {RTCRtpSender} sender */
+  async #limitSound(sender) {
+    const parameters = sender.getParameters();
+    const [encoding] = parameters.encodings ?? [];
+    if (!encoding) return;
+    if (this.#isNarrow) encoding.maxBitrate = NARROW_SOUND_BPS;
+    else delete encoding.maxBitrate;
+    await sender.setParameters(parameters);
+  }
+
   /** @param {RTCRtpSender} sender */
   async #applyEncoding(sender) {
     const parameters = sender.getParameters();
     const [encoding] = parameters.encodings ?? [];
     const height = sender.track?.getSettings().height;
     if (!encoding || !height) return;
+    encoding.active = !this.#isNarrow;
     encoding.scaleResolutionDownBy = Math.max(1, height / SEND_HEIGHT);
     encoding.maxBitrate = SEND_BITRATE_MAX_BPS;
     await sender.setParameters(parameters);

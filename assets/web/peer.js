@@ -7,6 +7,7 @@
 
 import { Connection } from './connection.js';
 import { readChat, readControl } from './messages.js';
+import { Narrow, pathOf } from './narrow.js';
 import { Silence } from './silence.js';
 
 /** @typedef {import('./protocol.js').Signal} Signal */
@@ -91,6 +92,7 @@ export class Peer {
   #nextRestartAt = 0;
   #transportSince;
   /** Whether they fell silent. */ silence;
+  /** Whether the way carries our picture. */ narrow = new Narrow();
 
   /** @param {PeerInfo} info @param {PeerContext} context */
   constructor(info, context) {
@@ -214,6 +216,22 @@ export class Peer {
     if (this.silence.look(this.connection.heard, this.context.now())) this.connection.restartIce();
   }
 
+  /** Looks whether the way carries our picture, each `NARROW_LOOK_MS`. */
+  async lookAtWay() {
+    const { connection, narrow } = this;
+    if (!connection || !this.isMediaAlive) return;
+    const path = pathOf(await connection.pc.getStats());
+    if (connection !== this.connection || !narrow.look(path)) return;
+    await connection.setNarrow(narrow.isNarrow);
+    this.#tellOfPicture();
+  }
+
+  /** What the others see instead of a picture that does not come. */
+  #tellOfPicture() {
+    if (!this.hasCommonVideoCodec) this.sendControl({ type: 'video_suspended', reason: 'no_common_codec' });
+    else this.sendControl(this.narrow.isNarrow ? { type: 'video_suspended', reason: 'bandwidth' } : { type: 'video_resumed' });
+  }
+
   /** The network changed: if they are not heard now, the way is lost. */
   handleNetworkChange() { this.silence.hint(); }
 
@@ -243,6 +261,7 @@ export class Peer {
     this.#held = [];
     this.streams = new Map();
     this.videoSuspended = null;
+    this.narrow = new Narrow();
     this.videoReduced = false;
     this.#transportSince = this.context.now();
     const connection = new Connection({
@@ -292,7 +311,7 @@ export class Peer {
     const changed = common !== this.hasCommonVideoCodec;
     this.hasCommonVideoCodec = common;
     if (!changed) return;
-    this.sendControl(common ? { type: 'video_resumed' } : { type: 'video_suspended', reason: 'no_common_codec' });
+    this.#tellOfPicture();
     this.context.onChange();
   }
 
@@ -305,7 +324,7 @@ export class Peer {
   #introduce() {
     this.sendControl({ type: 'hello', versions: [1], client: 'parlor-web 0.1.0', boot_id: null });
     this.sendControl({ type: 'media_state', ...this.context.mediaState() });
-    if (!this.hasCommonVideoCodec) this.sendControl({ type: 'video_suspended', reason: 'no_common_codec' });
+    if (!this.hasCommonVideoCodec || this.narrow.isNarrow) this.#tellOfPicture();
   }
 
   /**

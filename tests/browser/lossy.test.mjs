@@ -1,10 +1,10 @@
-/** One packet of ten is lost between the native client and Chromium, each way: picture, sound and chat go on. */
+/** Bad networks: one packet of ten is lost between the native client and Chromium, each way; or a link carries sound and no more. */
 
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { fixture } from './fixture.mjs';
 import { LAB_FLAGS, startLab } from './lab.mjs';
-import { grabPicture, joinRoom, PATIENCE_MS, sendChat, until, waitForChat, waitForFrames, waitForPeer, waitForSound } from './lib.mjs';
+import { grabPicture, inboundStats, joinRoom, PATIENCE_MS, sendChat, until, waitForChat, waitForFrames, waitForPeer, waitForSound } from './lib.mjs';
 import { readBarcode } from './barcode.mjs';
 import { startNative, synthetic } from './native.mjs';
 
@@ -90,3 +90,24 @@ for (const nativeFirst of [true, false]) {
     }
   }));
 }
+
+test('on a link for sound alone a page sends no picture, says so, and sends it again when there is room', () => shared.withPages(async (open) => {
+  const narrowing = await startLab(shared.server);
+  try {
+    const room = shared.freshRoom();
+    const [ana, bo] = [await open(), await open()];
+    await joinRoom(ana, narrowing, { room, name: 'Ana' });
+    await joinRoom(bo, narrowing, { room, name: 'Bo' });
+    await waitForFrames(ana, 'Bo', 30);
+    await narrowing.apply('up rate=50kbps');
+    const isSuspended = (wanted) => [...globalThis.parlor.peers.values()].some(({ videoSuspended }) => (videoSuspended === 'bandwidth') === wanted);
+    for (const page of [ana, bo]) await until(page, isSuspended, true, 'the other says that there is only sound');
+    await ana.getByText('sound only, slow network').first().waitFor();
+    await narrowing.apply('up clear');
+    await until(ana, isSuspended, false, 'the other sends a picture again');
+    const { video } = await inboundStats(ana, 'Bo');
+    await waitForFrames(ana, 'Bo', video.frames + 30);
+  } finally {
+    await narrowing.stop();
+  }
+}));

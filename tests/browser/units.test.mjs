@@ -365,6 +365,37 @@ test('who sends all the time is missed after a second of silence, and once in ha
   assert.deepEqual(seen, { once: [13], polite: [14], gaps: [], nowAndThen: [], never: [], hinted: [11], again: [13], later: [13, 17] });
 });
 
+test('a way that carries no more than sound gets no picture, and is tried again the later the more often that was in vain', async () => {
+  const seen = await page.evaluate(async () => {
+    const { Narrow, pathOf } = await import('/narrow.js');
+    /** When the picture stops and comes back, of so many looks; `path` says at which look the way is how. */
+    const turns = (looks, path) => {
+      const narrow = new Narrow();
+      return Array.from({ length: looks }, (_, index) => index).filter((index) => narrow.look(path(index)));
+    };
+    const wide = { estimateBps: 1_000_000, roundTripsMs: [20] };
+    const full = { estimateBps: 86_800, roundTripsMs: [20, 320] };
+    const path = (...pairs) => pathOf([
+      ['a', { type: 'candidate-pair', nominated: true, currentRoundTripTime: 0.02, ...pairs[0] }], ['b', { type: 'candidate-pair', nominated: false, currentRoundTripTime: 9 }],
+      ['c', { type: 'remote-inbound-rtp', kind: 'audio', ...pairs[1] }],
+    ]);
+    return {
+      wide: turns(100, () => wide), never: turns(100, () => ({ estimateBps: null, roundTripsMs: [] })),
+      lossy: turns(100, () => ({ estimateBps: 86_800, roundTripsMs: [20, 40] })),
+      brief: turns(100, (index) => (index % 3 === 0 ? wide : full)),
+      unknown: turns(8, (index) => (index % 2 === 0 ? full : { estimateBps: null, roundTripsMs: [] })),
+      full: turns(400, (index) => (index < 5 ? wide : full)),
+      opens: turns(200, (index) => (index < 5 || index > 10 ? wide : full)),
+      path: path({ availableOutgoingBitrate: 5 }, { roundTripTime: 0.5 }), unknownPath: path({}, {}),
+    };
+  });
+  assert.deepEqual(seen, {
+    wide: [], never: [], lossy: [], brief: [], unknown: [4],
+    full: [7, 27, 30, 70, 73, 153, 156, 316, 319], opens: [7, 27],
+    path: { estimateBps: 5, roundTripsMs: [20, 500] }, unknownPath: { estimateBps: null, roundTripsMs: [20] },
+  });
+});
+
 test('what is lost before the other end listens is said once more', async () => {
   const seen = await page.evaluate(async () => {
     const { Peer } = await import('/peer.js');

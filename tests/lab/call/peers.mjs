@@ -86,10 +86,11 @@ export async function nativePeer({ lab, room, name, other, folder, film, filmFil
 
 /**
  * A page in the lobby of the room, with camera and microphone open and the name filled in.
- * `hasNoWatch` takes from the page what it watches for silences, so that the browser alone notices an outage.
- * @param {Parameters<typeof nativePeer>[0] & {hasNoWatch?: boolean}} options @returns {Promise<LabPeer>}
+ * `hasNoWatch` takes from the page what it watches for silences, so that the browser alone notices an outage; `isPlain` lets it send the
+ * picture whatever the way carries, as the browser would.
+ * @param {Parameters<typeof nativePeer>[0] & {hasNoWatch?: boolean, isPlain?: boolean}} options @returns {Promise<LabPeer>}
  */
-export async function pagePeer({ lab, room, name, other, folder, film, soundFile, recordsSound: records, keepsPictures, card, hasNoWatch = false }) {
+export async function pagePeer({ lab, room, name, other, folder, film, soundFile, recordsSound: records, keepsPictures, card, hasNoWatch = false, isPlain = false }) {
   const recordsSound = records && !card;
   const browser = await launchBrowser(card
     ? { args: [...LAB_FLAGS, '--use-fake-ui-for-media-stream'], fakeDevices: false, isAudible: true, env: card.env }
@@ -98,6 +99,7 @@ export async function pagePeer({ lab, room, name, other, folder, film, soundFile
 globalThis.labFilm = ${JSON.stringify({ ...film, recordsSound, keepsPictures })};\n${FILM_SOURCE}\n${BARCODE_SOURCE}\nObject.assign(globalThis, { makeFilm, stampBarcode, readBarcode });\n${PAGE_SOURCE}`;
   const page = await newPage(browser, { init, settings: { audioProcessing: false }, viewport: { width: 1_400, height: 900 } });
   await openLobby(page, lab, { room });
+  if (isPlain) await page.evaluate(async () => { (await import('/narrow.js')).Narrow.prototype.look = () => false; });
   await page.getByLabel('Your name').fill(name);
   return {
     facts: { chromium: browser.version(), clock_offset_ms: await clockOffsetMs(page) },

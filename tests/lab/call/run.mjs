@@ -8,7 +8,8 @@
  * `steps` are rules with the second of the measurement at which they begin to hold: [[10, "down rate=600kbps"]]. `height` is 360 or 720; rates settle for
  * `settle_seconds` (5) before.
  * In delay each end has a sound card (cards.mjs), unless `sound_cards` is false: then sound is taken where it leaves the programs.
- * In outage two pages notice what the browser notices, unless `page_watch` is true: then the page's own watch for silences (silence.js) is there.
+ * Two pages notice what the browser notices, unless `page_watch` is true: then the page's own watch for silences (silence.js; in outage it is taken
+ * away otherwise) and for ways that carry no picture (narrow.js) are there.
  * In set-up signaling takes as long as the path does, unless `signaling_delay_ms` says otherwise.
  * Environment: PARLOR, PARLOR_SERVER, PARLOR_LAB_NET, CHROMIUM.
  */
@@ -109,9 +110,9 @@ async function measure({ folder, lab, kinds }) {
   try {
     for (const name of hasCards ? NAMES : []) cards.push(await startCard(folder, name));
     for (const [index, kind] of kinds.entries()) {
-      // What native calls are measured beside is Chromium's own WebRTC, which notices an outage by itself.
-      const hasNoWatch = wanted.group === 'outage' && wanted.page_watch !== true && !kinds.includes('native');
-      peers.push(await MAKERS[kind]({ hasNoWatch, lab, room: ROOM, name: NAMES[index], other: NAMES[1 - index], folder, film, filmFile, soundFile, recordsSound, keepsPictures: ffmpeg !== undefined, card: cards[index] }));
+      // What native calls are measured beside is Chromium's own WebRTC, without what our page does besides.
+      const isPlain = wanted.page_watch !== true && !kinds.includes('native');
+      peers.push(await MAKERS[kind]({ hasNoWatch: isPlain && wanted.group === 'outage', isPlain, lab, room: ROOM, name: NAMES[index], other: NAMES[1 - index], folder, film, filmFile, soundFile, recordsSound, keepsPictures: ffmpeg !== undefined, card: cards[index] }));
     }
     const isSetUp = wanted.group === 'set-up';
     if (isSetUp) for (const rule of wanted.rules) await lab.apply(rule);
