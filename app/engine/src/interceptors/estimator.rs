@@ -87,6 +87,7 @@ impl BandwidthEstimator for Estimator {
             if !report.arrived && report.is_twcc && self.unreported.contains(report.twcc_sequence_number) {
                 self.assume(now, report);
                 self.flood.add_unknown();
+                self.queue.add_unknown();
                 continue;
             }
             known += 1;

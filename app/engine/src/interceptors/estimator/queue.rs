@@ -60,6 +60,11 @@ impl StandingQueue {
         self.note_busy(arrival, self.above_base(delay), bytes);
     }
 
+    /// A packet on which feedback was lost: the time around it is no measure of the link's speed, since it may have passed.
+    pub(super) fn add_unknown(&mut self) {
+        self.last = None;
+    }
+
     fn note_busy(&mut self, arrival: Duration, waited: Duration, bytes: usize) {
         if self.last.is_some_and(|(last, _)| arrival < last) {
             // Overtaken: it belongs to a moment that was looked at.
@@ -152,6 +157,21 @@ mod tests {
         assert!((capacity - 200_000.0).abs() < 1.0, "{capacity}");
         pass(&mut queue, begin, [6_000, 9_000], |_| 20);
         assert_eq!(queue.capacity_bps(), None, "it is forgotten");
+    }
+
+    #[test]
+    fn what_was_not_reported_on_does_not_slow_the_link_down() {
+        let (mut queue, begin) = (StandingQueue::default(), Instant::now());
+        pass(&mut queue, begin, [0, 5_000], |_| 20);
+        // 200 kbit/s, and nothing is known of every fifth.
+        for number in 1..=40 {
+            match number % 5 {
+                0 => queue.add_unknown(),
+                _ => queue.add(begin + MS * 5_000, THEIRS + MS * (5_020 + 40 * number), 1_000),
+            }
+        }
+        let capacity = queue.capacity_bps().unwrap();
+        assert!((capacity - 200_000.0).abs() < 1.0, "{capacity}");
     }
 
     #[test]
