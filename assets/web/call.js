@@ -88,7 +88,7 @@ export class Call {
   async join() {
     this.#ticker = setInterval(() => this.#tick(performance.now()), TICK_MS);
     this.#looker = setInterval(() => { for (const peer of this.peers.values()) peer.look(); }, LOOK_MS);
-    this.#wayLooker = setInterval(() => { for (const peer of this.peers.values()) peer.lookAtWay().catch(() => { /* a connection that closes has no statistics */ }); }, NARROW_LOOK_MS);
+    this.#wayLooker = setInterval(() => { for (const peer of this.peers.values()) void peer.lookAtWay(); }, NARROW_LOOK_MS);
     try {
       // One certificate a call: one fingerprint for everybody.
       this.#certificate = await RTCPeerConnection.generateCertificate(/** @type {AlgorithmIdentifier} */ ({ name: 'ECDSA', namedCurve: 'P-256' }));

@@ -390,12 +390,8 @@ export class Connection {
   async setNarrow(isNarrow) {
     this.#isNarrow = isNarrow;
     const { microphone, camera } = this.#transceivers;
-    try {
-      if (camera) await this.#applyEncoding(camera.sender);
-      if (microphone) await this.#limitSound(microphone.sender);
-    } catch (error) {
-      this.#fail(error);
-    }
+    const changes = await Promise.allSettled([camera && this.#applyEncoding(camera.sender), microphone && this.#limitSound(microphone.sender)]);
+    for (const change of changes) if (change.status === 'rejected') this.#fail(change.reason);
   }
 
   /** @param {RTCRtpSender} sender */
@@ -412,11 +408,13 @@ export class Connection {
   async #applyEncoding(sender) {
     const parameters = sender.getParameters();
     const [encoding] = parameters.encodings ?? [];
-    const height = sender.track?.getSettings().height;
-    if (!encoding || !height) return;
+    if (!encoding) return;
     encoding.active = !this.#isNarrow;
-    encoding.scaleResolutionDownBy = Math.max(1, height / SEND_HEIGHT);
-    encoding.maxBitrate = SEND_BITRATE_MAX_BPS;
+    const height = sender.track?.getSettings().height;
+    if (height) {
+      encoding.scaleResolutionDownBy = Math.max(1, height / SEND_HEIGHT);
+      encoding.maxBitrate = SEND_BITRATE_MAX_BPS;
+    }
     await sender.setParameters(parameters);
   }
 

@@ -7,7 +7,7 @@
 
 /** Between two looks. */
 export const NARROW_LOOK_MS = 1_000;
-/** The browser's estimate of a way that carries no more than the least it sends, which is 87 kbps, never falls below it. */
+/** Chromium's estimate of a way that carries less than the least it sends, which is 87 kbps, stays there. Who tells no estimate sends as before. */
 const ESTIMATE_MIN_BPS = 100_000;
 /** So much longer than at its best the way takes only with a queue on it; loss alone presses the estimate as low. */
 const QUEUE_MS = 100;
@@ -41,6 +41,13 @@ export class Narrow {
     if (this.#short < SHORT_LOOKS) return false;
     this.#rest = this.#since < RELAPSE_LOOKS ? Math.min(this.#rest * 2, REST_LOOKS_MAX) : REST_LOOKS;
     return this.#turn(true);
+  }
+
+  /** The way may be another: nothing of what was known of it counts, and a picture is tried at the next look. */
+  forget() {
+    this.#bestMs = Infinity;
+    this.#short = 0;
+    this.#rest = 0;
   }
 
   /** @param {boolean} isNarrow */

@@ -93,6 +93,7 @@ export class Peer {
   #transportSince;
   /** Whether they fell silent. */ silence;
   /** Whether the way carries our picture. */ narrow = new Narrow();
+  #isLooking = false;
 
   /** @param {PeerInfo} info @param {PeerContext} context */
   constructor(info, context) {
@@ -213,15 +214,20 @@ export class Peer {
       this.silence.forget();
       return;
     }
-    if (this.silence.look(this.connection.heard, this.context.now())) this.connection.restartIce();
+    if (!this.silence.look(this.connection.heard, this.context.now())) return;
+    this.narrow.forget();
+    this.connection.restartIce();
   }
 
   /** Looks whether the way carries our picture, each `NARROW_LOOK_MS`. */
   async lookAtWay() {
     const { connection, narrow } = this;
-    if (!connection || !this.isMediaAlive) return;
-    const path = pathOf(await connection.pc.getStats());
-    if (connection !== this.connection || !narrow.look(path)) return;
+    if (!connection || !this.isMediaAlive || this.#isLooking) return;
+    this.#isLooking = true;
+    /** A connection that closes has none. */
+    const report = await connection.pc.getStats().catch(() => null);
+    this.#isLooking = false;
+    if (!report || connection !== this.connection || !narrow.look(pathOf(report))) return;
     await connection.setNarrow(narrow.isNarrow);
     this.#tellOfPicture();
   }
@@ -233,7 +239,10 @@ export class Peer {
   }
 
   /** The network changed: if they are not heard now, the way is lost. */
-  handleNetworkChange() { this.silence.hint(); }
+  handleNetworkChange() {
+    this.silence.hint();
+    this.narrow.forget();
+  }
 
   /** Whether something is to come from them, by their own word. */
   get #sends() { return this.mediaState?.microphone === 'on' || (this.mediaState?.camera === 'on' && this.videoSuspended === null); }

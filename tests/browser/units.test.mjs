@@ -371,7 +371,7 @@ test('a way that carries no more than sound gets no picture, and is tried again 
     /** When the picture stops and comes back, of so many looks; `path` says at which look the way is how. */
     const turns = (looks, path) => {
       const narrow = new Narrow();
-      return Array.from({ length: looks }, (_, index) => index).filter((index) => narrow.look(path(index)));
+      return Array.from({ length: looks }, (_, index) => index).filter((index) => narrow.look(path(index, narrow)));
     };
     const wide = { estimateBps: 1_000_000, roundTripsMs: [20] };
     const full = { estimateBps: 86_800, roundTripsMs: [20, 320] };
@@ -385,6 +385,10 @@ test('a way that carries no more than sound gets no picture, and is tried again 
       brief: turns(100, (index) => (index % 3 === 0 ? wide : full)),
       unknown: turns(8, (index) => (index % 2 === 0 ? full : { estimateBps: null, roundTripsMs: [] })),
       full: turns(400, (index) => (index < 5 ? wide : full)),
+      another: turns(60, (index, narrow) => {
+        if (index === 10 || index === 30) narrow.forget();
+        return index < 5 ? wide : index < 10 ? full : { estimateBps: 86_800, roundTripsMs: [200] };
+      }),
       opens: turns(200, (index) => (index < 5 || index > 10 ? wide : full)),
       path: path({ availableOutgoingBitrate: 5 }, { roundTripTime: 0.5 }), unknownPath: path({}, {}),
     };
@@ -392,8 +396,36 @@ test('a way that carries no more than sound gets no picture, and is tried again 
   assert.deepEqual(seen, {
     wide: [], never: [], lossy: [], brief: [], unknown: [4],
     full: [7, 27, 30, 70, 73, 153, 156, 316, 319], opens: [7, 27],
+    another: [7, 10],
     path: { estimateBps: 5, roundTripsMs: [20, 500] }, unknownPath: { estimateBps: null, roundTripsMs: [20] },
   });
+});
+
+test('who sends only sound sends no picture and less sound, until it may again', async () => {
+  const seen = await page.evaluate(async () => {
+    const { Connection } = await import('/connection.js');
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
+    const [microphone] = stream.getAudioTracks();
+    const [camera] = stream.getVideoTracks();
+    const handlers = new Proxy({}, { get: () => () => true });
+    const config = { id: 'c', selfId: 'a', peerId: 'b', offering: true, iceServers: () => [], relayOnly: false, tracks: { microphone, camera } };
+    const connection = new Connection(config, handlers);
+    const [sound, picture] = connection.pc.getSenders();
+    const seen = [];
+    const look = () => { seen.push([picture.getParameters().encodings[0].active, sound.getParameters().encodings[0].maxBitrate ?? null]); };
+    await connection.setNarrow(true);
+    look();
+    await connection.setTrack('camera', null);
+    await connection.setNarrow(false);
+    look();
+    await connection.setNarrow(true);
+    await connection.setTrack('camera', camera);
+    look();
+    connection.close();
+    stream.getTracks().forEach((track) => track.stop());
+    return seen;
+  });
+  assert.deepEqual(seen, [[false, 12_000], [true, null], [false, 12_000]]);
 });
 
 test('what is lost before the other end listens is said once more', async () => {

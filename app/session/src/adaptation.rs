@@ -12,6 +12,7 @@
 //!              budget ≥ 1.1 floor for 2 s          budget ≥ 0.8 floor for 5 s
 //! ```
 //!
+//! Where not even a quarter of the smallest picture's floor is left, it stops after one second instead of four.
 //! While below half a floor, only a budget of 0.6 floors ends the wait: the estimate of a full link goes up and down.
 //! Going down is quicker than coming back, so that a path at the edge does not blink. What a path carries is only found out by
 //! sending: a picture that had to stop again soon after it came back waits twice as long the next time.
@@ -27,6 +28,8 @@ use crate::ConnectionId;
 pub use size::{Room, Size, SizeConfig};
 pub use sound::{Sound, SoundConfig};
 
+/// A budget below this part of the smallest picture's floor is no cut that drains a queue: those leave more than half of a link.
+const HOPELESS_PART: u32 = 4;
 /// Relapses that still double the wait.
 const RELAPSES_MAX: u32 = 4;
 
@@ -251,8 +254,8 @@ fn evaluate_leg(budget_bps: Option<u32>, previous: Leg, terms: &Terms<'_>) -> Le
     // A small picture that finds no room when it comes back takes the sound's.
     let is_trial =
         terms.size == Size::Small && previous.picture_since.is_some_and(|at| now - at < config.picture_after);
-    // With so little even the smallest picture is a few points of it.
-    let is_hopeless = budget < config.size.floor_bps / 4;
+    // Nobody would see anything: to wait longer would only cost sound.
+    let is_hopeless = budget < config.size.floor_bps / HOPELESS_PART;
     let sound_only_after = if is_trial || is_hopeless { config.fraction_after } else { config.sound_only_after };
     let fraction = Share::Fraction { keep_permille: permille.min(1000) };
     let next = match previous.share {

@@ -43,6 +43,8 @@ pub(crate) struct Estimator {
     /// Departure and arrival of the last packet that came.
     last: Option<(Instant, Duration)>,
     control: RateControl,
+    /// When the last report came.
+    reported_at: Option<Instant>,
     quality: Arc<LinkQuality>,
     unreported: Arc<Unreported>,
 }
@@ -61,6 +63,7 @@ impl Estimator {
             loss: 0.0,
             last: None,
             control: RateControl::new(policy),
+            reported_at: None,
             quality,
             unreported,
         }
@@ -79,6 +82,7 @@ impl BandwidthEstimator for Estimator {
         if reports.is_empty() {
             return;
         }
+        self.reported_at = Some(now);
         let mut usage = self.detector.usage();
         let (mut known, mut lost) = (0_u32, 0_u32);
         for report in reports {
@@ -129,13 +133,25 @@ impl BandwidthEstimator for Estimator {
         self.quality.set_pace_bps(self.control.pace_bps(now));
         if self.control.draining_until().is_some_and(|until| cut_before != Some(until)) {
             // What was lost before the cut is no reason for another.
-            self.loss = 0.0;
+            (self.loss, self.flood) = (0.0, flood::Flood::default());
         }
         tracing::trace!(target_bps = self.control.target_bps, ?seen, "estimate");
     }
 
     fn target_bitrate(&self) -> f64 {
         self.control.target_bps
+    }
+
+    /// Where nothing is sent, since the microphone is muted and the link has no room for a picture, nothing is learnt of the link either.
+    fn handle_timeout(&mut self, now: Instant) {
+        if self.poll_timeout().is_some_and(|at| at <= now) {
+            self.reported_at = None;
+            self.quality.set_target_bps(self.control.forget());
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.reported_at.and_then(|at| self.control.forgets_at(at))
     }
 }
 

@@ -7,10 +7,10 @@
 //! The pacer does not choose frames: packets here are numbered and remembered for retransmission, so dropping one
 //! would only bring it back. Its backlog is published in [`PacerGauge`], and the writer drops whole frames
 //! before it numbers them. A key frame that goes over a full link ends repairs of what lies before it ([`beginning`]). While the other side says
-//! nothing of what comes there, no more pictures are let go ([`silence`]).
+//! nothing of what comes there, no more pictures are let go ([`unheard`]).
 
 mod beginning;
-mod silence;
+mod unheard;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use super::reports::LinkQuality;
 use super::stage::{Belt, Stage};
 use crate::policy::PacerPolicy;
 use beginning::Beginning;
-use silence::Silence;
+use unheard::Unheard;
 
 /// What the pacer holds, for those who feed it.
 #[derive(Default)]
@@ -79,7 +79,7 @@ pub(crate) struct Pacer {
     /// Bounded by `retransmissions_max`.
     retransmissions: VecDeque<TaggedPacket>,
     beginning: Beginning,
-    silence: Silence,
+    unheard: Unheard,
 }
 
 fn bits(packet: &TaggedPacket) -> f64 {
@@ -116,7 +116,7 @@ impl Pacer {
             video: VecDeque::new(),
             retransmissions: VecDeque::new(),
             beginning: Beginning::default(),
-            silence: Silence::default(),
+            unheard: Unheard::default(),
         };
         pacer.publish();
         pacer
@@ -137,6 +137,10 @@ impl Pacer {
         let before_key_frame = if self.gives_way() { 0 } else { queued as u64 };
         self.gauge.before_key_frame_bits.store(before_key_frame, Ordering::Relaxed);
         self.gauge.pace_bps.store(self.pace_bps() as u64, Ordering::Relaxed);
+    }
+
+    fn publish_unheard(&self) {
+        self.gauge.is_unheard.store(self.unheard.is_unheard(), Ordering::Relaxed);
     }
 
     fn refill(&mut self, now: Instant) {
@@ -223,8 +227,8 @@ impl Stage for Pacer {
             self.target_bps = *bits_per_second;
             self.publish();
         }
-        self.silence.note_received(packet.now, &packet.message.packet);
-        self.gauge.is_unheard.store(self.silence.is_unheard(), Ordering::Relaxed);
+        self.unheard.note_received(packet.now, &packet.message.packet);
+        self.publish_unheard();
         belt.read.push_back(packet);
     }
 
@@ -234,8 +238,8 @@ impl Stage for Pacer {
             return;
         };
         let now = packet.now;
-        self.silence.note_sent(now, self.quality.repair_rtt());
-        self.gauge.is_unheard.store(self.silence.is_unheard(), Ordering::Relaxed);
+        self.unheard.note_sent(now, self.quality.repair_rtt());
+        self.publish_unheard();
         if self.audio.contains(&rtp.header.ssrc) {
             self.refill(now);
             // Sound never waits; what it takes is missing for the picture.
@@ -250,13 +254,16 @@ impl Stage for Pacer {
     }
 
     fn handle_timeout(&mut self, now: Instant, belt: &mut Belt) {
+        self.unheard.handle_timeout(now);
+        self.publish_unheard();
         if !(self.video.is_empty() && self.retransmissions.is_empty()) {
             self.release(now, belt);
         }
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        let refilled_at = self.refilled_at?;
+        let again = self.unheard.poll_timeout();
+        let Some(refilled_at) = self.refilled_at else { return again };
         let after = |missing_bits: f64, bps: f64| {
             // At least a millisecond: the runtime's timers are no finer, and the budget makes up for it.
             refilled_at + Duration::from_secs_f64((missing_bits.max(0.0) / bps).clamp(0.001, 1.0))
@@ -265,11 +272,11 @@ impl Stage for Pacer {
         let video = (!self.video.is_empty()).then_some(budget);
         let repairs = (!self.retransmissions.is_empty())
             .then(|| budget.max(after(-self.retransmission_credit_bits, self.retransmission_bps())));
-        video.into_iter().chain(repairs).min()
+        video.into_iter().chain(repairs).chain(again).min()
     }
 
     fn bind_local(&mut self, info: &StreamInfo) {
-        self.silence.bind(info);
+        self.unheard.bind(info);
         if info.mime_type.to_ascii_lowercase().starts_with("audio/") {
             self.audio.insert(info.ssrc);
         }

@@ -72,23 +72,8 @@ pub(super) enum Voice {
     Speaks,
     /// The sound is next to nothing.
     Quiet,
-    /// There is a packet now and then, so that the way stays open.
+    /// Nothing is sent.
     Muted,
-}
-
-impl Voice {
-    /// Between two packets.
-    fn interval_ms(self) -> u128 {
-        if self == Self::Muted { 200 } else { 20 }
-    }
-
-    fn bps(self, wanted: u32) -> u32 {
-        match self {
-            Self::Speaks => wanted,
-            Self::Quiet => 8_000,
-            Self::Muted => 1_200,
-        }
-    }
 }
 
 /// A frame that was let through.
@@ -159,7 +144,7 @@ impl Sender {
         stands_still: bool,
         feedback: &mut VecDeque<Feedback>,
     ) -> Vec<(usize, u128, What)> {
-        if ms.is_multiple_of(self.voice.interval_ms()) {
+        if ms.is_multiple_of(20) && self.voice != Voice::Muted {
             self.sounds.push_back(ms);
         }
         if [0, 33, 67].contains(&(ms % 100)) && !stands_still {
@@ -175,15 +160,17 @@ impl Sender {
             self.adapt(now);
         }
         let is_narrow = self.decision.legs.get(&LEG).is_some_and(|leg| leg.sound != Sound::Full);
-        let together = if is_narrow && self.voice != Voice::Muted { bundle::SOUNDS_MAX } else { 1 };
+        let together = if is_narrow { bundle::SOUNDS_MAX } else { 1 };
         let made: Vec<u128> = self.sounds.drain(..self.sounds.len() / together * together).step_by(together).collect();
         // 20 ms of it each.
-        let sound = vec![0; self.voice.bps(self.decision.sound_bps) as usize / 400 * together + EXTENSION_BYTES];
+        let sound_bps = if self.voice == Voice::Quiet { 8_000 } else { self.decision.sound_bps };
+        let sound = vec![0; sound_bps as usize / 400 * together + EXTENSION_BYTES];
         for _ in &made {
             self.write(rtp_packet(now, SOUND_SSRC, 0, &sound), &mut belt);
         }
         self.write_pictures(now, &mut belt);
         self.pacer.handle_timeout(now, &mut belt);
+        self.estimator.handle_timeout(now);
         let mut made = made.into_iter();
         belt.write.iter().map(|packet| self.left(packet, &mut made, ms)).collect()
     }

@@ -147,3 +147,13 @@ fn a_path_at_the_edge_does_not_blink() {
     }
     assert_eq!(changes, 0);
 }
+
+#[test]
+fn a_picture_without_any_hope_stops_a_second_after_it_was_thinned_out() {
+    let mut call = Call::new();
+    let seen = call.run([with_sound(9_000), with_sound(900_000)], 2_500);
+    assert_eq!(seen.iter().position(|share| *share == Share::SoundOnly), Some(21));
+    let mut call = Call::new();
+    let seen = call.run([with_sound(11_000), with_sound(900_000)], 5_500);
+    assert_eq!(seen.iter().position(|share| *share == Share::SoundOnly), Some(51));
+}

@@ -204,10 +204,11 @@ impl RateControl {
         true
     }
 
-    /// Ends a queue that stands; whether it is being ended.
+    /// Ends a queue that stands; whether it is being ended. A link that carries half of what it did when it was last cut for is not waited for.
     fn drain(&mut self, now: Instant, seen: Observation) -> bool {
         let is_overrun = seen.is_overrun(self.target_bps);
-        if !is_overrun && self.draining.is_some_and(|draining| now < draining.until) {
+        let is_awaited = self.draining.is_some_and(|draining| now < draining.until);
+        if !is_overrun && is_awaited {
             return true;
         }
         if !is_overrun && !seen.is_queue_full(self.policy.loss_high) {
@@ -217,7 +218,7 @@ impl RateControl {
         let Some(carried) = self.carried_bps(seen) else { return false };
         let queue = if is_overrun { seen.newest } else { seen.queue };
         let (first, cuts) = self.draining.map_or((queue, 0), |draining| (draining.queue, draining.cuts));
-        self.draining = Some(Draining { until: now + DRAIN, queue: first, cuts: cuts + 1 });
+        self.draining = Some(Draining { until: now + DRAIN, queue: first, cuts: cuts + u32::from(!is_awaited) });
         self.limit = Some(Limit::new(carried, now));
         // So that the queue is gone after a second, but not at the price of all that is sent; on a narrow link, not of the picture.
         let is_wide = carried >= 2.0 * self.policy.loss_floor_bps;
@@ -319,6 +320,18 @@ impl RateControl {
         if let Some(limit) = &mut self.limit {
             limit.passed_bps = limit.passed_bps.max(seen.received_bps.unwrap_or_default());
         }
+    }
+
+    /// When what is known of the link is too old, after a last report, and so little that nothing is sent.
+    pub(super) fn forgets_at(&self, reported_at: Instant) -> Option<Instant> {
+        (self.target_bps < REACH_MIN_BPS).then(|| reported_at + self.policy.limit_forgotten)
+    }
+
+    /// Forgets the link; gives what is tried next.
+    pub(super) fn forget(&mut self) -> f64 {
+        (self.limit, self.draining) = (None, None);
+        self.target_bps = self.target_bps.max(REACH_MIN_BPS);
+        self.target_bps
     }
 
     /// What is lost on the air, whatever is sent.

@@ -12,10 +12,12 @@ const WINDOW: Duration = Duration::from_secs(1);
 const SPAN_MIN: Duration = Duration::from_millis(400);
 /// Nor do fewer packets.
 const PACKETS_MIN: u32 = 20;
-/// The share that is lost. Half is lost on the air of no link that anybody calls over, three in a row or not.
+/// The share that is lost: no air that people call over loses more than half, a flood loses nearly all.
 const SHARE: f64 = 0.7;
 /// Nothing came of what left in so long: an outage.
 const PAUSE: Duration = Duration::from_millis(600);
+/// So many that came in a row: it is over. What is left of it would be measured beside the little that is sent then.
+const ROW: usize = 5;
 /// Packets remembered; of more the oldest are forgotten.
 const PACKETS_MAX: usize = 256;
 
@@ -55,6 +57,9 @@ impl Flood {
             return;
         }
         self.came.push_back(Came { departure, since, bytes, lost });
+        if self.came.len() >= ROW && self.came.iter().rev().take(ROW).all(|came| came.lost == 0) {
+            self.came.clear();
+        }
         while self.came.len() > PACKETS_MAX
             || self.came.front().is_some_and(|first| departure.saturating_duration_since(first.departure) > WINDOW)
         {
@@ -99,7 +104,8 @@ mod tests {
         let (mut flood, begin) = (Flood::default(), Instant::now());
         assert_eq!(passed([0, 400], &mut flood, begin, |number| number % 10 == 0), None, "too short");
         assert_eq!(passed([400, 2_001], &mut flood, begin, |number| number % 10 == 0), Some(40_000.0));
-        assert_eq!(passed([2_010, 3_100], &mut flood, begin, |_| true), None, "it is over");
+        assert_eq!(passed([2_010, 2_050], &mut flood, begin, |_| true).map(|bps| bps > 40_000.0), Some(true));
+        assert_eq!(passed([2_050, 2_070], &mut flood, begin, |_| true), None, "it is over");
     }
 
     #[test]

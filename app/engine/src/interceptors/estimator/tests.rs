@@ -316,3 +316,32 @@ fn the_pace_follows_what_the_link_was_seen_to_carry() {
     control.update(now, seen(Signal::Normal, 0.0, 240_000.0, 240_000.0));
     assert_eq!(control.pace_bps(now), Some(288_000.0), "more has passed than was known");
 }
+
+#[test]
+fn a_flood_is_ended_at_once_by_less_than_what_passes() {
+    let (mut control, now) = (RateControl::new(EstimatorPolicy::default()), Instant::now());
+    let flooded = |passed| Observation { flood_passed_bps: Some(passed), ..seen(Signal::Normal, 0.1, 1e5, 1e6) };
+    assert_eq!(control.update(now, flooded(50_000.0)), 30_000.0);
+    assert_eq!(control.pace_bps(now), Some(30_000.0));
+    assert!(control.draining_until().is_some());
+    // More than is sent passes.
+    assert_eq!(control.update(now, flooded(60_000.0)), 30_000.0);
+}
+
+#[test]
+fn what_was_known_of_a_narrow_link_is_forgotten_when_nothing_was_sent_for_a_minute() {
+    let quality = Arc::new(LinkQuality::default());
+    let mut estimator = Estimator::new(EstimatorPolicy::default(), quality.clone(), Arc::default());
+    let begin = Instant::now();
+    estimator.reported_at = Some(begin);
+    assert_eq!(estimator.poll_timeout(), None, "there is room for a picture");
+    estimator.control.target_bps = 30_000.0;
+    quality.set_target_bps(30_000.0);
+    let at = estimator.poll_timeout().unwrap();
+    assert_eq!(at - begin, Duration::from_secs(60));
+    estimator.handle_timeout(at - Duration::from_millis(1));
+    assert_eq!(quality.target_bps(), 30_000);
+    estimator.handle_timeout(at);
+    assert_eq!(quality.target_bps(), 165_000);
+    assert_eq!(estimator.poll_timeout(), None);
+}
