@@ -9,6 +9,8 @@
 export const NARROW_LOOK_MS = 1_000;
 /** Chromium's estimate of a way that carries less than the least it sends, which is 87 kbps, stays there. Who tells no estimate sends as before. */
 const ESTIMATE_MIN_BPS = 100_000;
+/** From this share of lost sound on it is worth more than the picture. */
+const SOUND_LOSS = 0.15;
 /** So much longer than at its best the way takes only with a queue on it; loss alone presses the estimate as low. */
 const QUEUE_MS = 100;
 /** Looks in a row that say so. */
@@ -28,15 +30,16 @@ export class Narrow {
 
   /**
    * Whether it changed just now.
-   * @param {{estimateBps: number|null, roundTripsMs: number[]}} path what is known of the way
+   * @param {{estimateBps: number|null, roundTripsMs: number[], soundLoss: number}} path what is known of the way
    */
-  look({ estimateBps, roundTripsMs }) {
+  look({ estimateBps, roundTripsMs, soundLoss }) {
     this.#since += 1;
     this.#bestMs = Math.min(this.#bestMs, ...roundTripsMs);
     if (this.isNarrow) return this.#since >= this.#rest && this.#turn(false);
     // What is not known now was so a moment ago.
     if (estimateBps === null) return false;
-    const isShort = estimateBps < ESTIMATE_MIN_BPS && Math.max(...roundTripsMs) >= this.#bestMs + QUEUE_MS;
+    const hasQueue = Math.max(...roundTripsMs) >= this.#bestMs + QUEUE_MS;
+    const isShort = estimateBps < ESTIMATE_MIN_BPS && hasQueue && soundLoss >= SOUND_LOSS;
     this.#short = isShort ? this.#short + 1 : 0;
     if (this.#short < SHORT_LOOKS) return false;
     this.#rest = this.#since < RELAPSE_LOOKS ? Math.min(this.#rest * 2, REST_LOOKS_MAX) : REST_LOOKS;
@@ -68,5 +71,6 @@ export function pathOf(report) {
   const reports = all.filter((stat) => stat.type === 'remote-inbound-rtp');
   const trips = [...pairs.map((stat) => stat.currentRoundTripTime), ...reports.map((stat) => stat.roundTripTime)].filter(Number.isFinite);
   const estimates = pairs.map((stat) => stat.availableOutgoingBitrate).filter(Number.isFinite);
-  return { estimateBps: estimates.length > 0 ? Math.max(...estimates) : null, roundTripsMs: trips.map((seconds) => seconds * 1_000) };
+  const losses = reports.filter((stat) => stat.kind === 'audio').map((stat) => stat.fractionLost).filter(Number.isFinite);
+  return { estimateBps: estimates.length > 0 ? Math.max(...estimates) : null, roundTripsMs: trips.map((seconds) => seconds * 1_000), soundLoss: Math.max(0, ...losses) };
 }

@@ -373,31 +373,31 @@ test('a way that carries no more than sound gets no picture, and is tried again 
       const narrow = new Narrow();
       return Array.from({ length: looks }, (_, index) => index).filter((index) => narrow.look(path(index, narrow)));
     };
-    const wide = { estimateBps: 1_000_000, roundTripsMs: [20] };
-    const full = { estimateBps: 86_800, roundTripsMs: [20, 320] };
+    const wide = { estimateBps: 1_000_000, roundTripsMs: [20], soundLoss: 0 };
+    const full = { estimateBps: 86_800, roundTripsMs: [20, 320], soundLoss: 0.5 };
     const path = (...pairs) => pathOf([
       ['a', { type: 'candidate-pair', nominated: true, currentRoundTripTime: 0.02, ...pairs[0] }], ['b', { type: 'candidate-pair', nominated: false, currentRoundTripTime: 9 }],
       ['c', { type: 'remote-inbound-rtp', kind: 'audio', ...pairs[1] }],
     ]);
     return {
-      wide: turns(100, () => wide), never: turns(100, () => ({ estimateBps: null, roundTripsMs: [] })),
-      lossy: turns(100, () => ({ estimateBps: 86_800, roundTripsMs: [20, 40] })),
+      wide: turns(100, () => wide), never: turns(100, () => ({ estimateBps: null, roundTripsMs: [], soundLoss: 0 })),
+      lossy: turns(100, () => ({ ...full, roundTripsMs: [20, 40] })), heard: turns(100, () => ({ ...full, soundLoss: 0.1 })),
       brief: turns(100, (index) => (index % 3 === 0 ? wide : full)),
-      unknown: turns(8, (index) => (index % 2 === 0 ? full : { estimateBps: null, roundTripsMs: [] })),
+      unknown: turns(8, (index) => (index % 2 === 0 ? full : { ...full, estimateBps: null })),
       full: turns(400, (index) => (index < 5 ? wide : full)),
       another: turns(60, (index, narrow) => {
         if (index === 10 || index === 30) narrow.forget();
-        return index < 5 ? wide : index < 10 ? full : { estimateBps: 86_800, roundTripsMs: [200] };
+        return index < 5 ? wide : index < 10 ? full : { ...full, roundTripsMs: [200] };
       }),
       opens: turns(200, (index) => (index < 5 || index > 10 ? wide : full)),
-      path: path({ availableOutgoingBitrate: 5 }, { roundTripTime: 0.5 }), unknownPath: path({}, {}),
+      path: path({ availableOutgoingBitrate: 5 }, { roundTripTime: 0.5, fractionLost: 0.25 }), unknownPath: path({}, {}),
     };
   });
   assert.deepEqual(seen, {
-    wide: [], never: [], lossy: [], brief: [], unknown: [4],
+    wide: [], never: [], lossy: [], heard: [], brief: [], unknown: [4],
     full: [7, 27, 30, 70, 73, 153, 156, 316, 319], opens: [7, 27],
     another: [7, 10],
-    path: { estimateBps: 5, roundTripsMs: [20, 500] }, unknownPath: { estimateBps: null, roundTripsMs: [20] },
+    path: { estimateBps: 5, roundTripsMs: [20, 500], soundLoss: 0.25 }, unknownPath: { estimateBps: null, roundTripsMs: [20], soundLoss: 0 },
   });
 });
 
