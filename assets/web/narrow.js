@@ -42,7 +42,7 @@ export class Narrow {
     const isShort = estimateBps < ESTIMATE_MIN_BPS && hasQueue && soundLoss >= SOUND_LOSS;
     this.#short = isShort ? this.#short + 1 : 0;
     if (this.#short < SHORT_LOOKS) return false;
-    this.#rest = this.#since < RELAPSE_LOOKS ? Math.min(this.#rest * 2, REST_LOOKS_MAX) : REST_LOOKS;
+    this.#rest = this.#since < RELAPSE_LOOKS ? Math.min(Math.max(this.#rest * 2, REST_LOOKS), REST_LOOKS_MAX) : REST_LOOKS;
     return this.#turn(true);
   }
 

@@ -385,6 +385,10 @@ test('a way that carries no more than sound gets no picture, and is tried again 
       brief: turns(100, (index) => (index % 3 === 0 ? wide : full)),
       unknown: turns(8, (index) => (index % 2 === 0 ? full : { ...full, estimateBps: null })),
       full: turns(400, (index) => (index < 5 ? wide : full)),
+      stillFull: turns(40, (index, narrow) => {
+        if (index === 10) narrow.forget();
+        return index < 5 ? wide : full;
+      }),
       another: turns(60, (index, narrow) => {
         if (index === 10 || index === 30) narrow.forget();
         return index < 5 ? wide : index < 10 ? full : { ...full, roundTripsMs: [200] };
@@ -396,7 +400,7 @@ test('a way that carries no more than sound gets no picture, and is tried again 
   assert.deepEqual(seen, {
     wide: [], never: [], lossy: [], heard: [], brief: [], unknown: [4],
     full: [7, 27, 30, 70, 73, 153, 156, 316, 319], opens: [7, 27],
-    another: [7, 10],
+    stillFull: [7, 10, 13, 33, 36], another: [7, 10],
     path: { estimateBps: 5, roundTripsMs: [20, 500], soundLoss: 0.25 }, unknownPath: { estimateBps: null, roundTripsMs: [20], soundLoss: 0 },
   });
 });
