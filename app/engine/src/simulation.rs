@@ -151,11 +151,13 @@ impl Simulation {
 
     fn run_second(&mut self) -> Second {
         let before = self.begin_second();
-        for _ in 0..1_000 {
-            self.now += MS;
-            self.step();
-        }
+        (0..1_000).for_each(|_| self.pass_a_millisecond());
         self.end_second(before)
+    }
+
+    fn pass_a_millisecond(&mut self) {
+        self.now += MS;
+        self.step();
     }
 
     fn begin_second(&mut self) -> LegStats {

@@ -6,12 +6,14 @@
 //!
 //! A queue that is full no longer grows, and a gradient sees nothing of it: so the delay itself is looked at too
 //! ([`queue`]). It also tells loss from a full queue, which is ours to end, from loss on the air, which is not; where no queue tells,
-//! a cut does ([`air`]). Where next to nothing comes, that is what the link carries ([`flood`]).
+//! a cut does ([`air`]). Where next to nothing comes, that is what the link carries ([`flood`]). What it carries of
+//! another mix of packets is told by what lies below RTP ([`mix`]).
 
 mod air;
 mod control;
 mod flood;
 mod meter;
+mod mix;
 mod queue;
 
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use rtc::interceptor::{BandwidthEstimator, OveruseDetector, PacketReport, SlopeE
 
 use control::{Observation, RateControl};
 use meter::Meter;
+use mix::Mix;
 
 use super::feedback::Unreported;
 use super::reports::LinkQuality;
@@ -39,6 +42,7 @@ pub(crate) struct Estimator {
     epoch: Option<Instant>,
     queue: queue::StandingQueue,
     flood: flood::Flood,
+    mix: Mix,
     loss: f64,
     /// Departure and arrival of the last packet that came.
     last: Option<(Instant, Duration)>,
@@ -60,6 +64,7 @@ impl Estimator {
             epoch: None,
             queue: queue::StandingQueue::default(),
             flood: flood::Flood::default(),
+            mix: Mix::default(),
             loss: 0.0,
             last: None,
             control: RateControl::new(policy),
@@ -88,6 +93,7 @@ impl BandwidthEstimator for Estimator {
         for report in reports {
             let epoch = *self.epoch.get_or_insert(report.departure);
             self.offered.add(now, report.departure.saturating_duration_since(epoch), report.size);
+            self.mix.add(report.departure, report.size);
             if !report.arrived && report.is_twcc && self.unreported.contains(report.twcc_sequence_number) {
                 self.assume(now, report);
                 self.flood.add_unknown();
@@ -118,7 +124,8 @@ impl BandwidthEstimator for Estimator {
             offered_bps: self.offered.rate_bps(now),
             queue: self.queue.standing(),
             newest: self.queue.newest(),
-            capacity_bps: self.queue.capacity_bps(),
+            capacity_bps: self.queue.capacity_bps(mix::of_rtp),
+            lasting_bps: self.queue.capacity_bps(mix::whole).map(|whole| self.mix.rtp_bps(whole)),
             flood_passed_bps: self.flood.passed_bps(),
         };
         if self.control.is_draining_futile(seen) {

@@ -36,6 +36,8 @@ const REACH_MORE_BPS: f64 = 140_000.0;
 /// The least that is within reach: a muted microphone sends next to nothing, and a picture is tried again from four fifths of its floor on, beside
 /// what sound would take.
 const REACH_MIN_BPS: f64 = 165_000.0;
+/// How far it may be from what a link carried that was busy a moment ago.
+const REACH_BUSY: f64 = 1.2;
 /// Up to this share of the last known limit the estimate grows quickly, then with care.
 const NEAR_SHARE: f64 = 0.92;
 /// A limit that was passed by so much without a queue is none any more. What a busy machine measures is off by a fifth.
@@ -92,8 +94,10 @@ pub(super) struct Observation {
     pub(super) queue: Duration,
     /// The same of the last moment only: jitter, or a queue that has just begun.
     pub(super) newest: Duration,
-    /// What the link carries, where it was busy.
+    /// What the link carries of what comes now, where it was busy.
     pub(super) capacity_bps: Option<f64>,
+    /// What it would carry of what was sent of late.
+    pub(super) lasting_bps: Option<f64>,
     /// What passed where nearly everything was lost.
     pub(super) flood_passed_bps: Option<f64>,
 }
@@ -137,6 +141,12 @@ struct Limit {
 impl Limit {
     fn new(bps: f64, at: Instant) -> Self {
         Self { bps, at, passed_bps: bps }
+    }
+
+    /// Where it was met just now and carried so much.
+    fn met(seen: Observation, carried_bps: f64, at: Instant) -> Self {
+        let bps = seen.lasting_bps.map_or(carried_bps, |lasting| lasting.max(carried_bps));
+        Self { bps, at, passed_bps: carried_bps }
     }
 
     /// Whether it leaves next to nothing beside sound, as far as was seen since.
@@ -219,7 +229,7 @@ impl RateControl {
         let queue = if is_overrun { seen.newest } else { seen.queue };
         let (first, cuts) = self.draining.map_or((queue, 0), |draining| (draining.queue, draining.cuts));
         self.draining = Some(Draining { until: now + DRAIN, queue: first, cuts: cuts + u32::from(!is_awaited) });
-        self.limit = Some(Limit::new(carried, now));
+        self.limit = Some(Limit::met(seen, carried, now));
         // So that the queue is gone after a second, but not at the price of all that is sent; on a narrow link, not of the picture.
         let is_wide = carried >= 2.0 * self.policy.loss_floor_bps;
         let (standing, least) =
@@ -243,7 +253,7 @@ impl RateControl {
             self.set(now, self.target_bps * self.policy.decrease_factor.max(0.9));
             return;
         }
-        self.limit = Some(Limit::new(carried, now));
+        self.limit = Some(Limit::met(seen, carried, now));
         self.set(now, (carried * self.policy.decrease_factor).min(self.target_bps));
     }
 
@@ -271,6 +281,8 @@ impl RateControl {
         let reach = seen
             .received_bps
             .map_or(self.target_bps, |received| (REACH_FACTOR * received + REACH_MORE_BPS).max(REACH_MIN_BPS));
+        // What queued a moment ago showed how much passes.
+        let reach = seen.lasting_bps.map_or(reach, |lasting| reach.min(REACH_BUSY * lasting));
         if self.is_held_by_loss(seen) || seen.queue >= QUEUE_SOME || self.target_bps >= reach {
             return;
         }

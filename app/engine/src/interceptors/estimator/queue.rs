@@ -82,10 +82,11 @@ impl StandingQueue {
         }
     }
 
-    /// What the link carried while it was busy. Known while packets queue, however little of the time that is.
-    pub(super) fn capacity_bps(&self) -> Option<f64> {
+    /// What the link carried while it was busy, of what is `counted` of a packet's bytes. Known while packets queue, however little of the time
+    /// that is.
+    pub(super) fn capacity_bps(&self, counted: fn(usize) -> usize) -> Option<f64> {
         let time: Duration = self.busy.iter().map(|(_, since, _)| *since).sum();
-        let bytes: usize = self.busy.iter().map(|(_, _, bytes)| bytes).sum();
+        let bytes: usize = self.busy.iter().map(|(_, _, bytes)| counted(*bytes)).sum();
         (time >= BUSY_MIN).then(|| bytes as f64 * 8.0 / time.as_secs_f64())
     }
 
@@ -148,15 +149,15 @@ mod tests {
     fn the_speed_of_a_link_is_known_from_one_burst() {
         let (mut queue, begin) = (StandingQueue::default(), Instant::now());
         pass(&mut queue, begin, [0, 5_000], |_| 20);
-        assert_eq!(queue.capacity_bps(), None);
+        assert_eq!(queue.capacity_bps(|bytes| bytes), None);
         // Twenty packets at once over 200 kbit/s: 1,000 bytes take 40 ms.
         for number in 1..=20 {
             queue.add(begin + MS * 5_000, THEIRS + MS * (5_020 + 40 * number), 1_000);
         }
-        let capacity = queue.capacity_bps().unwrap();
+        let capacity = queue.capacity_bps(|bytes| bytes).unwrap();
         assert!((capacity - 200_000.0).abs() < 1.0, "{capacity}");
         pass(&mut queue, begin, [6_000, 9_000], |_| 20);
-        assert_eq!(queue.capacity_bps(), None, "it is forgotten");
+        assert_eq!(queue.capacity_bps(|bytes| bytes), None, "it is forgotten");
     }
 
     #[test]
@@ -170,7 +171,7 @@ mod tests {
                 _ => queue.add(begin + MS * 5_000, THEIRS + MS * (5_020 + 40 * number), 1_000),
             }
         }
-        let capacity = queue.capacity_bps().unwrap();
+        let capacity = queue.capacity_bps(|bytes| bytes).unwrap();
         assert!((capacity - 200_000.0).abs() < 1.0, "{capacity}");
     }
 
@@ -181,7 +182,7 @@ mod tests {
         // The link is busy: 100 bytes each 20 ms are 40 kbit/s. Then nothing comes for 400 ms, and then it goes on.
         pass(&mut queue, begin, [5_000, 5_200], |_| 100);
         pass(&mut queue, begin, [5_200, 5_400], |_| 500);
-        let capacity = queue.capacity_bps().unwrap();
+        let capacity = queue.capacity_bps(|bytes| bytes).unwrap();
         assert!((38_000.0..42_000.0).contains(&capacity), "{capacity}");
     }
 

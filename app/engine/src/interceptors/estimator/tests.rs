@@ -12,6 +12,7 @@ fn seen(signal: Signal, loss: f64, received_bps: f64, offered_bps: f64) -> Obser
         queue: Duration::ZERO,
         newest: Duration::ZERO,
         capacity_bps: None,
+        lasting_bps: None,
         flood_passed_bps: None,
     }
 }
@@ -127,6 +128,18 @@ fn a_limit_that_more_passes_without_a_queue_is_soon_none() {
     let (without, with) = (met(2), met(30));
     assert!(without > 1_300_000.0, "{without}");
     assert!(with < 1_180_000.0, "{with}");
+}
+
+#[test]
+fn no_more_is_tried_than_a_little_beyond_what_queued_a_moment_ago() {
+    let (mut control, mut now) = control();
+    control.target_bps = 200_000.0;
+    let begins = |target: f64| Observation {
+        lasting_bps: Some(280_000.0),
+        ..seen(Signal::Normal, 0.0, target.min(270_000.0), target.min(275_000.0))
+    };
+    let target = feed(&mut control, &mut now, Duration::from_secs(10), begins);
+    assert!((270_000.0..=1.2 * 280_000.0).contains(&target), "{target}");
 }
 
 #[test]
@@ -344,4 +357,40 @@ fn what_was_known_of_a_narrow_link_is_forgotten_when_nothing_was_sent_for_a_minu
     estimator.handle_timeout(at);
     assert_eq!(quality.target_bps(), 165_000);
     assert_eq!(estimator.poll_timeout(), None);
+}
+
+/// Sends so many packets of so many bytes, one each `interval`, over a link of 300 kbit/s that queues, from `at` on; gives what the link
+/// seems to carry. `busy_until` is when it has passed on what came before.
+fn passes(estimator: &mut Estimator, [at, busy_until]: &mut [Duration; 2], interval: Duration, sizes: &[usize]) -> f64 {
+    let begin = *estimator.epoch.get_or_insert_with(Instant::now);
+    for &size in sizes {
+        *at += interval;
+        let takes = Duration::from_secs_f64((size + 44) as f64 * 8.0 / 300_000.0);
+        *busy_until = (*busy_until).max(*at) + takes;
+        let report = PacketReport {
+            ssrc: 1,
+            id: 0,
+            rtp_sequence_number: 0,
+            is_twcc: true,
+            twcc_sequence_number: 0,
+            size,
+            arrived: true,
+            departure: begin + *at,
+            arrival: Some(*busy_until),
+            ecn: Default::default(),
+        };
+        estimator.on_reports(begin + *busy_until, &[report]);
+    }
+    estimator.queue.capacity_bps(mix::whole).map_or(0.0, |whole| estimator.mix.rtp_bps(whole))
+}
+
+#[test]
+fn a_link_seems_no_narrower_while_its_queue_drains_with_sound_alone() {
+    let mut estimator = Estimator::new(EstimatorPolicy::default(), Arc::default(), Arc::default());
+    let (mut times, ms) = ([Duration::ZERO; 2], Duration::from_millis(1));
+    passes(&mut estimator, &mut times, ms * 40, &[1_000; 250]);
+    let with_pictures = passes(&mut estimator, &mut times, ms * 10, &[1_000; 30]);
+    assert!((270_000.0..300_000.0).contains(&with_pictures), "{with_pictures}");
+    let with_sound = passes(&mut estimator, &mut times, ms * 4, &[100; 300]);
+    assert!(with_sound > 0.9 * with_pictures, "{with_sound} after {with_pictures}");
 }
