@@ -39,6 +39,9 @@ pub(crate) struct PacerGauge {
 }
 
 impl PacerGauge {
+    /// The backlog while nobody says what comes of what is sent.
+    pub(crate) const FOR_EVER: Duration = Duration::MAX;
+
     /// How long the packets that wait will take; for ever while nobody says what comes.
     pub(crate) fn backlog(&self) -> Duration {
         self.takes(self.queued_bits.load(Ordering::Relaxed))
@@ -51,7 +54,7 @@ impl PacerGauge {
 
     fn takes(&self, bits: u64) -> Duration {
         if self.is_unheard.load(Ordering::Relaxed) {
-            return Duration::MAX;
+            return Self::FOR_EVER;
         }
         let pace = self.pace_bps.load(Ordering::Relaxed).max(1);
         Duration::from_micros(bits.saturating_mul(1_000_000) / pace)

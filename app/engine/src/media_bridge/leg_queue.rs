@@ -12,6 +12,7 @@ use parlor_media::rtp::bundle;
 use parlor_media::{EncodedAudio, PacketizedFrame};
 
 use super::key_pace::KeyPace;
+use crate::interceptors::PacerGauge;
 
 /// Frames that may wait: 130 ms at 30 fps.
 const FRAMES_MAX: usize = 4;
@@ -82,6 +83,8 @@ pub(crate) struct LegQueue {
     may_ask: bool,
     /// The other end asked for a key frame.
     peer_asks: bool,
+    /// Nobody says what comes there, and no picture leaves: what is asked for meanwhile waits, too.
+    is_unheard: bool,
     key_pace: KeyPace,
     /// With [`Picture::Fraction`]: thousandths of bytes that may still go.
     allowance: i64,
@@ -107,6 +110,7 @@ impl LegQueue {
             awaits_key: true,
             may_ask: true,
             peer_asks: false,
+            is_unheard: false,
             key_pace: KeyPace::default(),
             allowance: 0,
             video: VecDeque::new(),
@@ -152,7 +156,7 @@ impl LegQueue {
     /// Whether a key frame would help now.
     fn wants_key_frame(&self) -> bool {
         let is_wanted = self.peer_asks || (self.awaits_key && self.may_ask);
-        self.is_open && is_wanted && self.picture != Picture::Suspended
+        self.is_open && is_wanted && !self.is_unheard && self.picture != Picture::Suspended
     }
 
     /// Whether to ask the encoder for a key frame now; if so, that counts as having asked.
@@ -256,6 +260,7 @@ impl LegQueue {
     /// What to write next, sound first. `backlog` is how long the pacer below will be busy.
     pub(crate) fn pop(&mut self, backlog: Duration) -> Option<Next> {
         self.may_ask = backlog <= self.limits.backlog_low;
+        self.is_unheard = backlog == PacerGauge::FOR_EVER;
         if let Some(audio) = self.pop_audio(false) {
             return Some(Next::Audio(audio));
         }

@@ -131,6 +131,16 @@ fn what_the_other_end_asks_for_is_granted_at_once_and_then_at_a_pace() {
 }
 
 #[test]
+fn what_is_asked_for_while_nobody_is_heard_is_granted_afterwards() {
+    let (mut queue, now) = (open(), Instant::now());
+    queue.push_video(&frame(1, true, false));
+    assert!(drain(&mut queue, PacerGauge::FOR_EVER).is_empty());
+    assert!(!queue.peer_asks(now), "all would get a key frame, and this one could not leave");
+    assert_eq!(drain(&mut queue, Duration::ZERO), [1]);
+    assert!(queue.key_frame_due(now));
+}
+
+#[test]
 fn old_sounds_make_room_for_new_ones() {
     let mut queue = open();
     (0..30).for_each(|number| _ = queue.push_audio(&audio(number)));
