@@ -8,7 +8,8 @@
  */
 
 import { hiddenCandidate, hiddenDescription, restartsIce } from './relay.js';
-import { hasCommonVideoCodec, preferH264, sourcesByMid } from './sdp.js';
+import { hasCommonVideoCodec, sourcesByMid } from './sdp.js';
+import { limitPicture, limitSound, preferVideoCodecs } from './sending.js';
 
 /** @typedef {import('./protocol.js').Signal} Signal */
 /** @typedef {import('./protocol.js').StreamDescription} StreamDescription */
@@ -48,11 +49,6 @@ const HELD_CANDIDATES_MAX = 128;
 const CHANNEL_BUFFER_MAX = 1_048_576;
 /** Pre-negotiated data channels and their ids. @type {[ChannelLabel, number][]} */
 const CHANNELS = [['control', 0], ['chat', 1]];
-/** Every peer gets its own copy of the picture, so it is sent at 640x360, as the native client does. */
-const SEND_HEIGHT = 360;
-const SEND_BITRATE_MAX_BPS = 1_200_000;
-/** What the sound may take where it is all that goes: speech is understood well. */
-const NARROW_SOUND_BPS = 12_000;
 
 export class Connection {
   /** @type {Promise<void>} */ #queue = Promise.resolve();
@@ -158,7 +154,7 @@ export class Connection {
     if (!sender || this.#closed) return;
     try {
       await sender.replaceTrack(track);
-      if (source === 'camera') await this.#applyEncoding(sender);
+      if (source === 'camera') await limitPicture(sender, this.#isNarrow);
     } catch (error) {
       this.#fail(error);
     }
@@ -292,7 +288,7 @@ export class Connection {
     const { localDescription: local, remoteDescription: remote } = this.pc;
     if (local && remote) this.handlers.onVideoCodec(hasCommonVideoCodec(local.sdp, remote.sdp));
     const sender = this.#transceivers.camera?.sender;
-    if (sender) await this.#applyEncoding(sender);
+    if (sender) await limitPicture(sender, this.#isNarrow);
   }
 
   /** @param {'offer'|'answer'} kind */
@@ -390,32 +386,8 @@ export class Connection {
   async setNarrow(isNarrow) {
     this.#isNarrow = isNarrow;
     const { microphone, camera } = this.#transceivers;
-    const changes = await Promise.allSettled([camera && this.#applyEncoding(camera.sender), microphone && this.#limitSound(microphone.sender)]);
+    const changes = await Promise.allSettled([camera && limitPicture(camera.sender, isNarrow), microphone && limitSound(microphone.sender, isNarrow)]);
     for (const change of changes) if (change.status === 'rejected') this.#fail(change.reason);
-  }
-
-  /** @param {RTCRtpSender} sender */
-  async #limitSound(sender) {
-    const parameters = sender.getParameters();
-    const [encoding] = parameters.encodings ?? [];
-    if (!encoding) return;
-    if (this.#isNarrow) encoding.maxBitrate = NARROW_SOUND_BPS;
-    else delete encoding.maxBitrate;
-    await sender.setParameters(parameters);
-  }
-
-  /** @param {RTCRtpSender} sender */
-  async #applyEncoding(sender) {
-    const parameters = sender.getParameters();
-    const [encoding] = parameters.encodings ?? [];
-    if (!encoding) return;
-    encoding.active = !this.#isNarrow;
-    const height = sender.track?.getSettings().height;
-    if (height) {
-      encoding.scaleResolutionDownBy = Math.max(1, height / SEND_HEIGHT);
-      encoding.maxBitrate = SEND_BITRATE_MAX_BPS;
-    }
-    await sender.setParameters(parameters);
   }
 
   /** @param {MediaStreamTrack} track @param {string} mid */
@@ -431,11 +403,4 @@ export class Connection {
     channel.onmessage = ({ data }) => this.handlers.onChannelMessage(label, data);
     this.#channels.set(label, channel);
   }
-}
-
-/** @param {RTCRtpTransceiver} transceiver */
-function preferVideoCodecs(transceiver) {
-  const codecs = RTCRtpReceiver.getCapabilities?.('video')?.codecs;
-  if (!codecs || !transceiver.setCodecPreferences) return;
-  try { transceiver.setCodecPreferences(preferH264(codecs)); } catch (error) { console.warn('codec preferences:', error); }
 }
