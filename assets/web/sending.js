@@ -9,7 +9,7 @@ const SEND_BITRATE_MAX_BPS = 1_200_000;
 /** What the sound may take where it is all that goes: speech is understood well. */
 const NARROW_SOUND_BPS = 12_000;
 
-/** Nothing of the picture goes where the way is too narrow for it. @param {RTCRtpSender} sender @param {boolean} isNarrow */
+/** How large and how fast the picture goes; not at all where the way is too narrow for it. @param {RTCRtpSender} sender @param {boolean} isNarrow */
 export function limitPicture(sender, isNarrow) {
   return change(sender, (encoding) => {
     encoding.active = !isNarrow;

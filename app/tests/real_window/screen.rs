@@ -16,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Points of the screen, which the window fills.
 pub(crate) const SIZE: (u32, u32) = (1280, 800);
 
+/// A signaling server of its own.
 pub(crate) struct Server {
     runtime: tokio::runtime::Runtime,
     server: Option<RunningServer>,

@@ -117,6 +117,8 @@ impl BandwidthEstimator for Estimator {
             let sample = f64::from(lost) / f64::from(known);
             self.loss += LOSS_WEIGHT * (sample - self.loss);
         }
+        let capacity_bps = self.queue.capacity_bps(mix::of_rtp);
+        let of_late = self.queue.capacity_bps(mix::whole).map(|whole| self.mix.rtp_bps(whole));
         let seen = Observation {
             signal: usage.into(),
             loss: self.loss,
@@ -124,8 +126,8 @@ impl BandwidthEstimator for Estimator {
             offered_bps: self.offered.rate_bps(now),
             queue: self.queue.standing(),
             newest: self.queue.newest(),
-            capacity_bps: self.queue.capacity_bps(mix::of_rtp),
-            lasting_bps: self.queue.capacity_bps(mix::whole).map(|whole| self.mix.rtp_bps(whole)),
+            capacity_bps,
+            lasting_bps: capacity_bps.zip(of_late).map(|(now, of_late)| now.max(of_late)),
             flood_passed_bps: self.flood.passed_bps(),
         };
         if self.control.is_draining_futile(seen) {

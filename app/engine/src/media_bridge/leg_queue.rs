@@ -192,7 +192,7 @@ impl LegQueue {
         if self.awaits_key {
             self.stats.frames_dropped += 1;
             // The writer looks at the backlog again, so that the key frame can be asked for when there is room.
-            return !self.may_ask;
+            return !self.may_ask || self.is_unheard;
         }
         if self.video.len() >= FRAMES_MAX && !self.make_room(frame) {
             return false;
@@ -270,6 +270,9 @@ impl LegQueue {
             return None;
         }
         let frame = self.video.pop_front()?;
+        if frame.key {
+            self.peer_asks = false;
+        }
         self.stats.frames_sent += 1;
         Some(Next::Video(frame))
     }

@@ -36,7 +36,8 @@ const REACH_MORE_BPS: f64 = 140_000.0;
 /// The least that is within reach: a muted microphone sends next to nothing, and a picture is tried again from four fifths of its floor on, beside
 /// what sound would take.
 const REACH_MIN_BPS: f64 = 165_000.0;
-/// How far it may be from what a link carried that was busy a moment ago.
+/// How far it may be from what a link carried that was busy a moment ago: that much a measure may be too low. With half as much again
+/// 300 kbit/s were overrun by a second of sound.
 const REACH_BUSY: f64 = 1.2;
 /// Up to this share of the last known limit the estimate grows quickly, then with care.
 const NEAR_SHARE: f64 = 0.92;
@@ -96,7 +97,7 @@ pub(super) struct Observation {
     pub(super) newest: Duration,
     /// What the link carries of what comes now, where it was busy.
     pub(super) capacity_bps: Option<f64>,
-    /// What it would carry of what was sent of late.
+    /// What it would carry of what was sent of late, at least that.
     pub(super) lasting_bps: Option<f64>,
     /// What passed where nearly everything was lost.
     pub(super) flood_passed_bps: Option<f64>,
@@ -145,8 +146,7 @@ impl Limit {
 
     /// Where it was met just now and carried so much.
     fn met(seen: Observation, carried_bps: f64, at: Instant) -> Self {
-        let bps = seen.lasting_bps.map_or(carried_bps, |lasting| lasting.max(carried_bps));
-        Self { bps, at, passed_bps: carried_bps }
+        Self { bps: seen.lasting_bps.unwrap_or(carried_bps), at, passed_bps: carried_bps }
     }
 
     /// Whether it leaves next to nothing beside sound, as far as was seen since.
@@ -281,8 +281,11 @@ impl RateControl {
         let reach = seen
             .received_bps
             .map_or(self.target_bps, |received| (REACH_FACTOR * received + REACH_MORE_BPS).max(REACH_MIN_BPS));
-        // What queued a moment ago showed how much passes.
-        let reach = seen.lasting_bps.map_or(reach, |lasting| reach.min(REACH_BUSY * lasting));
+        if let (Some(limit), Some(received)) = (&mut self.limit, seen.received_bps) {
+            limit.passed_bps = limit.passed_bps.max(received);
+        }
+        // What queued a moment ago showed how much passes. Jitter looks like it, and then shows only how little was sent.
+        let reach = seen.lasting_bps.map_or(reach, |lasting| reach.min((REACH_BUSY * lasting).max(REACH_MIN_BPS)));
         if self.is_held_by_loss(seen) || seen.queue >= QUEUE_SOME || self.target_bps >= reach {
             return;
         }
@@ -329,9 +332,6 @@ impl RateControl {
         let is_passed = |limit: &Limit| !self.is_limited(seen) && self.target_bps > LIMIT_PASSED * limit.bps;
         let is_known = self.is_limit_younger(now, self.policy.limit_forgotten) || self.is_limited(seen);
         self.limit = self.limit.filter(|limit| is_known && !is_passed(limit));
-        if let Some(limit) = &mut self.limit {
-            limit.passed_bps = limit.passed_bps.max(seen.received_bps.unwrap_or_default());
-        }
     }
 
     /// When what is known of the link is too old, after a last report, and so little that nothing is sent.

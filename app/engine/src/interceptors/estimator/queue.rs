@@ -66,8 +66,11 @@ impl StandingQueue {
     }
 
     fn note_busy(&mut self, arrival: Duration, waited: Duration, bytes: usize) {
-        if self.last.is_some_and(|(last, _)| arrival < last) {
-            // Overtaken: it belongs to a moment that was looked at.
+        if let Some((last, _)) = self.last.filter(|(last, _)| arrival < *last) {
+            // Overtaken: it belongs to a moment that was looked at, in which the link carried it, too.
+            if waited >= WAITED && !self.busy.is_empty() {
+                self.busy.push_back((last, Duration::ZERO, bytes));
+            }
             return;
         }
         let Some((last, waited_last)) = self.last.replace((arrival, waited)) else { return };

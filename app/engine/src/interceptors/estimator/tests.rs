@@ -143,6 +143,18 @@ fn no_more_is_tried_than_a_little_beyond_what_queued_a_moment_ago() {
 }
 
 #[test]
+fn jitter_beside_sound_alone_does_not_keep_a_picture_from_coming_back() {
+    let (mut control, mut now) = control();
+    control.target_bps = 40_000.0;
+    let jittery = |target: f64| {
+        let sent = target.min(42_000.0);
+        Observation { lasting_bps: Some(sent), ..seen(Signal::Normal, 0.0, sent, sent) }
+    };
+    let target = feed(&mut control, &mut now, Duration::from_secs(30), jittery);
+    assert!(target >= 162_000.0, "{target}");
+}
+
+#[test]
 fn a_link_that_grew_is_found_in_seconds() {
     let (mut control, mut now) = control();
     now += Duration::from_secs(1);
@@ -359,8 +371,19 @@ fn what_was_known_of_a_narrow_link_is_forgotten_when_nothing_was_sent_for_a_minu
     assert_eq!(estimator.poll_timeout(), None);
 }
 
-/// Sends so many packets of so many bytes, one each `interval`, over a link of 300 kbit/s that queues, from `at` on; gives what the link
-/// seems to carry. `busy_until` is when it has passed on what came before.
+#[test]
+fn a_link_seems_no_narrower_while_its_queue_drains_with_sound_alone() {
+    let mut estimator = Estimator::new(EstimatorPolicy::default(), Arc::default(), Arc::default());
+    let (mut times, ms) = ([Duration::ZERO; 2], Duration::from_millis(1));
+    passes(&mut estimator, &mut times, ms * 40, &[1_000; 250]);
+    let with_pictures = passes(&mut estimator, &mut times, ms * 10, &[1_000; 30]);
+    assert!((270_000.0..300_000.0).contains(&with_pictures), "{with_pictures}");
+    let with_sound = passes(&mut estimator, &mut times, ms * 4, &[100; 300]);
+    assert!(with_sound > 0.9 * with_pictures, "{with_sound} after {with_pictures}");
+}
+
+/// Sends so many packets of so many bytes, one each `interval`, over a link of 300 kbit/s that queues; gives what the link
+/// seems to carry. `at` is when the last one left, `busy_until` when the link has passed it on.
 fn passes(estimator: &mut Estimator, [at, busy_until]: &mut [Duration; 2], interval: Duration, sizes: &[usize]) -> f64 {
     let begin = *estimator.epoch.get_or_insert_with(Instant::now);
     for &size in sizes {
@@ -382,15 +405,4 @@ fn passes(estimator: &mut Estimator, [at, busy_until]: &mut [Duration; 2], inter
         estimator.on_reports(begin + *busy_until, &[report]);
     }
     estimator.queue.capacity_bps(mix::whole).map_or(0.0, |whole| estimator.mix.rtp_bps(whole))
-}
-
-#[test]
-fn a_link_seems_no_narrower_while_its_queue_drains_with_sound_alone() {
-    let mut estimator = Estimator::new(EstimatorPolicy::default(), Arc::default(), Arc::default());
-    let (mut times, ms) = ([Duration::ZERO; 2], Duration::from_millis(1));
-    passes(&mut estimator, &mut times, ms * 40, &[1_000; 250]);
-    let with_pictures = passes(&mut estimator, &mut times, ms * 10, &[1_000; 30]);
-    assert!((270_000.0..300_000.0).contains(&with_pictures), "{with_pictures}");
-    let with_sound = passes(&mut estimator, &mut times, ms * 4, &[100; 300]);
-    assert!(with_sound > 0.9 * with_pictures, "{with_sound} after {with_pictures}");
 }

@@ -134,9 +134,33 @@ fn what_the_other_end_asks_for_is_granted_at_once_and_then_at_a_pace() {
 fn what_is_asked_for_while_nobody_is_heard_is_granted_afterwards() {
     let (mut queue, now) = (open(), Instant::now());
     queue.push_video(&frame(1, true, false));
+    assert_eq!(drain(&mut queue, Duration::ZERO), [1]);
+    queue.push_video(&frame(2, false, false));
     assert!(drain(&mut queue, PacerGauge::FOR_EVER).is_empty());
     assert!(!queue.peer_asks(now), "all would get a key frame, and this one could not leave");
+    assert_eq!(drain(&mut queue, Duration::ZERO), [2]);
+    assert!(queue.key_frame_due(now));
+}
+
+#[test]
+fn a_key_frame_that_still_waits_is_the_one_that_was_asked_for() {
+    let (mut queue, now) = (open(), Instant::now());
+    queue.push_video(&frame(1, true, false));
+    assert!(drain(&mut queue, PacerGauge::FOR_EVER).is_empty());
+    assert!(!queue.peer_asks(now));
     assert_eq!(drain(&mut queue, Duration::ZERO), [1]);
+    assert!(!queue.key_frame_due(now));
+}
+
+#[test]
+fn a_picture_that_comes_back_without_any_sound_finds_out_that_somebody_is_heard_again() {
+    let (mut queue, now) = (open(), Instant::now());
+    assert!(drain(&mut queue, PacerGauge::FOR_EVER).is_empty());
+    queue.set_picture(Picture::Suspended);
+    queue.set_picture(Picture::Full);
+    assert!(!queue.key_frame_due(now));
+    assert!(queue.push_video(&frame(2, false, false)), "the writer looks at the backlog again");
+    assert!(drain(&mut queue, Duration::ZERO).is_empty());
     assert!(queue.key_frame_due(now));
 }
 
