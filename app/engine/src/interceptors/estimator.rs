@@ -127,7 +127,7 @@ impl BandwidthEstimator for Estimator {
             queue: self.queue.standing(),
             newest: self.queue.newest(),
             capacity_bps,
-            lasting_bps: capacity_bps.zip(of_late).map(|(now, of_late)| now.max(of_late)),
+            lasting_bps: capacity_bps.zip(of_late).map(|(now, of_late)| mix::lasting_bps(now, of_late)),
             flood_passed_bps: self.flood.passed_bps(),
         };
         if self.control.is_draining_futile(seen) {

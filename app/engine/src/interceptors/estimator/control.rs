@@ -97,7 +97,7 @@ pub(super) struct Observation {
     pub(super) newest: Duration,
     /// What the link carries of what comes now, where it was busy.
     pub(super) capacity_bps: Option<f64>,
-    /// What it would carry of what was sent of late, at least that.
+    /// What it is remembered by: what it would carry of what was sent of late, or at least that.
     pub(super) lasting_bps: Option<f64>,
     /// What passed where nearly everything was lost.
     pub(super) flood_passed_bps: Option<f64>,
@@ -281,9 +281,6 @@ impl RateControl {
         let reach = seen
             .received_bps
             .map_or(self.target_bps, |received| (REACH_FACTOR * received + REACH_MORE_BPS).max(REACH_MIN_BPS));
-        if let (Some(limit), Some(received)) = (&mut self.limit, seen.received_bps) {
-            limit.passed_bps = limit.passed_bps.max(received);
-        }
         // What queued a moment ago showed how much passes. Jitter looks like it, and then shows only how little was sent.
         let reach = seen.lasting_bps.map_or(reach, |lasting| reach.min((REACH_BUSY * lasting).max(REACH_MIN_BPS)));
         if self.is_held_by_loss(seen) || seen.queue >= QUEUE_SOME || self.target_bps >= reach {
@@ -332,6 +329,9 @@ impl RateControl {
         let is_passed = |limit: &Limit| !self.is_limited(seen) && self.target_bps > LIMIT_PASSED * limit.bps;
         let is_known = self.is_limit_younger(now, self.policy.limit_forgotten) || self.is_limited(seen);
         self.limit = self.limit.filter(|limit| is_known && !is_passed(limit));
+        if let Some(limit) = &mut self.limit {
+            limit.passed_bps = limit.passed_bps.max(seen.received_bps.unwrap_or_default());
+        }
     }
 
     /// When what is known of the link is too old, after a last report, and so little that nothing is sent.
