@@ -8,6 +8,7 @@ mod connection;
 mod departure;
 mod description;
 mod handler;
+mod handshake;
 mod relay_only;
 mod rhythm;
 mod roaming;

@@ -10,6 +10,8 @@
 //! It also sleeps through two things that it has to do at once: the first checks after a candidate was added, and the first
 //! flight of DTLS once a pair is chosen; both wait for the next timer, 50 ms of each connect. [`Nudge`] ends such a sleep.
 //!
+//! What is lost of the DTLS handshake is sent again sooner than the stack would (`handshake.rs`): such a sleep ends when that is due.
+//!
 //! It goes to sleep once a round, when it has handed over all that there was to send: then what waits for company in the sockets leaves
 //! (`departure.rs`).
 
@@ -30,6 +32,7 @@ use webrtc::runtime::{
 };
 
 use super::departure::{Departure, is_media};
+use super::handshake::Handshake;
 use super::roaming::{Arrival, Roaming, SocketId, TransactionId};
 
 type BoxedFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -111,6 +114,7 @@ impl Runtime for OrderlyRuntime {
             roaming: self.roaming.clone(),
             id: self.sockets.made.fetch_add(1, Ordering::Relaxed),
             departure: Mutex::default(),
+            handshake: Mutex::default(),
             sockets: self.sockets.clone(),
         });
         self.sockets.add(&socket);
@@ -137,6 +141,8 @@ impl Runtime for OrderlyRuntime {
         let (slept, nudge, sockets) = (self.inner.sleep(duration), self.nudge.clone(), self.sockets.clone());
         // Who finds no room asks again below, where somebody hears of it.
         let is_held_up = sockets.poll_depart(&mut Context::from_waker(Waker::noop())).is_pending();
+        let due = if self.settled.get() { None } else { sockets.repetition_due() };
+        let again = due.map(|at| self.inner.sleep(at.saturating_duration_since(Instant::now())));
         // Whoever wakes early looks whether it was time and sleeps again.
         Box::pin(async move {
             let departs = async {
@@ -145,8 +151,16 @@ impl Runtime for OrderlyRuntime {
                 }
                 std::future::pending::<()>().await;
             };
+            let repeats = async {
+                match again {
+                    Some(again) => again.await,
+                    None => std::future::pending().await,
+                }
+                sockets.repeat(Instant::now());
+            };
             tokio::select! {
                 () = departs => {}
+                () = repeats => {}
                 () = slept => {}
                 () = nudge.0.notified() => {}
             }
@@ -180,6 +194,20 @@ struct Sockets {
 }
 
 impl Sockets {
+    fn all(&self) -> Vec<Arc<OrderlySocket>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// When one of them has to send something of its handshake again.
+    fn repetition_due(&self) -> Option<Instant> {
+        self.all().iter().filter_map(|socket| socket.handshake().poll_timeout()).min()
+    }
+
+    /// Sends again what is due.
+    fn repeat(&self, now: Instant) {
+        self.all().iter().for_each(|socket| socket.repeat(now));
+    }
+
     fn add(&self, socket: &Arc<OrderlySocket>) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|socket| socket.strong_count() > 0);
@@ -213,12 +241,30 @@ struct OrderlySocket {
     roaming: SharedRoaming,
     id: SocketId,
     departure: Mutex<Departure>,
+    handshake: Mutex<Handshake>,
     sockets: Arc<Sockets>,
 }
 
 impl OrderlySocket {
     fn departure(&self) -> MutexGuard<'_, Departure> {
         self.departure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn handshake(&self) -> MutexGuard<'_, Handshake> {
+        self.handshake.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends again what of the handshake is due; where there is no room for it, it counts as lost.
+    fn repeat(&self, now: Instant) {
+        let mut handshake = self.handshake();
+        if self.settled.get() {
+            handshake.end();
+        }
+        for (destination, contents) in handshake.handle_timeout(now) {
+            let transmit =
+                Transmit { destination: *destination, ecn: None, contents, segment_size: None, src_ip: None };
+            let _sent = self.inner.poll_send(&mut Context::from_waker(Waker::noop()), &transmit);
+        }
     }
 
     /// Lets go what waits here; pending while there is no room for it.
@@ -252,7 +298,12 @@ impl OrderlySocket {
             let arrival =
                 self.roaming.lock().handle_received(Instant::now(), self.id, meta.addr, datagram, transaction_id);
             match arrival {
-                Arrival::Deliver(from) => meta.addr = from,
+                Arrival::Deliver(from) => {
+                    if !self.settled.get() {
+                        self.handshake().handle_received(datagram);
+                    }
+                    meta.addr = from;
+                }
                 Arrival::Ask(whom, check) => {
                     let transmit =
                         Transmit { destination: whom, ecn: None, contents: &check, segment_size: None, src_ip: None };
@@ -292,7 +343,11 @@ impl AsyncUdpSocket for OrderlySocket {
         let Transmit { destination, ecn, contents, segment_size, src_ip } = *transmit;
         let first = segment_size.map_or(contents, |size| &contents[..size.min(contents.len())]);
         let destination = self.roaming.lock().handle_sent(Instant::now(), self.id, destination, first);
-        let may_wait = self.settled.get() && is_media(first) && segment_size.is_none();
+        let is_settled = self.settled.get();
+        if !is_settled {
+            self.handshake().handle_sent(Instant::now(), destination, first);
+        }
+        let may_wait = is_settled && is_media(first) && segment_size.is_none();
         let segments = if may_wait { self.inner.max_gso_segments() } else { 1 };
         let mut departure = self.departure();
         if segments < 2 || !departure.takes(destination, contents, segments) {

@@ -87,6 +87,7 @@ fn datagrams_come_one_a_turn_until_the_connection_is_settled() {
         roaming: SharedRoaming::default(),
         id: 0,
         departure: Mutex::default(),
+        handshake: Mutex::default(),
         sockets: Arc::default(),
     };
     assert_eq!(polls(&socket, 5), [1, 0, 1, 0, 1]);
@@ -101,8 +102,8 @@ fn settled_socket(inner: Arc<dyn AsyncUdpSocket>) -> (OrderlyRuntime, Arc<Orderl
     let (below, roaming) = (webrtc::runtime::default_runtime().unwrap(), SharedRoaming::default());
     let runtime = OrderlyRuntime::new(below, settled.clone(), roaming.clone(), Nudge::default());
     let sockets = runtime.sockets.clone();
-    let (gave_one, departure) = (AtomicBool::new(false), Mutex::default());
-    let socket = Arc::new(OrderlySocket { inner, settled, gave_one, roaming, id: 0, departure, sockets });
+    let (gave_one, departure, handshake) = (AtomicBool::new(false), Mutex::default(), Mutex::default());
+    let socket = Arc::new(OrderlySocket { inner, settled, gave_one, roaming, id: 0, departure, handshake, sockets });
     runtime.sockets.add(&socket);
     (runtime, socket)
 }
