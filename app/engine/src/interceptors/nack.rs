@@ -8,6 +8,10 @@
 //!
 //! Sounds are asked for where the answer can be there before their time: on quick paths. Those that came as copies with a later one
 //! (RFC 2198) are not.
+//!
+//! All that keeps to a share of what may be sent ([`budget`]).
+
+mod budget;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +20,8 @@ use std::time::{Duration, Instant};
 use parlor_media::rtp::red;
 use rtc::interceptor::{AttributedPacket, Packet, StreamInfo, TaggedPacket};
 use rtc::rtcp::transport_feedbacks::transport_layer_nack::{TransportLayerNack, nack_pairs_from_sequence_numbers};
+
+use budget::Budget;
 
 use super::reports::LinkQuality;
 use super::stage::{Belt, Stage};
@@ -50,6 +56,7 @@ pub(crate) struct NackGenerator {
     quality: Arc<LinkQuality>,
     sender_ssrc: u32,
     streams: BTreeMap<u32, Stream>,
+    budget: Budget,
 }
 
 /// What one stream misses. Numbers are extended, so that they do not wrap.
@@ -130,7 +137,7 @@ impl Stream {
 impl NackGenerator {
     /// `sender_ssrc` is one of ours, or any number that no stream has.
     pub(crate) fn new(quality: Arc<LinkQuality>, sender_ssrc: u32) -> Self {
-        Self { quality, sender_ssrc, streams: BTreeMap::new() }
+        Self { quality, sender_ssrc, streams: BTreeMap::new(), budget: Budget::default() }
     }
 }
 
@@ -145,25 +152,35 @@ impl Stage for NackGenerator {
                 stream.note_copies(rtp.header.sequence_number, copies);
             }
         }
+        self.budget.note_received(packet.now, &packet.message.packet);
         belt.read.push_back(packet);
     }
 
     fn handle_timeout(&mut self, now: Instant, belt: &mut Belt) {
+        if !self.budget.is_open(now) {
+            return;
+        }
         let rtt = self.quality.repair_rtt().unwrap_or(RTT_UNKNOWN);
+        let (mut requests, mut rows): (Vec<Box<dyn rtc::rtcp::Packet>>, usize) = (Vec::new(), 0);
         for (&media_ssrc, stream) in &mut self.streams {
             let numbers = stream.due(now, rtt);
             if numbers.is_empty() {
                 continue;
             }
             let nacks = nack_pairs_from_sequence_numbers(&numbers);
-            let nack = TransportLayerNack { sender_ssrc: self.sender_ssrc, media_ssrc, nacks };
-            let message = AttributedPacket::new(Packet::Rtcp(vec![Box::new(nack)]));
+            rows += nacks.len();
+            requests.push(Box::new(TransportLayerNack { sender_ssrc: self.sender_ssrc, media_ssrc, nacks }));
+        }
+        if !requests.is_empty() {
+            self.budget.spend(now, rows, self.quality.target_bps());
+            let message = AttributedPacket::new(Packet::Rtcp(requests));
             belt.write.push_back(TaggedPacket { now, transport: Default::default(), message });
         }
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.streams.values().flat_map(|stream| stream.missing.values()).map(|missing| missing.due).min()
+        let due = self.streams.values().flat_map(|stream| stream.missing.values()).map(|missing| missing.due).min()?;
+        Some(self.budget.open_at().map_or(due, |open| open.max(due)))
     }
 
     fn bind_remote(&mut self, info: &StreamInfo) {

@@ -128,6 +128,40 @@ fn what_does_not_come_is_asked_for_less_and_less() {
 }
 
 #[test]
+fn of_a_flood_no_more_is_asked_than_the_way_back_can_spare() {
+    let mut bench = Bench::new();
+    bench.quality.note_path_rtt(MS);
+    bench.quality.set_target_bps(100_000.0);
+    let mut requests = 0;
+    // Two seconds in which one of ten packets comes.
+    for number in 0..200_u16 {
+        requests += bench.requests(u32::from(number) * 10).len();
+        if number % 10 == 0 {
+            bench.receive(u32::from(number) * 10, number);
+        }
+    }
+    // At 68 bytes each, 5 kbps of two and a quarter seconds.
+    assert!((10..=21).contains(&requests), "{requests}");
+}
+
+#[test]
+fn what_is_missed_of_sound_and_picture_is_asked_for_together() {
+    let mut bench = Bench::new();
+    let info = StreamInfo { ssrc: 9, mime_type: "audio/opus".to_owned(), payload_type: 111, ..Default::default() };
+    bench.generator.bind_remote(&info);
+    for ssrc in [VIDEO, 9] {
+        for number in [1, 3] {
+            bench.generator.handle_read(rtp_packet(bench.begin, ssrc, number, b"a"), &mut Belt::default());
+        }
+    }
+    let mut belt = Belt::default();
+    bench.generator.handle_timeout(bench.begin + GRACE, &mut belt);
+    let [packet] = belt.write.make_contiguous() else { panic!("one packet") };
+    let Packet::Rtcp(requests) = &packet.message.packet else { panic!("not RTCP") };
+    assert_eq!(requests.len(), 2);
+}
+
+#[test]
 fn streams_without_the_feedback_are_left_alone() {
     let mut bench = Bench::new();
     bench.generator.unbind_remote(&video_stream(VIDEO, 2));
