@@ -6,7 +6,8 @@
 //!
 //! The pacer does not choose frames: packets here are numbered and remembered for retransmission, so dropping one
 //! would only bring it back. Its backlog is published in [`PacerGauge`], and the writer drops whole frames
-//! before it numbers them. A key frame that goes over a full link ends repairs of what lies before it ([`beginning`]). While the other side says
+//! before it numbers them. Where the pace falls so far that what waits would take seconds, it is given up, and the picture begins anew. A key
+//! frame that goes over a full link ends repairs of what lies before it ([`beginning`]). While the other side says
 //! nothing of what comes there, no more pictures are let go ([`unheard`]).
 
 mod beginning;
@@ -36,6 +37,8 @@ pub(crate) struct PacerGauge {
     dropped: AtomicU64,
     /// Whether nobody says what comes of what is sent.
     is_unheard: AtomicBool,
+    /// Whether a part of the picture was given up.
+    is_broken: AtomicBool,
 }
 
 impl PacerGauge {
@@ -50,6 +53,15 @@ impl PacerGauge {
     /// The same for a key frame, which on a full link does not wait for what it replaces.
     pub(crate) fn backlog_of_key_frame(&self) -> Duration {
         self.takes(self.before_key_frame_bits.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn note_broken(&self) {
+        self.is_broken.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a part of the picture was given up since this was last asked: what refers to it is worth nothing.
+    pub(crate) fn take_broken(&self) -> bool {
+        self.is_broken.swap(false, Ordering::Relaxed)
     }
 
     fn takes(&self, bits: u64) -> Duration {
@@ -190,6 +202,23 @@ impl Pacer {
         self.publish();
     }
 
+    /// Gives up what waits where that would take too long. It was to leave within a moment over the link that seemed to be there; over the one that
+    /// is, it would take half of it for many seconds, and be shown by nobody.
+    fn give_up_hopeless(&mut self) {
+        let waiting_bits: f64 = self.video.iter().map(bits).sum();
+        if waiting_bits > self.pace_bps() * self.policy.backlog_hopeless.as_secs_f64() {
+            self.clear();
+            self.gauge.note_broken();
+        }
+    }
+
+    fn clear(&mut self) {
+        let dropped = self.retransmissions.len() + self.video.len();
+        self.gauge.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
+        self.retransmissions.clear();
+        self.video.clear();
+    }
+
     /// Whether what waits makes room for a key frame: on a link with room it goes first, and a key frame is never replaced by another, or
     /// none might ever be whole.
     fn gives_way(&self) -> bool {
@@ -211,10 +240,7 @@ impl Pacer {
         } else if self.video.len() < self.policy.packets_max {
             let gives_way = self.gives_way();
             if self.beginning.note(rtp) && gives_way {
-                let dropped = self.retransmissions.len() + self.video.len();
-                self.gauge.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
-                self.retransmissions.clear();
-                self.video.clear();
+                self.clear();
             }
             self.video.push_back(packet);
         } else {
@@ -228,6 +254,7 @@ impl Stage for Pacer {
         let changed = packet.message.get(&Attribute::TargetBitrateChanged { bits_per_second: 0.0 });
         if let Some(Attribute::TargetBitrateChanged { bits_per_second }) = changed {
             self.target_bps = *bits_per_second;
+            self.give_up_hopeless();
             self.publish();
         }
         self.unheard.note_received(packet.now, &packet.message.packet);

@@ -170,7 +170,8 @@ impl LegQueue {
         self.key_frame_due(now)
     }
 
-    fn await_key(&mut self) {
+    /// What the next frames refer to is missing: they are worth nothing until a key frame.
+    pub(crate) fn await_key(&mut self) {
         self.stats.frames_dropped += self.video.len() as u64;
         self.video.clear();
         self.awaits_key = true;

@@ -181,3 +181,19 @@ fn a_full_queue_takes_no_more() {
     assert_eq!(pacer.video.len(), PacerPolicy::default().packets_max);
     assert!(pacer.gauge.dropped() > 900);
 }
+
+#[test]
+fn what_would_take_too_long_over_the_link_that_was_found_is_given_up() {
+    // Twenty packets of 1,200 bytes: 0.77 s at 250 kbps, 2.1 at 90.
+    for (known_bps, left) in [(250_000.0, 19), (90_000.0, 0)] {
+        let (mut pacer, start) = (pacer(), Instant::now());
+        let mut belt = Belt::default();
+        (0..20).for_each(|number| pacer.handle_write(rtp_packet(start, VIDEO, number, &PAYLOAD), &mut belt));
+        pacer.quality.set_pace_bps(Some(known_bps));
+        let mut feedback = rtcp_packet(start, PictureLossIndication::default());
+        feedback.message.add(Attribute::TargetBitrateChanged { bits_per_second: known_bps });
+        pacer.handle_read(feedback, &mut belt);
+        assert_eq!(run(&mut pacer, start, Duration::from_secs(5)).len(), left);
+        assert_eq!((pacer.gauge.take_broken(), pacer.gauge.take_broken()), (left == 0, false), "told once");
+    }
+}

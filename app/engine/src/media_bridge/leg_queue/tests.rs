@@ -3,6 +3,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use parlor_media::{Layer, MediaPacket};
 
+use super::super::outbound;
 use super::*;
 
 pub(crate) fn frame(number: u32, key: bool, discardable: bool) -> Arc<PacketizedFrame> {
@@ -52,6 +53,20 @@ fn nothing_is_taken_before_the_connection_is_open() {
     assert!(!queue.push_audio(&audio(1)));
     assert!(!queue.wants_key_frame());
     assert!(drain(&mut queue, Duration::ZERO).is_empty());
+}
+
+#[test]
+fn what_refers_to_a_picture_that_was_given_up_is_not_sent() {
+    let (mut queue, gauge) = (open(), PacerGauge::default());
+    queue.push_video(&frame(1, true, false));
+    assert!(outbound::next(&mut queue, &gauge).is_some());
+    queue.push_video(&frame(2, false, false));
+    gauge.note_broken();
+    assert!(outbound::next(&mut queue, &gauge).is_none());
+    assert!(queue.wants_key_frame());
+    queue.push_video(&frame(3, false, false));
+    queue.push_video(&frame(4, true, false));
+    assert_eq!(drain(&mut queue, Duration::ZERO), [4]);
 }
 
 #[test]
