@@ -118,7 +118,8 @@ impl BandwidthEstimator for Estimator {
             self.loss += LOSS_WEIGHT * (sample - self.loss);
         }
         let capacity_bps = self.queue.capacity_bps(mix::of_rtp);
-        let of_late = self.queue.capacity_bps(mix::whole).map(|whole| self.mix.rtp_bps(whole));
+        let link_bps = self.queue.capacity_bps(mix::whole);
+        let of_late = link_bps.map(|link| self.mix.rtp_bps(link));
         let seen = Observation {
             signal: usage.into(),
             loss: self.loss,
@@ -127,7 +128,8 @@ impl BandwidthEstimator for Estimator {
             queue: self.queue.standing(),
             newest: self.queue.newest(),
             capacity_bps,
-            lasting_bps: capacity_bps.zip(of_late).map(|(now, of_late)| mix::lasting_bps(now, of_late)),
+            link_bps,
+            lasting_bps: capacity_bps.zip(of_late).map(|(now, of_late)| now.max(of_late)),
             flood_passed_bps: self.flood.passed_bps(),
         };
         if self.control.is_draining_futile(seen) {

@@ -17,14 +17,6 @@ pub(super) fn of_rtp(rtp_bytes: usize) -> usize {
     rtp_bytes
 }
 
-/// A link that carries less has sound for most of what it carries whatever happens: beside a queue it is as it will be.
-const MIXED_MIN_BPS: f64 = 150_000.0;
-
-/// What a link is remembered by that carries so much of what comes now, and would carry so much of what was sent of late.
-pub(super) fn lasting_bps(now_bps: f64, of_late_bps: f64) -> f64 {
-    if of_late_bps < MIXED_MIN_BPS { now_bps } else { now_bps.max(of_late_bps) }
-}
-
 /// What a packet with so many bytes of RTP takes on the link.
 pub(super) fn whole(rtp_bytes: usize) -> usize {
     rtp_bytes + BELOW_RTP_BYTES
