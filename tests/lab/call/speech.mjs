@@ -64,7 +64,8 @@ export function pesq(spoken, heard, from, to, folder, name) {
     const files = [[spoken, end, 'spoken'], [heard, end + MARGIN_SECONDS * 1_000, 'heard']].map(([recording, until, kind]) => {
       const file = path.join(folder, `${name}-${lines.length}-${kind}`);
       writeFileSync(`${file}-48.wav`, wav(cut(recording, at, until)));
-      tool('sox', `${file}-48.wav`, '-r', '16000', `${file}.wav`);
+      // Without dither: silence stays silence, of which the package gives another score at each call.
+      tool('sox', '-D', `${file}-48.wav`, '-r', '16000', `${file}.wav`);
       return `${file}.wav`;
     });
     lines.push(files.join(' '));
