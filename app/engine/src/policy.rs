@@ -125,10 +125,10 @@ pub struct PacerPolicy {
     pub retransmission_factor: f64,
     /// Whole frames are dropped, before they get sequence numbers, while the pacer needs longer than this.
     pub backlog_max: Duration,
-    /// What waits is given up when the pace falls so low that the pacer would need longer than this for it.
-    pub backlog_hopeless: Duration,
     /// After that the picture begins again, with a key frame, when the pacer needs less than this.
     pub backlog_low: Duration,
+    /// What waits is given up where the estimate proves so wrong that the pacer would need longer than this for it.
+    pub backlog_hopeless: Duration,
 }
 
 impl Default for PacerPolicy {
@@ -143,8 +143,8 @@ impl Default for PacerPolicy {
             retransmission_age_max: Duration::from_millis(500),
             retransmission_factor: 0.75,
             backlog_max: Duration::from_millis(250),
-            backlog_hopeless: Duration::from_millis(2_000),
             backlog_low: Duration::from_millis(50),
+            backlog_hopeless: Duration::from_millis(2_000),
         }
     }
 }

@@ -46,6 +46,8 @@ const SOUND_AGE_MAX: Duration = Duration::from_millis(120);
 const SOUND_RTT_MAX: Duration = Duration::from_millis(60);
 /// Packets missed at a time; of more the oldest are given up. The other side keeps as many.
 const MISSING_MAX: usize = 512;
+/// What a control packet takes below: the tag and the index of SRTCP (RFC 7714 §17), headers of UDP and IPv4.
+const BELOW_RTCP_BYTES: usize = 16 + 4 + 8 + 20;
 /// Farther ahead is another stream, or a time too long to repair.
 const AHEAD_MAX: i64 = MISSING_MAX as i64;
 /// Farther behind is another stream (RFC 3550 §A.1 has as much for a sender that began anew).
@@ -152,8 +154,15 @@ impl Stage for NackGenerator {
                 stream.note_copies(rtp.header.sequence_number, copies);
             }
         }
-        self.budget.note_received(packet.now, &packet.message.packet);
+        self.budget.note_received(&packet.message.packet);
         belt.read.push_back(packet);
+    }
+
+    fn handle_write(&mut self, packet: TaggedPacket, belt: &mut Belt) {
+        if let Packet::Rtp(_) = &packet.message.packet {
+            self.budget.note_sent(packet.now);
+        }
+        belt.write.push_back(packet);
     }
 
     fn handle_timeout(&mut self, now: Instant, belt: &mut Belt) {
@@ -161,18 +170,17 @@ impl Stage for NackGenerator {
             return;
         }
         let rtt = self.quality.repair_rtt().unwrap_or(RTT_UNKNOWN);
-        let (mut requests, mut rows): (Vec<Box<dyn rtc::rtcp::Packet>>, usize) = (Vec::new(), 0);
+        let mut requests: Vec<Box<dyn rtc::rtcp::Packet>> = Vec::new();
         for (&media_ssrc, stream) in &mut self.streams {
             let numbers = stream.due(now, rtt);
-            if numbers.is_empty() {
-                continue;
+            if !numbers.is_empty() {
+                let nacks = nack_pairs_from_sequence_numbers(&numbers);
+                requests.push(Box::new(TransportLayerNack { sender_ssrc: self.sender_ssrc, media_ssrc, nacks }));
             }
-            let nacks = nack_pairs_from_sequence_numbers(&numbers);
-            rows += nacks.len();
-            requests.push(Box::new(TransportLayerNack { sender_ssrc: self.sender_ssrc, media_ssrc, nacks }));
         }
         if !requests.is_empty() {
-            self.budget.spend(now, rows, self.quality.target_bps());
+            let bytes = requests.iter().map(|request| request.marshal_size()).sum::<usize>() + BELOW_RTCP_BYTES;
+            self.budget.spend(now, bytes, self.quality.target_bps());
             let message = AttributedPacket::new(Packet::Rtcp(requests));
             belt.write.push_back(TaggedPacket { now, transport: Default::default(), message });
         }

@@ -6,7 +6,7 @@
 //!
 //! The pacer does not choose frames: packets here are numbered and remembered for retransmission, so dropping one
 //! would only bring it back. Its backlog is published in [`PacerGauge`], and the writer drops whole frames
-//! before it numbers them. Where the pace falls so far that what waits would take seconds, it is given up, and the picture begins anew. A key
+//! before it numbers them. Where the estimate falls so far that what waits would take seconds, it is given up, and the picture begins anew. A key
 //! frame that goes over a full link ends repairs of what lies before it ([`beginning`]). While the other side says
 //! nothing of what comes there, no more pictures are let go ([`unheard`]).
 
@@ -26,6 +26,9 @@ use super::stage::{Belt, Stage};
 use crate::policy::PacerPolicy;
 use beginning::Beginning;
 use unheard::Unheard;
+
+/// An estimate that falls to less than this share of the one before was wrong. A cut that drains a queue leaves more, and ends.
+const HOPELESS_FALL: f64 = 0.5;
 
 /// What the pacer holds, for those who feed it.
 #[derive(Default)]
@@ -202,12 +205,15 @@ impl Pacer {
         self.publish();
     }
 
-    /// Gives up what waits where that would take too long. It was to leave within a moment over the link that seemed to be there; over the one that
-    /// is, it would take half of it for many seconds, and be shown by nobody.
-    fn give_up_hopeless(&mut self) {
+    /// Gives up what waits, now that the estimate fell to `target_bps`, where that was far too high and it would take too long. It was to leave within a
+    /// moment over the link that seemed to be there; over the one that is, it would take half of it for many seconds, and be shown by
+    /// nobody. It can be asked for, but is no more repaired once a key frame has left ([`beginning`]).
+    fn give_up_hopeless(&mut self, before_bps: f64) {
         let waiting_bits: f64 = self.video.iter().map(bits).sum();
-        if waiting_bits > self.pace_bps() * self.policy.backlog_hopeless.as_secs_f64() {
+        let takes_too_long = waiting_bits > self.pace_bps() * self.policy.backlog_hopeless.as_secs_f64();
+        if self.target_bps < HOPELESS_FALL * before_bps && takes_too_long {
             self.clear();
+            self.publish();
             self.gauge.note_broken();
         }
     }
@@ -253,8 +259,8 @@ impl Stage for Pacer {
     fn handle_read(&mut self, packet: TaggedPacket, belt: &mut Belt) {
         let changed = packet.message.get(&Attribute::TargetBitrateChanged { bits_per_second: 0.0 });
         if let Some(Attribute::TargetBitrateChanged { bits_per_second }) = changed {
-            self.target_bps = *bits_per_second;
-            self.give_up_hopeless();
+            let before_bps = std::mem::replace(&mut self.target_bps, *bits_per_second);
+            self.give_up_hopeless(before_bps);
             self.publish();
         }
         self.unheard.note_received(packet.now, &packet.message.packet);

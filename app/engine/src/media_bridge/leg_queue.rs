@@ -170,8 +170,18 @@ impl LegQueue {
         self.key_frame_due(now)
     }
 
-    /// What the next frames refer to is missing: they are worth nothing until a key frame.
-    pub(crate) fn await_key(&mut self) {
+    /// What the next frames refer to was given up below: they are worth nothing, up to a key frame.
+    pub(crate) fn begin_anew(&mut self) {
+        match self.video.iter().position(|frame| frame.key) {
+            Some(index) => {
+                self.stats.frames_dropped += index as u64;
+                self.video.drain(..index);
+            }
+            None => self.await_key(),
+        }
+    }
+
+    fn await_key(&mut self) {
         self.stats.frames_dropped += self.video.len() as u64;
         self.video.clear();
         self.awaits_key = true;

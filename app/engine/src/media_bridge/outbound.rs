@@ -93,7 +93,7 @@ struct SoundWriter {
 /// What to write next, as far as the pacer is ready for it.
 pub(crate) fn next(queue: &mut LegQueue, gauge: &PacerGauge) -> Option<Next> {
     if gauge.take_broken() {
-        queue.await_key();
+        queue.begin_anew();
     }
     let backlog = if queue.begins_anew() { gauge.backlog_of_key_frame() } else { gauge.backlog() };
     queue.pop(backlog)

@@ -72,9 +72,8 @@ fn from_50_kilobits_a_second_on_no_sound_is_lost_but_at_the_very_start() {
     }
 }
 
-/// What the stack does by itself: this is how the state above was lost on the real one. With the counting it holds for each seed. Without it one of
-/// four at most held, until a key frame ended repairs of what lies before it, and what queues corrected a limit that was told too low; now some
-/// still lose it.
+/// What the stack does by itself. With the counting the state above holds for each seed; without it, for five at first. Since then a key frame ends repairs
+/// of what lies before it, and the queue behind a flood corrects a limit that was told too low.
 #[test]
 fn an_estimator_that_is_not_told_of_retransmissions_loses_the_picture() {
     let holds = |seed| {
@@ -83,5 +82,5 @@ fn an_estimator_that_is_not_told_of_retransmissions_loses_the_picture() {
         simulation.run(60)[5..].iter().all(is_reduced)
     };
     let held = (1..=20).filter(|seed| holds(*seed)).count();
-    assert!(held < 20, "all hold");
+    assert!(held <= 18, "{held} of 20 hold");
 }

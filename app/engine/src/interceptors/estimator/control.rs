@@ -142,28 +142,44 @@ struct Limit {
     passed_bps: f64,
     /// What it carried in all, where that was seen.
     link_bps: Option<f64>,
-    /// Not measured where it was busy, but taken from what came.
-    is_guess: bool,
+    basis: Basis,
+}
+
+/// What is known of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Basis {
+    /// It was seen busy.
+    Measured,
+    /// What came is all that is known.
+    Guessed,
+    /// And a queue shows more just now.
+    Corrected,
 }
 
 impl Limit {
-    fn guess(bps: f64, at: Instant) -> Self {
-        Self { bps, at, passed_bps: bps, link_bps: None, is_guess: true }
+    /// What came of a flood; what was known of the link before.
+    fn guess(bps: f64, at: Instant, link_bps: Option<f64>) -> Self {
+        Self { bps, at, passed_bps: bps, link_bps, basis: Basis::Guessed }
     }
 
     /// Where it was met just now and carried so much.
     fn met(seen: Observation, carried_bps: f64, at: Instant) -> Self {
         let bps = seen.lasting_bps.unwrap_or(carried_bps);
-        Self { bps, at, passed_bps: carried_bps, link_bps: seen.link_bps, is_guess: seen.capacity_bps.is_none() }
+        let basis = if seen.capacity_bps.is_some() { Basis::Measured } else { Basis::Guessed };
+        Self { bps, at, passed_bps: carried_bps, link_bps: seen.link_bps, basis }
     }
 
-    /// Of a flood hardly a report comes back: what came is told too low. What queues behind it shows what the link carries at least.
+    /// Of a flood hardly a report comes back: what came is told too low. The queue behind it shows what the link carries at least.
     fn correct(&mut self, seen: Observation) {
-        if self.is_guess
-            && let Some((link, lasting)) = seen.link_bps.zip(seen.lasting_bps)
-        {
-            self.bps = self.bps.max(lasting);
-            self.link_bps = Some(self.link_bps.map_or(link, |known| known.max(link)));
+        match (self.basis, seen.link_bps.zip(seen.lasting_bps)) {
+            (Basis::Guessed | Basis::Corrected, Some((link, lasting))) => {
+                self.bps = self.bps.max(lasting);
+                self.passed_bps = self.passed_bps.max(lasting);
+                self.link_bps = Some(self.link_bps.map_or(link, |known| known.max(link)));
+                self.basis = Basis::Corrected;
+            }
+            (Basis::Corrected, None) => self.basis = Basis::Measured,
+            (Basis::Measured, _) | (Basis::Guessed, None) => {}
         }
     }
 
@@ -221,6 +237,10 @@ impl RateControl {
         self.target_bps
     }
 
+    fn guess(&self, bps: f64, now: Instant, seen: Observation) -> Limit {
+        Limit::guess(bps, now, seen.link_bps.or(self.limit.and_then(|limit| limit.link_bps)))
+    }
+
     fn set(&mut self, now: Instant, bps: f64) {
         self.target_bps = bps.clamp(self.policy.min_bps, self.policy.max_bps);
         self.changed_at = Some(now);
@@ -229,7 +249,7 @@ impl RateControl {
     /// Sends less than passes, at once, so that the full queue behind a flood drains; whether there is a flood.
     fn end_flood(&mut self, now: Instant, seen: Observation) -> bool {
         let Some(passed) = seen.flood_passed_bps.filter(|passed| *passed < self.target_bps) else { return false };
-        self.limit = Some(Limit::guess(passed, now));
+        self.limit = Some(self.guess(passed, now, seen));
         self.draining = Some(Draining { until: now + DRAIN, queue: seen.queue.max(QUEUE_HIGH), cuts: 1 });
         self.set(now, passed * DRAIN_LEAST);
         true
@@ -290,7 +310,7 @@ impl RateControl {
         let cut = (self.target_bps * (1.0 - 0.5 * seen.loss)).max(floor.min(self.target_bps));
         match seen.received_bps.filter(|_| seen.loss > LOSS_OVERWHELMING && !self.is_limited(seen)) {
             Some(received) => {
-                self.limit = Some(Limit::guess(received, now));
+                self.limit = Some(self.guess(received, now, seen));
                 self.set(now, cut.min(received));
             }
             None => self.set(now, cut),
