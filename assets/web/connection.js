@@ -64,7 +64,7 @@ export class Connection {
   #descriptionSent = false;
   #ignoringOffer = false;
   #negotiated = false;
-  #isNarrow = false;
+  /** @type {import('./narrow.js').Picture} */ #picture = 'usual';
   #closed = false;
 
   /** What went wrong or was dropped, counted for the tests and the details. */
@@ -154,7 +154,7 @@ export class Connection {
     if (!sender || this.#closed) return;
     try {
       await sender.replaceTrack(track);
-      if (source === 'camera') await limitPicture(sender, this.#isNarrow);
+      if (source === 'camera') await limitPicture(sender, this.#picture);
     } catch (error) {
       this.#fail(error);
     }
@@ -288,7 +288,7 @@ export class Connection {
     const { localDescription: local, remoteDescription: remote } = this.pc;
     if (local && remote) this.handlers.onVideoCodec(hasCommonVideoCodec(local.sdp, remote.sdp));
     const sender = this.#transceivers.camera?.sender;
-    if (sender) await limitPicture(sender, this.#isNarrow);
+    if (sender) await limitPicture(sender, this.#picture);
   }
 
   /** @param {'offer'|'answer'} kind */
@@ -382,11 +382,11 @@ export class Connection {
     transceiver.sender.replaceTrack(this.config.tracks[source]).catch((error) => this.#fail(error));
   }
 
-  /** Whether only sound goes this way, and little of it. @param {boolean} isNarrow */
-  async setNarrow(isNarrow) {
-    this.#isNarrow = isNarrow;
+  /** Which picture goes this way; beside less than the usual one the sound takes less, too. @param {import('./narrow.js').Picture} picture */
+  async setPicture(picture) {
+    this.#picture = picture;
     const { microphone, camera } = this.#transceivers;
-    const changes = await Promise.allSettled([camera && limitPicture(camera.sender, isNarrow), microphone && limitSound(microphone.sender, isNarrow)]);
+    const changes = await Promise.allSettled([camera && limitPicture(camera.sender, picture), microphone && limitSound(microphone.sender, picture)]);
     for (const change of changes) if (change.status === 'rejected') this.#fail(change.reason);
   }
 

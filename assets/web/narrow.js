@@ -1,61 +1,81 @@
 // @ts-check
 /**
- * Whether a connection carries a picture beside sound. A browser sends both down to the last kilobit, and at the end half of the sound is
- * lost: who talks wants to be heard. So the picture stops there, and the sound takes less. What the way carries is only found out by sending:
- * after a while the picture is tried again, the later the more often that was in vain. Pure.
+ * Which picture a connection carries beside sound. A browser sends the usual one down to the last kilobit, and at the end half of the sound is
+ * lost: who talks wants to be heard. So a small picture takes its place there, and where even that costs sound there is none, and the sound takes less. What
+ * the way carries is only found out by sending: after a while the next larger picture is tried, the later the more often that was in vain. Pure.
  */
 
 /** Between two looks. */
 export const NARROW_LOOK_MS = 1_000;
+/** @typedef {'usual'|'small'|'none'} Picture */
+/** @type {Picture[]} What is tried after a while. */
+const LARGER = ['none', 'small', 'usual'];
 /** Chromium's estimate of a way that carries less than the least it sends, which is 87 kbps, stays there. Who tells no estimate sends as before. */
 const ESTIMATE_MIN_BPS = 100_000;
-/** From this share of lost sound on it is worth more than the picture. */
+/** With less the usual picture stands still most of the time. */
+const ESTIMATE_USUAL_BPS = 130_000;
+/** From this share of lost sound on it is worth more than the small picture. */
 const SOUND_LOSS = 0.15;
 /** So much longer than at its best the way takes only with a queue on it; loss alone presses the estimate as low. */
 const QUEUE_MS = 100;
 /** Looks in a row that say so. */
 const SHORT_LOOKS = 3;
-/** Looks until the picture is tried again; doubled when it was in vain. */
+/** Looks after which what was made of the usual picture has left, and it is known what became of the sound beside it. */
+const SETTLE_LOOKS = 5;
+/** Looks until a larger picture is tried; doubled when it was in vain. */
 const REST_LOOKS = 20;
 const REST_LOOKS_MAX = 160;
 /** A picture that stops within so many looks was tried in vain. */
 const RELAPSE_LOOKS = 60;
 
 export class Narrow {
-  isNarrow = false;
+  /** @type {Picture} */ picture = 'usual';
   #bestMs = Infinity;
   #short = 0;
   #rest = REST_LOOKS;
-  /** Looks since it changed. */ #since = RELAPSE_LOOKS;
+  /** Looks since it changed. */ #since = 0;
+  /** Looks since a larger one was tried. */ #sinceTried = RELAPSE_LOOKS;
 
   /**
    * Whether it changed just now.
    * @param {{estimateBps: number|null, roundTripsMs: number[], soundLoss: number}} path what is known of the way
    */
-  look({ estimateBps, roundTripsMs, soundLoss }) {
+  look(path) {
     this.#since += 1;
-    this.#bestMs = Math.min(this.#bestMs, ...roundTripsMs);
-    if (this.isNarrow) return this.#since >= this.#rest && this.#turn(false);
+    this.#sinceTried += 1;
+    this.#bestMs = Math.min(this.#bestMs, ...path.roundTripsMs);
+    const less = this.#less(path);
     // What is not known now was so a moment ago.
-    if (estimateBps === null) return false;
-    const hasQueue = Math.max(...roundTripsMs) >= this.#bestMs + QUEUE_MS;
-    const isShort = estimateBps < ESTIMATE_MIN_BPS && hasQueue && soundLoss >= SOUND_LOSS;
-    this.#short = isShort ? this.#short + 1 : 0;
-    if (this.#short < SHORT_LOOKS) return false;
-    this.#rest = this.#since < RELAPSE_LOOKS ? Math.min(Math.max(this.#rest * 2, REST_LOOKS), REST_LOOKS_MAX) : REST_LOOKS;
-    return this.#turn(true);
+    if (path.estimateBps !== null) this.#short = less !== null || this.#short < 0 ? this.#short + 1 : 0;
+    if (less !== null && this.#short >= SHORT_LOOKS) {
+      this.#rest = this.#sinceTried < RELAPSE_LOOKS ? Math.min(Math.max(this.#rest * 2, REST_LOOKS), REST_LOOKS_MAX) : REST_LOOKS;
+      this.#turn(less);
+      if (less === 'small') this.#short = -SETTLE_LOOKS;
+      return true;
+    }
+    if (this.picture === 'usual' || this.#since < this.#rest) return false;
+    this.#sinceTried = 0;
+    return this.#turn(LARGER[LARGER.indexOf(this.picture) + 1]);
   }
 
-  /** The way may be another: nothing of what was known of it counts, and a picture is tried at the next look. */
+  /** The way may be another: nothing of what was known of it counts, and a larger picture is tried at the next look. */
   forget() {
     this.#bestMs = Infinity;
     this.#short = 0;
     this.#rest = 0;
   }
 
-  /** @param {boolean} isNarrow */
-  #turn(isNarrow) {
-    this.isNarrow = isNarrow;
+  /** What there is room for, where that is less than what is sent. @returns {Picture|null} */
+  #less({ estimateBps, roundTripsMs, soundLoss }) {
+    const hasQueue = Math.max(...roundTripsMs) >= this.#bestMs + QUEUE_MS;
+    if (this.picture === 'none' || estimateBps === null || !hasQueue) return null;
+    if (this.picture === 'usual') return estimateBps < ESTIMATE_USUAL_BPS ? 'small' : null;
+    return estimateBps < ESTIMATE_MIN_BPS && soundLoss >= SOUND_LOSS ? 'none' : null;
+  }
+
+  /** @param {Picture} picture */
+  #turn(picture) {
+    this.picture = picture;
     this.#since = this.#short = 0;
     return true;
   }
@@ -67,7 +87,9 @@ export class Narrow {
  */
 export function pathOf(report) {
   const all = [...report].map(([, stat]) => stat);
-  const pairs = all.filter((stat) => stat.type === 'candidate-pair' && stat.nominated);
+  // After a restart of ICE the pair of before stays nominated, with its last round trip.
+  const used = all.find((stat) => stat.type === 'transport' && stat.selectedCandidatePairId)?.selectedCandidatePairId;
+  const pairs = all.filter((stat) => stat.type === 'candidate-pair' && (used ? stat.id === used : stat.nominated));
   const reports = all.filter((stat) => stat.type === 'remote-inbound-rtp');
   const trips = [...pairs.map((stat) => stat.currentRoundTripTime), ...reports.map((stat) => stat.roundTripTime)].filter(Number.isFinite);
   const estimates = pairs.map((stat) => stat.availableOutgoingBitrate).filter(Number.isFinite);

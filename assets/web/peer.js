@@ -92,7 +92,7 @@ export class Peer {
   #nextRestartAt = 0;
   #transportSince;
   /** Whether they fell silent. */ silence;
-  /** Whether the way carries our picture. */ narrow = new Narrow();
+  /** Which picture the way carries. */ narrow = new Narrow();
   #isLooking = false;
 
   /** @param {PeerInfo} info @param {PeerContext} context */
@@ -219,7 +219,7 @@ export class Peer {
     this.connection.restartIce();
   }
 
-  /** Looks whether the way carries our picture, each `NARROW_LOOK_MS`. */
+  /** Looks which picture the way carries, each `NARROW_LOOK_MS`. */
   async lookAtWay() {
     const { connection, narrow } = this;
     if (!connection || !this.isMediaAlive || this.#isLooking) return;
@@ -228,14 +228,14 @@ export class Peer {
     const report = await connection.pc.getStats().catch(() => null);
     this.#isLooking = false;
     if (!report || connection !== this.connection || !narrow.look(pathOf(report))) return;
-    await connection.setNarrow(narrow.isNarrow);
+    await connection.setPicture(narrow.picture);
     this.#tellOfPicture();
   }
 
   /** What the others see instead of a picture that does not come. */
   #tellOfPicture() {
     if (!this.hasCommonVideoCodec) this.sendControl({ type: 'video_suspended', reason: 'no_common_codec' });
-    else this.sendControl(this.narrow.isNarrow ? { type: 'video_suspended', reason: 'bandwidth' } : { type: 'video_resumed' });
+    else this.sendControl(this.narrow.picture === 'none' ? { type: 'video_suspended', reason: 'bandwidth' } : { type: 'video_resumed' });
   }
 
   /** The network changed: if they are not heard now, the way is lost. */
@@ -333,7 +333,7 @@ export class Peer {
   #introduce() {
     this.sendControl({ type: 'hello', versions: [1], client: 'parlor-web 0.1.0', boot_id: null });
     this.sendControl({ type: 'media_state', ...this.context.mediaState() });
-    if (!this.hasCommonVideoCodec || this.narrow.isNarrow) this.#tellOfPicture();
+    if (!this.hasCommonVideoCodec || this.narrow.picture === 'none') this.#tellOfPicture();
   }
 
   /**

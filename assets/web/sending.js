@@ -6,25 +6,30 @@ import { preferH264 } from './sdp.js';
 /** Every peer gets its own copy of the picture, so it is sent at 640x360, as the native client does. */
 const SEND_HEIGHT = 360;
 const SEND_BITRATE_MAX_BPS = 1_200_000;
-/** What the sound may take where it is all that goes: speech is understood well. */
+/** What the sound may take beside less than the usual picture: speech is understood well. */
 const NARROW_SOUND_BPS = 12_000;
 
-/** How large and how fast the picture goes; not at all where the way is too narrow for it. @param {RTCRtpSender} sender @param {boolean} isNarrow */
-export function limitPicture(sender, isNarrow) {
+/** The small picture, as the native client's: a quarter of the points, ten a second. */
+const SMALL = { height: 180, framesPerSecond: 10, bitrateBps: 40_000 };
+
+/** How large and how fast the picture goes, or whether at all. @param {RTCRtpSender} sender @param {import('./narrow.js').Picture} picture */
+export function limitPicture(sender, picture) {
   return change(sender, (encoding) => {
-    encoding.active = !isNarrow;
+    encoding.active = picture !== 'none';
+    const isSmall = picture === 'small';
     const height = sender.track?.getSettings().height;
-    if (!height) return;
-    encoding.scaleResolutionDownBy = Math.max(1, height / SEND_HEIGHT);
-    encoding.maxBitrate = SEND_BITRATE_MAX_BPS;
+    if (height) encoding.scaleResolutionDownBy = Math.max(1, height / (isSmall ? SMALL.height : SEND_HEIGHT));
+    encoding.maxBitrate = isSmall ? SMALL.bitrateBps : SEND_BITRATE_MAX_BPS;
+    if (isSmall) encoding.maxFramerate = SMALL.framesPerSecond;
+    else delete encoding.maxFramerate;
   });
 }
 
-/** @param {RTCRtpSender} sender @param {boolean} isNarrow */
-export function limitSound(sender, isNarrow) {
+/** @param {RTCRtpSender} sender @param {import('./narrow.js').Picture} picture what is sent beside it */
+export function limitSound(sender, picture) {
   return change(sender, (encoding) => {
-    if (isNarrow) encoding.maxBitrate = NARROW_SOUND_BPS;
-    else delete encoding.maxBitrate;
+    if (picture === 'usual') delete encoding.maxBitrate;
+    else encoding.maxBitrate = NARROW_SOUND_BPS;
   });
 }
 

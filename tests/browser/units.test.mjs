@@ -365,23 +365,25 @@ test('who sends all the time is missed after a second of silence, and once in ha
   assert.deepEqual(seen, { once: [13], polite: [14], gaps: [], nowAndThen: [], never: [], hinted: [11], again: [13], later: [13, 17] });
 });
 
-test('a way that carries no more than sound gets no picture, and is tried again the later the more often that was in vain', async () => {
+test('a narrow way gets a small picture, one for sound alone none, and more is tried the later the more often that was in vain', async () => {
   const seen = await page.evaluate(async () => {
     const { Narrow, pathOf } = await import('/narrow.js');
-    /** When the picture stops and comes back, of so many looks; `path` says at which look the way is how. */
+    /** When it changes to which picture, of so many looks; `path` says at which look the way is how. */
     const turns = (looks, path) => {
       const narrow = new Narrow();
-      return Array.from({ length: looks }, (_, index) => index).filter((index) => narrow.look(path(index, narrow)));
+      return Array.from({ length: looks }, (_, index) => (narrow.look(path(index, narrow)) ? [`${index} ${narrow.picture}`] : [])).flat().join(', ');
     };
     const wide = { estimateBps: 1_000_000, roundTripsMs: [20], soundLoss: 0 };
     const full = { estimateBps: 86_800, roundTripsMs: [20, 320], soundLoss: 0.5 };
+    const tight = { ...full, soundLoss: 0.1 };
     const path = (...pairs) => pathOf([
       ['a', { type: 'candidate-pair', nominated: true, currentRoundTripTime: 0.02, ...pairs[0] }], ['b', { type: 'candidate-pair', nominated: false, currentRoundTripTime: 9 }],
       ['c', { type: 'remote-inbound-rtp', kind: 'audio', ...pairs[1] }],
     ]);
     return {
       wide: turns(100, () => wide), never: turns(100, () => ({ estimateBps: null, roundTripsMs: [], soundLoss: 0 })),
-      lossy: turns(100, () => ({ ...full, roundTripsMs: [20, 40] })), heard: turns(100, () => ({ ...full, soundLoss: 0.1 })),
+      lossy: turns(100, () => ({ ...full, roundTripsMs: [20, 40] })), fits: turns(200, (_, narrow) => (narrow.picture === 'usual' ? tight : { ...wide, estimateBps: 90_000 })),
+      tooMuch: turns(60, (_, narrow) => (narrow.picture === 'none' ? wide : { ...full, soundLoss: 0.2 })),
       brief: turns(100, (index) => (index % 3 === 0 ? wide : full)),
       unknown: turns(8, (index) => (index % 2 === 0 ? full : { ...full, estimateBps: null })),
       full: turns(400, (index) => (index < 5 ? wide : full)),
@@ -395,17 +397,22 @@ test('a way that carries no more than sound gets no picture, and is tried again 
       }),
       opens: turns(200, (index) => (index < 5 || index > 10 ? wide : full)),
       path: path({ availableOutgoingBitrate: 5 }, { roundTripTime: 0.5, fractionLost: 0.25 }), unknownPath: path({}, {}),
+      restarted: pathOf([
+        ['a', { id: 'a', type: 'candidate-pair', nominated: true, currentRoundTripTime: 0.3 }], ['b', { id: 'b', type: 'candidate-pair', nominated: true, currentRoundTripTime: 0.02 }],
+        ['t', { type: 'transport', selectedCandidatePairId: 'b' }],
+      ]).roundTripsMs,
     };
   });
   assert.deepEqual(seen, {
-    wide: [], never: [], lossy: [], heard: [], brief: [], unknown: [4],
-    full: [7, 27, 30, 70, 73, 153, 156, 316, 319], opens: [7, 27],
-    stillFull: [7, 10, 13, 33, 36], another: [7, 10],
+    wide: '', never: '', lossy: '', brief: '', unknown: '4 small',
+    fits: '2 small, 22 usual, 25 small, 65 usual, 68 small, 148 usual, 151 small', tooMuch: '2 small, 10 none, 30 small, 33 none',
+    full: '7 small, 15 none, 35 small, 38 none, 78 small, 81 none, 161 small, 164 none, 324 small, 327 none', opens: '7 small, 27 usual',
+    stillFull: '7 small, 10 usual, 13 small, 21 none', another: '7 small, 10 usual', restarted: [20],
     path: { estimateBps: 5, roundTripsMs: [20, 500], soundLoss: 0.25 }, unknownPath: { estimateBps: null, roundTripsMs: [20], soundLoss: 0 },
   });
 });
 
-test('who sends only sound sends no picture and less sound, until it may again', async () => {
+test('who sends a small picture or none sends less sound, until it may again', async () => {
   const seen = await page.evaluate(async () => {
     const { Connection } = await import('/connection.js');
     const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
@@ -416,20 +423,25 @@ test('who sends only sound sends no picture and less sound, until it may again',
     const connection = new Connection(config, handlers);
     const [sound, picture] = connection.pc.getSenders();
     const seen = [];
-    const look = () => { seen.push([picture.getParameters().encodings[0].active, sound.getParameters().encodings[0].maxBitrate ?? null]); };
-    await connection.setNarrow(true);
+    const look = () => {
+      const [{ active, maxFramerate, maxBitrate }] = picture.getParameters().encodings;
+      seen.push([active && maxBitrate, maxFramerate ?? null, sound.getParameters().encodings[0].maxBitrate ?? null]);
+    };
+    await connection.setPicture('none');
     look();
     await connection.setTrack('camera', null);
-    await connection.setNarrow(false);
+    await connection.setPicture('usual');
     look();
-    await connection.setNarrow(true);
+    await connection.setPicture('small');
     await connection.setTrack('camera', camera);
+    look();
+    await connection.setPicture('usual');
     look();
     connection.close();
     stream.getTracks().forEach((track) => track.stop());
     return seen;
   });
-  assert.deepEqual(seen, [[false, 12_000], [true, null], [false, 12_000]]);
+  assert.deepEqual(seen, [[false, null, 12_000], [1_200_000, null, null], [40_000, 10, 12_000], [1_200_000, null, null]]);
 });
 
 test('what is lost before the other end listens is said once more', async () => {
