@@ -8,6 +8,7 @@
 /** Between two looks. */
 export const NARROW_LOOK_MS = 1_000;
 /** @typedef {'usual'|'small'|'none'} Picture */
+/** @typedef {{estimateBps: number|null, roundTripsMs: number[], soundLoss: number}} Path what is known of the way */
 /** @type {Picture[]} What is tried after a while. */
 const LARGER = ['none', 'small', 'usual'];
 /** Chromium's estimate of a way that carries less than the least it sends, which is 87 kbps, stays there. Who tells no estimate sends as before. */
@@ -36,10 +37,7 @@ export class Narrow {
   /** Looks since it changed. */ #since = 0;
   /** Looks since a larger one was tried. */ #sinceTried = RELAPSE_LOOKS;
 
-  /**
-   * Whether it changed just now.
-   * @param {{estimateBps: number|null, roundTripsMs: number[], soundLoss: number}} path what is known of the way
-   */
+  /** Whether it changed just now. @param {Path} path */
   look(path) {
     this.#since += 1;
     this.#sinceTried += 1;
@@ -55,6 +53,8 @@ export class Narrow {
     }
     if (this.picture === 'usual' || this.#since < this.#rest) return false;
     this.#sinceTried = 0;
+    // However soon it was tried, it is judged before the next.
+    this.#rest = Math.max(this.#rest, SETTLE_LOOKS + SHORT_LOOKS);
     return this.#turn(LARGER[LARGER.indexOf(this.picture) + 1]);
   }
 
@@ -65,7 +65,7 @@ export class Narrow {
     this.#rest = 0;
   }
 
-  /** What there is room for, where that is less than what is sent. @returns {Picture|null} */
+  /** What there is room for, where that is less than what is sent. @param {Path} path @returns {Picture|null} */
   #less({ estimateBps, roundTripsMs, soundLoss }) {
     const hasQueue = Math.max(...roundTripsMs) >= this.#bestMs + QUEUE_MS;
     if (this.picture === 'none' || estimateBps === null || !hasQueue) return null;

@@ -223,6 +223,8 @@ export class Peer {
   async lookAtWay() {
     const { connection, narrow } = this;
     if (!connection || !this.isMediaAlive || this.#isLooking) return;
+    // Where no picture is sent none is too large.
+    if (narrow.picture === 'usual' && !connection.config.tracks.camera) return;
     this.#isLooking = true;
     /** A connection that closes has none. */
     const report = await connection.pc.getStats().catch(() => null);

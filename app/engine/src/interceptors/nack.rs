@@ -13,7 +13,7 @@
 
 mod budget;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ use budget::Budget;
 
 use super::reports::LinkQuality;
 use super::stage::{Belt, Stage};
+use crate::peer_driver::configuration::TRANSPORT_CC_URI;
 
 /// From the packet after it to the first request: what is only out of order comes within this.
 const GRACE: Duration = Duration::from_millis(5);
@@ -59,6 +60,8 @@ pub(crate) struct NackGenerator {
     sender_ssrc: u32,
     streams: BTreeMap<u32, Stream>,
     budget: Budget,
+    /// What we send and they report on.
+    reported: BTreeSet<u32>,
 }
 
 /// What one stream misses. Numbers are extended, so that they do not wrap.
@@ -139,7 +142,7 @@ impl Stream {
 impl NackGenerator {
     /// `sender_ssrc` is one of ours, or any number that no stream has.
     pub(crate) fn new(quality: Arc<LinkQuality>, sender_ssrc: u32) -> Self {
-        Self { quality, sender_ssrc, streams: BTreeMap::new(), budget: Budget::default() }
+        Self { quality, sender_ssrc, streams: BTreeMap::new(), budget: Budget::default(), reported: BTreeSet::new() }
     }
 }
 
@@ -159,7 +162,9 @@ impl Stage for NackGenerator {
     }
 
     fn handle_write(&mut self, packet: TaggedPacket, belt: &mut Belt) {
-        if let Packet::Rtp(_) = &packet.message.packet {
+        if let Packet::Rtp(rtp) = &packet.message.packet
+            && self.reported.contains(&rtp.header.ssrc)
+        {
             self.budget.note_sent(packet.now);
         }
         belt.write.push_back(packet);
@@ -180,7 +185,7 @@ impl Stage for NackGenerator {
         }
         if !requests.is_empty() {
             let bytes = requests.iter().map(|request| request.marshal_size()).sum::<usize>() + BELOW_RTCP_BYTES;
-            self.budget.spend(now, bytes, self.quality.target_bps());
+            self.budget.spend(now, bytes, self.quality.target_bps(), rtt);
             let message = AttributedPacket::new(Packet::Rtcp(requests));
             belt.write.push_back(TaggedPacket { now, transport: Default::default(), message });
         }
@@ -189,6 +194,16 @@ impl Stage for NackGenerator {
     fn poll_timeout(&self) -> Option<Instant> {
         let due = self.streams.values().flat_map(|stream| stream.missing.values()).map(|missing| missing.due).min()?;
         Some(self.budget.open_at().map_or(due, |open| open.max(due)))
+    }
+
+    fn bind_local(&mut self, info: &StreamInfo) {
+        if info.rtp_header_extensions.iter().any(|extension| extension.uri == TRANSPORT_CC_URI) {
+            self.reported.insert(info.ssrc);
+        }
+    }
+
+    fn unbind_local(&mut self, info: &StreamInfo) {
+        self.reported.remove(&info.ssrc);
     }
 
     fn bind_remote(&mut self, info: &StreamInfo) {

@@ -237,8 +237,10 @@ impl RateControl {
         self.target_bps
     }
 
+    /// A link that left nothing beside sound is one still; another may have become narrower.
     fn guess(&self, bps: f64, now: Instant, seen: Observation) -> Limit {
-        Limit::guess(bps, now, seen.link_bps.or(self.limit.and_then(|limit| limit.link_bps)))
+        let before = self.limit.filter(Limit::is_barely_sound).and_then(|limit| limit.link_bps);
+        Limit::guess(bps, now, seen.link_bps.or(before))
     }
 
     fn set(&mut self, now: Instant, bps: f64) {

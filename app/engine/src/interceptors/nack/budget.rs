@@ -63,10 +63,10 @@ impl Budget {
         self.spent_until.is_none_or(|until| until <= now)
     }
 
-    /// A request of so many bytes leaves, where `target_bps` may be sent; 0 stands for "not known".
-    pub(super) fn spend(&mut self, now: Instant, bytes: usize, target_bps: u64) {
+    /// A request of so many bytes leaves, where `target_bps` may be sent; 0 stands for "not known". An answer takes `rtt`.
+    pub(super) fn spend(&mut self, now: Instant, bytes: usize, target_bps: u64, rtt: Duration) {
         let known_bps = if target_bps == 0 { UNKNOWN_BPS } else { target_bps as f64 };
-        let bps = SHARE * if self.is_silent(now) { known_bps.min(SILENT_BPS) } else { known_bps };
+        let bps = SHARE * if self.is_silent(now, rtt) { known_bps.min(SILENT_BPS) } else { known_bps };
         let full = now.checked_sub(SAVED).unwrap_or(now);
         let spent_until = self.spent_until.map_or(full, |until| until.max(full));
         let cost = Duration::from_secs_f64(bytes as f64 * 8.0 / bps);
@@ -77,8 +77,8 @@ impl Budget {
         self.sent_at.is_none_or(|at| now.saturating_duration_since(at) > IDLE)
     }
 
-    fn is_silent(&self, now: Instant) -> bool {
-        let is_long = |since: Instant| now.saturating_duration_since(since) > SILENCE;
+    fn is_silent(&self, now: Instant, rtt: Duration) -> bool {
+        let is_long = |since: Instant| now.saturating_duration_since(since) > SILENCE + rtt;
         self.is_reported && !self.is_idle(now) && self.unreported.is_some_and(is_long)
     }
 }
@@ -97,7 +97,7 @@ mod tests {
                 let now = begin + MS * *ms;
                 let is_open = budget.is_open(now);
                 if is_open {
-                    budget.spend(now, bytes, target_bps);
+                    budget.spend(now, bytes, target_bps, Duration::ZERO);
                 }
                 is_open
             })
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn a_long_request_over_next_to_nothing_does_not_end_all_others() {
         let (mut budget, now) = (Budget::default(), Instant::now());
-        budget.spend(now, 1_200, 25_000);
+        budget.spend(now, 1_200, 25_000, Duration::ZERO);
         assert!(!budget.is_open(now + MS * 499) && budget.is_open(now + MS * 500));
     }
 

@@ -1,6 +1,7 @@
-use rtc::interceptor::RTCPFeedback;
+use rtc::interceptor::{RTCPFeedback, RTPHeaderExtension};
+use rtc::rtcp::transport_feedbacks::transport_layer_cc::TransportLayerCc;
 
-use super::super::stage::tests::{rtp_packet, video_stream};
+use super::super::stage::tests::{rtcp_packet, rtp_packet, video_stream};
 use super::*;
 
 const MS: Duration = Duration::from_millis(1);
@@ -142,6 +143,28 @@ fn of_a_flood_no_more_is_asked_than_the_way_back_can_spare() {
     }
     // At 68 bytes each, 5 kbps of two and a quarter seconds.
     assert!((10..=21).contains(&requests), "{requests}");
+}
+
+#[test]
+fn sound_that_nobody_reports_on_is_no_silence() {
+    // How often it is asked in a second of a flood, after a report on another stream.
+    let asked = |is_agreed: bool| {
+        let mut bench = Bench::new();
+        bench.quality.note_path_rtt(MS);
+        let uri = if is_agreed { TRANSPORT_CC_URI } else { "another" };
+        let rtp_header_extensions = vec![RTPHeaderExtension { uri: uri.to_owned(), id: 3 }];
+        bench.generator.bind_local(&StreamInfo { ssrc: 9, rtp_header_extensions, ..Default::default() });
+        let report = rtcp_packet(bench.begin, TransportLayerCc::default());
+        bench.generator.handle_read(report, &mut Belt::default());
+        for number in 0..100_u16 {
+            let at_ms = u32::from(number) * 20;
+            bench.generator.handle_write(rtp_packet(bench.begin + MS * at_ms, 9, number, b"a"), &mut Belt::default());
+            bench.receive(at_ms, number * 10);
+            _ = if at_ms < 1_000 { bench.requests(at_ms).len() } else { 0 };
+        }
+        bench.requests(2_200).len()
+    };
+    assert!(asked(true) < asked(false), "{} {}", asked(true), asked(false));
 }
 
 #[test]
