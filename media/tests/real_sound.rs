@@ -119,9 +119,13 @@ fn the_default_devices_are_used_and_the_test_sound_is_heard() {
         call.receiver.set_sink(AudioSink::DefaultDevice);
         await_live(&call.sender, &call.receiver);
         let mut recorder = server.record("spk");
+        // It runs before the sound, which comes once and is short: wherever a tenth of a second of it lies counts.
+        let mut heard = recorder.read(9600);
         call.receiver.play_test_sound();
         await_until("the second note is heard", || {
-            tone_of(&recorder.read(9600)).is_some_and(|hz| (hz - 784.0).abs() < 20.0)
+            heard.drain(..4800);
+            heard.extend(recorder.read(4800));
+            heard.windows(4800).step_by(480).any(|part| tone_of(part).is_some_and(|hz| (hz - 784.0).abs() < 20.0))
         });
         drop(recorder);
         let _player = server.play(&tone(folder, 440.0), "mic_feed");
