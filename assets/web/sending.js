@@ -3,9 +3,9 @@
 
 import { preferH264 } from './sdp.js';
 
-/** Every peer gets its own copy of the picture, so it is sent at 640x360, as the native client does. */
+/** Every peer gets its own copy of the picture, so it is sent at 640x360 and takes no more than this, as the native client's. */
 const SEND_HEIGHT = 360;
-const SEND_BITRATE_MAX_BPS = 1_200_000;
+const SEND_BITRATE_MAX_BPS = 1_500_000;
 /** What the sound may take beside less than the usual picture: speech is understood well. */
 const NARROW_SOUND_BPS = 12_000;
 

@@ -441,7 +441,7 @@ test('who sends a small picture or none sends less sound, until it may again', a
     stream.getTracks().forEach((track) => track.stop());
     return seen;
   });
-  assert.deepEqual(seen, [[false, null, 12_000], [1_200_000, null, null], [40_000, 10, 12_000], [1_200_000, null, null]]);
+  assert.deepEqual(seen, [[false, null, 12_000], [1_500_000, null, null], [40_000, 10, 12_000], [1_500_000, null, null]]);
 });
 
 test('what is lost before the other end listens is said once more', async () => {
