@@ -34,6 +34,17 @@ test('a run tells delay of picture and sound at both ends, with the path’s del
   assert.ok(result.unread_share.every((share) => share < 0.5), `${result.unread_share}`);
 });
 
+test('two pages are measured as native peers are, by what each showed and heard', async () => {
+  const result = await run({ group: 'capacity', scenario: 'a step', contender: 'chromium-chromium', rules: ['up rate=2Mbps'], steps: [[1, 'up rate=1Mbps']], seconds: 4, settle_seconds: 1, seed: 5 });
+  assert.equal(result.failed, undefined, result.invalid_reason);
+  const { figures, clock_offsets_ms: offsets, captured_per_second: captured, series } = result;
+  for (const name of ['frames_per_second', 'utilisation_2s_share', 'video_delay_peak_ms', 'concealed_share']) assert.equal(figures[name]?.length, 2, `${name}: ${figures[name]}`);
+  assert.ok(figures.utilisation_2s_share.every((share) => share > 0 && share < 1.2), `${figures.utilisation_2s_share}`);
+  assert.ok(captured.every((rate) => rate > 0 && rate < 31), `${captured}`);
+  assert.ok(offsets.length === 4 && offsets.every(Number.isFinite), `${offsets}`);
+  assert.ok(series.video_delay_ms.length > 0 && series.arrived_kbps_second.length > 0);
+});
+
 test('a contender that there is none of is refused in words', async () => {
   for (const contender of ['native-typewriter', 'native', undefined]) {
     await assert.rejects(run({ group: 'delay', contender }), new RegExp(`no contender ${contender}`));

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { arrivedBps, charted, delays, freezes, longestGapMs, pathDelayMs, pauseSeconds, quantile, rateSteps, utilisation } from '../lab/call/figures.mjs';
+import { arrivedBps, charted, delays, freezes, longestGapMs, pathDelayMs, pauseSeconds, quantile, rateSteps, starvedSeconds, utilisation } from '../lab/call/figures.mjs';
 import { figuresOf } from '../lab/call/groups.mjs';
 import { filmOf } from '../lab/call/film.mjs';
 import { pageRecording } from '../lab/call/peers.mjs';
@@ -184,7 +184,7 @@ test('set-up counts from the click, and flights only where the path has a delay'
 test('delay tells picture, sound and the difference', () => {
   const { figures, missing } = run('delay', { pictures: pictures(steady(0, 300)), heard: recorded(70), spokenByOther: recorded(0) });
   assert.deepEqual(missing, []);
-  assert.deepEqual(figures, { video_delay_p50_ms: [50, 50], video_delay_p95_ms: [50, 50], mouth_to_ear_p50_ms: [70, 70], mouth_to_ear_p95_ms: [70, 70], lip_sync_ms: [-20, -20] });
+  assert.deepEqual(figures, { video_delay_p50_ms: [50, 50], video_delay_p95_ms: [50, 50], mouth_to_ear_p50_ms: [70, 70], mouth_to_ear_p95_ms: [70, 70], lip_sync_ms: [-20, -20], lips_apart_ms: [20, 20] });
 });
 
 test('what could not be measured is missing, not nought', () => {
@@ -200,12 +200,32 @@ test('capacity tells the peak after the last change and what stays of it', () =>
   const { figures, series } = run('capacity', { pictures: [...before, ...peak, ...after], concealed: 480, samples: 48_000, link: { arrived_bytes_per_100ms: Array(120).fill(6_250) } }, { rules: ['up rate=2Mbps'], steps: [[4, 'up rate=1Mbps']] });
   assert.equal(figures.video_delay_peak_ms[0], 700);
   assert.equal(figures.video_delay_standing_ms[0], 60);
-  assert.equal(figures.utilisation_2s_share[0], 0.375);
+  assert.equal(figures.utilisation_2s_share[0], 0.5);
+  assert.equal(figures.starved_s[0], 0);
   assert.equal(figures.utilisation_10s_share, undefined);
   assert.equal(figures.concealed_share[0], 0.01);
   assert.equal(figures.video_pause_s[0], 0);
   assert.deepEqual(series.arrived_kbps[0], [0, 500]);
   assert.equal(series.video_delay_ms[0][1], 900);
+});
+
+test('a way that carries the same all the time is used as much as it is, after no change', () => {
+  const { figures, missing } = run('capacity', { pictures: pictures(steady(0, 500)), concealed: 0, samples: 48_000, link: { arrived_bytes_per_100ms: Array(200).fill(6_250) } }, { rules: ['up rate=1Mbps'], to: 20_000 });
+  assert.deepEqual([figures.utilisation_10s_share, figures.utilisation_2s_share, figures.starved_s], [[0.5, 0.5], undefined, undefined]);
+  assert.deepEqual(missing, []);
+});
+
+test('where little arrives after a change, it is told for how long', () => {
+  const arrivals = { beganMs: 0, bytes: [...Array(20).fill(6_250), ...Array(12).fill(1_800), ...Array(20).fill(2_000)] };
+  assert.equal(starvedSeconds(arrivals, 1_000, 5_000), 1, 'a half that is not whole is not counted');
+  assert.equal(starvedSeconds({ beganMs: 0, bytes: [] }, 0, 2_000), 2);
+});
+
+test('what delays were read of too few pictures is said', () => {
+  const readable = (share) => pictures(steady(0, 100)).map((picture, index) => ({ ...picture, stampMs: index < share * 100 ? picture.stampMs : null }));
+  const [note, ...more] = run('loss', { pictures: readable(0.9), concealed: 0, samples: 1 }).notes;
+  assert.match(note, /too coarse/);
+  assert.deepEqual([more.length, run('loss', { pictures: readable(0.96), concealed: 0, samples: 1 }).notes], [1, []]);
 });
 
 test('an outage is told from the event on, of a blackout and of an address that dies', () => {

@@ -1,11 +1,13 @@
 /** What the lab's mesh measures with: the processes' figures as Linux tells them, and the film that all play. */
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { writeFilm } from '../lab/call/film.mjs';
 import { cpuOf, machineCpu, memoryOf, readPrivateMb, readStat, treeOf, used } from '../lab/call/processes.mjs';
@@ -66,4 +68,17 @@ test('the film has the size it says, moves, and cannot be compressed away', () =
   } finally {
     remove();
   }
+});
+
+test('a room of a native peer and a page is measured at both', async () => {
+  const wanted = { group: 'mesh', scenario: '2 peers', contender: 'mixed', peers: 2, seconds: 1, seed: 3 };
+  const { stdout } = await promisify(execFile)(process.execPath, [fileURLToPath(new URL('../lab/call/mesh.mjs', import.meta.url)), JSON.stringify(wanted)]);
+  const result = JSON.parse(stdout.trim().split('\n').at(-1));
+  assert.equal(result.failed, undefined, result.invalid_reason);
+  assert.ok(result.valid === (result.invalid_reason === undefined));
+  const { figures } = result;
+  for (const name of ['encodes_per_frame', 'process_cpu_cores', 'memory_mb', 'captured_frames_per_second', 'sent_kbps_to_each']) {
+    assert.ok(figures[name]?.length === 2 && figures[name].every((value) => value > 0), `${name}: ${figures[name]}`);
+  }
+  assert.ok(figures.sender_cpu_cores.length === 1 && figures.shown_share[0] > 0, JSON.stringify(figures));
 });

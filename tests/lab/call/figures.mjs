@@ -128,6 +128,19 @@ export function arrivedBps({ beganMs, bytes }, from, to) {
   return bytes.slice(first, end).reduce((sum, count) => sum + count, 0) * 8 / ((end - first) / 10);
 }
 
+/** With less than this arriving next to no picture does. */
+const STARVED_BPS = 150_000;
+
+/** Seconds between two moments in which hardly anything arrived, by halves. @param {{beganMs: number, bytes: number[]}} arrivals @param {number} from @param {number} to */
+export function starvedSeconds(arrivals, from, to) {
+  let seconds = 0;
+  for (let at = from; at + 500 <= to; at += 500) {
+    const bps = arrivedBps(arrivals, at, at + 500);
+    if (bps !== undefined && bps < STARVED_BPS) seconds += 0.5;
+  }
+  return seconds;
+}
+
 /**
  * The share of what the way carries that is used so long after each change of it, on average over the changes: of the second that ends then.
  * A change that another one, or the end, follows sooner says nothing.

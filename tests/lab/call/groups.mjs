@@ -14,7 +14,7 @@
  * @property {[End, End]} ends
  */
 
-import { arrivedBps, charted, delays, freezes, longestGapMs, pathDelayMs, pauseSeconds, quantile, rateSteps, utilisation } from './figures.mjs';
+import { arrivedBps, charted, delays, freezes, longestGapMs, pathDelayMs, pauseSeconds, quantile, rateSteps, starvedSeconds, utilisation } from './figures.mjs';
 import { findBursts, firstSoundMs, lipSyncMs, soundDelays } from './sound.mjs';
 
 /** What stands still so long after a change of the way is no peak any more. */
@@ -64,11 +64,13 @@ const GROUPS = {
   delay: (end, run) => {
     const sound = soundOf(end, run);
     const heard = sound.map(([, value]) => value);
+    const lips = lipSyncMs(delays(end.pictures, run.from, run.to), sound);
     return {
       ...delay(end, run, 'video_delay'),
       mouth_to_ear_p50_ms: quantile(heard, 0.5),
       mouth_to_ear_p95_ms: quantile(heard, 0.95),
-      lip_sync_ms: lipSyncMs(delays(end.pictures, run.from, run.to), sound),
+      lip_sync_ms: lips,
+      lips_apart_ms: lips === undefined ? undefined : Math.abs(lips),
     };
   },
   loss: (end, run) => ({ ...picture(end, run), ...delay(end, run, 'video_delay'), concealed_share: concealedShare(end) }),
@@ -78,12 +80,15 @@ const GROUPS = {
     const changes = rateSteps(rules, steps, end.way, from);
     const arrivals = { beganMs: run.beganMs, bytes: end.link?.arrived_bytes_per_100ms ?? [] };
     const last = changes.at(-1)?.[0] ?? from;
+    // What held from the beginning has settled by then: that is no change to be measured from, but what it carries is.
+    const [first, ...later] = changes;
+    const isStepped = later.length > 0;
     const since = delays(end.pictures, last, to);
     const settled = since.filter(([at]) => at >= Math.min(last + PEAK_SECONDS * 1_000, (last + to) / 2));
     return {
       ...picture(end, run),
-      utilisation_2s_share: utilisation(changes, arrivals, 2, to),
-      utilisation_10s_share: utilisation(changes, arrivals, 10, to),
+      ...isStepped && { utilisation_2s_share: utilisation(later, arrivals, 2, to), starved_s: starvedSeconds(arrivals, last, to) },
+      utilisation_10s_share: utilisation(isStepped || !first ? later : [first], arrivals, 10, to),
       video_delay_peak_ms: quantile(since.map(([, value]) => value), 1),
       video_delay_standing_ms: quantile(settled.map(([, value]) => value), 0.5),
       video_pause_s: pauseSeconds(shown, from, to),
@@ -102,6 +107,17 @@ const rounded = (value) => Math.round(value * 10_000) / 10_000;
 
 /** How long before the end a picture has to be there for it to have come back. */
 const BACK_MS = 1_000;
+
+/** Where more of the stamps than this were not readable, it is said. */
+const UNREAD_SHARE = 0.05;
+
+/** What is to be said where delays are not those of all pictures. @param {End} end */
+function unread({ pictures, way }) {
+  const share = unreadShare(pictures);
+  return share > UNREAD_SHARE ? [`many pictures of ${way.from} at ${way.to}'s were too coarse for their stamp to be read: delays are of the rest`] : [];
+}
+
+const unreadShare = (pictures) => pictures.filter(({ stampMs }) => stampMs === null).length / Math.max(1, pictures.length);
 
 /** What is to be said where the picture did not come back: the time without it is only known to be longer. @param {End} end @param {Run} run */
 function neverBack({ pictures, way }, { to }) {
@@ -133,7 +149,7 @@ export function figuresOf(run) {
     if (values.some(Number.isFinite)) figures[name] = values.map((value) => (Number.isFinite(value) ? rounded(value) : null));
     if (!values.every(Number.isFinite)) missing.push(name);
   }
-  const notes = run.group === 'outage' ? run.ends.flatMap((end) => neverBack(end, run)) : [];
+  const notes = [...run.group === 'outage' ? run.ends.flatMap((end) => neverBack(end, run)) : [], ...run.ends.flatMap(unread)];
   const series = {};
   if (run.group === 'capacity' || run.group === 'outage') {
     run.ends.forEach((end, index) => {
@@ -141,6 +157,5 @@ export function figuresOf(run) {
       series[`arrived_kbps${SECOND[index]}`] = arrivedSeries(run, end);
     });
   }
-  const unread = run.ends.map(({ pictures }) => pictures.filter(({ stampMs }) => stampMs === null).length / Math.max(1, pictures.length));
-  return { figures, series, missing, notes, unread_share: unread };
+  return { figures, series, missing, notes, unread_share: run.ends.map(({ pictures }) => unreadShare(pictures)) };
 }

@@ -155,9 +155,11 @@ try {
   // Nothing is relayed here and no clock is read: only what others do on the machine can spoil it.
   const othersCores = Math.max(all.othersCores, one.othersCores);
   const busy = invalidReason({ lateness: { valid: true, p99_us: 0, packets: 0 }, scheduling: '', clockOffsetsMs: [], othersCores, cores: availableParallelism() });
-  const reason = spoiled([all, one]) ?? busy;
+  // Who loses connections under the load of its own has failed, and is not excused.
+  const failure = busy === undefined && spoiled([all, one]);
+  const reason = busy ?? (failure || undefined);
   for (const [name, values] of Object.entries(figures)) if (!values.every(Number.isFinite)) delete figures[name];
-  console.log(JSON.stringify({ group, scenario, contender, seed, peers: count, valid: reason === undefined, invalid_reason: reason, versions, figures, series: {} }));
+  console.log(JSON.stringify({ group, scenario, contender, seed, peers: count, valid: reason === undefined, ...failure && { failed: true }, invalid_reason: reason, versions, figures, series: {} }));
 } finally {
   for (const peer of peers) await peer.end().catch(() => {});
   films.remove();

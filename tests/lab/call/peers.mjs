@@ -28,11 +28,12 @@ export const nowMs = () => performance.timeOrigin + performance.now();
  * @typedef {object} LabPeer
  * @property {() => Promise<number>} join goes into the room; when that was asked for, in Unix ms
  * @property {() => Promise<unknown>} connected until the other's picture is shown
- * @property {() => Promise<{concealed: number, samples: number}>} figures counted so far
+ * @property {() => Promise<{concealed: number, samples: number, captured: number}>} figures counted so far: sound of the other, pictures of its own camera
  * @property {(from: number, to: number) => Promise<string[]>} whole some of the pictures shown then, as PNG files
  * @property {() => Promise<Kept>} kept ends the call and gives all that was kept
  * @property {() => Promise<void>} end
- * @property {Record<string, unknown>} facts versions, offset of its clock
+ * @property {() => Promise<number>} clockOffsetMs how far its clock is ahead of ours
+ * @property {Record<string, string>} versions
  */
 
 /**
@@ -52,10 +53,12 @@ export async function nativePeer({ lab, room, name, other, folder, film, filmFil
   ];
   const native = startNative(lab, { room, name, flags, env: card?.env });
   await native.wait('ready');
+  const isOther = (peer) => peer.name === other && peer.present;
   const shots = keepSnapshots(snapshots, folder);
   const pictures = () => readFileSync(pictureFile, 'utf8').split('\n').filter((line) => line.endsWith('}')).map((line) => JSON.parse(line));
   return {
-    facts: { parlor: execFileSync(process.env.PARLOR, ['--version'], { encoding: 'utf8' }).trim() },
+    versions: { parlor: execFileSync(process.env.PARLOR, ['--version'], { encoding: 'utf8' }).trim() },
+    clockOffsetMs: async () => 0,
     join: async () => {
       const at = nowMs();
       native.command('join');
@@ -64,9 +67,10 @@ export async function nativePeer({ lab, room, name, other, folder, film, filmFil
     },
     connected: () => native.statsOf(other, ({ frames_shown: frames }) => frames > 0),
     figures: async () => {
-      const of = await native.statsOf(other, () => true);
+      const { sent, peers } = await native.wait('stats', ({ peers: all }) => all.some(isOther), native.events.length);
+      const of = peers.find(isOther);
       // The program counts its peer's own samples and the made-up ones apart.
-      return { concealed: of.audio_concealed, samples: of.audio_played + of.audio_concealed };
+      return { concealed: of.audio_concealed, samples: of.audio_played + of.audio_concealed, captured: sent.frames_captured };
     },
     whole: async (from, to) => shots.kept.filter(({ atMs }) => atMs >= from && atMs < to).map(({ file }) => file),
     kept: async () => {
@@ -102,7 +106,8 @@ globalThis.labFilm = ${JSON.stringify({ ...film, recordsSound, keepsPictures })}
   if (isPlain) await page.evaluate(async () => { (await import('/narrow.js')).Narrow.prototype.look = () => false; });
   await page.getByLabel('Your name').fill(name);
   return {
-    facts: { chromium: browser.version(), clock_offset_ms: await clockOffsetMs(page) },
+    versions: { chromium: browser.version() },
+    clockOffsetMs: () => clockOffsetMs(page),
     join: async () => {
       await page.getByRole('button', { name: 'Join', exact: true }).click();
       await until(page, () => globalThis.parlor?.state === 'joined', null, `${name} joins ${room}`);

@@ -35,6 +35,8 @@ const NAMES = ['Ana', 'Bo'];
 const ROOM = 'bench';
 /** How long the second one looks at the lobby before joining, in set-up. */
 const LOBBY_MS = 2_000;
+/** A camera that gives less was not the one that all are to have: 30 a second. */
+const CAPTURED_MIN = 28;
 /** In seconds: how long getting together may take at most. */
 const SPOKEN_BEFORE_S = 60;
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, Math.max(0, ms)); });
@@ -128,9 +130,12 @@ async function measure({ folder, lab, kinds }) {
       await sleep(wanted.settle_seconds * 1_000);
       others = await begin();
     }
+    const offsets = () => Promise.all(peers.map((peer) => peer.clockOffsetMs()));
+    const offsetsBefore = await offsets();
     const before = await Promise.all(peers.map((peer) => peer.figures()));
     const { from, to } = await pass(wanted, lab);
     const after = await Promise.all(peers.map((peer) => peer.figures()));
+    const clockOffsetsMs = [...offsetsBefore, ...await offsets()];
     const report = await lab.report();
     const othersCores = Math.round(others() * 100) / 100;
     const whole = ffmpeg ? await Promise.all(peers.map((peer) => peer.whole(from, to))) : [];
@@ -149,11 +154,15 @@ async function measure({ folder, lab, kinds }) {
     const measured = figuresOf({ ...wanted, from, to, joinedMs: joined[1], beganMs: report.began_unix_ms, ends });
     if (isLoss && !noPesq) add(measured, 'pesq_mos', ends.map((end) => pesqOf(end, { from, to }, folder)));
     if (ffmpeg) add(measured, 'ssim', whole.map((files) => ssim(files, filmOf(film), film, ffmpeg, folder)));
-    const notes = [...measured.notes, noPesq, noFfmpeg].filter(Boolean);
-    const clockOffsetsMs = peers.map(({ facts }) => facts.clock_offset_ms ?? 0);
+    const captured = peers.map((_, index) => (after[index].captured - before[index].captured) * 1_000 / (to - from));
+    const slow = NAMES.filter((_, index) => captured[index] < CAPTURED_MIN).map((name) => `${name}'s camera gave less than ${CAPTURED_MIN} pictures a second`);
+    const notes = [...measured.notes, ...slow, noPesq, noFfmpeg].filter(Boolean);
     const reason = invalidReason({ ...report, clockOffsetsMs, othersCores, cores: availableParallelism() });
-    const versions = Object.assign({}, ...peers.map(({ facts }) => facts), { node: process.version });
-    return { valid: reason === undefined, ...reason && { invalid_reason: reason }, lateness: { ...report.lateness, scheduling: report.scheduling }, others_cpu_cores: othersCores, versions, ...measured, notes };
+    const versions = Object.assign({}, ...peers.map(({ versions: of }) => of), { node: process.version });
+    return {
+      valid: reason === undefined, ...reason && { invalid_reason: reason }, lateness: { ...report.lateness, scheduling: report.scheduling },
+      others_cpu_cores: othersCores, clock_offsets_ms: clockOffsetsMs, captured_per_second: captured.map((rate) => Math.round(rate * 10) / 10), versions, ...measured, notes,
+    };
   } finally {
     for (const peer of [...peers, ...cards]) await peer.end();
   }

@@ -23,8 +23,10 @@
       globalThis.stampBarcode(picture.subarray(0, WIDTH * HEIGHT), WIDTH, nowMs());
       const frame = new VideoFrame(picture, { format: 'I420', codedWidth: WIDTH, codedHeight: HEIGHT, timestamp: Math.round(performance.now() * 1000) });
       // A picture that finds the one before it still waiting is left out, as a camera's is.
-      if (writer.desiredSize === null || writer.desiredSize > 0) writer.write(frame).catch(() => frame.close());
-      else frame.close();
+      if (writer.desiredSize === null || writer.desiredSize > 0) {
+        globalThis.lab.captured += 1;
+        writer.write(frame).catch(() => frame.close());
+      } else frame.close();
     };
     setInterval(next, 1000 / FPS);
     // A generated track does not say its size, which a camera's does. Told this one, the page sends the pictures as large as they are.
@@ -33,7 +35,7 @@
   };
 
   /** What was shown of the other one, and what was said and heard. */
-  const lab = { pictures: [], kept: [], spoken: null, heard: null, clickedMs: null };
+  const lab = { captured: 0, pictures: [], kept: [], spoken: null, heard: null, clickedMs: null };
   globalThis.lab = lab;
 
   /**
@@ -158,7 +160,7 @@
   /** What arrives of the one peer, as getStats counts it. */
   globalThis.inboundFigures = async () => {
     const [peer] = globalThis.parlor.peers.values();
-    const figures = {};
+    const figures = { captured: lab.captured };
     for (const stat of (await peer.connection.pc.getStats()).values()) {
       if (stat.type === 'inbound-rtp' && stat.kind === 'video') Object.assign(figures, { frames: stat.framesDecoded });
       if (stat.type === 'inbound-rtp' && stat.kind === 'audio') Object.assign(figures, { concealed: stat.concealedSamples, samples: stat.totalSamplesReceived });

@@ -124,7 +124,7 @@ pub(super) fn run(chosen: &[Chosen], options: &Options, is_whole: bool) -> anyho
     let launcher = Launcher { programs, chromium, stop };
     let mut session = Session::new(chosen, launcher, store);
     if options.fresh {
-        session.forget(rounds)?;
+        session.forget()?;
     }
     let planned = session.measure(rounds, options.budget)?;
     let figures = serde_json::json!({

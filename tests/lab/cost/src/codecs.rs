@@ -7,7 +7,8 @@ use cpu_time::ThreadTime;
 use openh264::OpenH264API;
 use openh264::decoder::Decoder;
 use openh264::encoder::{
-    BitRate, Encoder, EncoderConfig, FrameRate, IntraFramePeriod, Level, Profile, RateControlMode, UsageType, VuiConfig,
+    BitRate, Encoder, EncoderConfig, FrameRate, IntraFramePeriod, Level, Profile, QpRange, RateControlMode, UsageType,
+    VuiConfig,
 };
 use openh264::formats::YUVSlices;
 use openh264_sys2::{ENCODER_OPTION_SVC_ENCODE_PARAM_EXT, SEncParamExt};
@@ -22,6 +23,8 @@ const WARM_UP: usize = 90;
 const FRAMES: usize = 150;
 /// 30 a second.
 const FRAME_INTERVAL: Duration = Duration::from_nanos(33_333_333);
+/// As `media` has them.
+const QP: (u8, u8) = (12, 51);
 /// As `media` has it.
 const SOUND_SAMPLES: usize = 960;
 /// As `media` has it.
@@ -113,6 +116,7 @@ impl Codecs {
             .level(Level::Level_3_1)
             .num_threads(1)
             .skip_frames(true)
+            .qp(QpRange::new(QP.0, QP.1))
             .scene_change_detect(false)
             .intra_frame_period(IntraFramePeriod::auto())
             .vui(VuiConfig::bt601());

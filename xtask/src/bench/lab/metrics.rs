@@ -33,7 +33,7 @@ const fn percent(metric: Metric) -> Metric {
     Metric { scale: 100.0, ..metric }
 }
 
-const METRICS: [Metric; 32] = [
+const METRICS: [Metric; 34] = [
     lower("first_frame_ms", "first frame, ms", 0, 20.0),
     lower("first_sound_ms", "first sound, ms", 0, 20.0),
     lower("round_trips", "round trips", 1, 1.0),
@@ -41,7 +41,7 @@ const METRICS: [Metric; 32] = [
     lower("video_delay_p95_ms", "delay p95, ms", 0, 5.0),
     lower("mouth_to_ear_p50_ms", "mouth to ear p50, ms", 0, 5.0),
     lower("mouth_to_ear_p95_ms", "mouth to ear p95, ms", 0, 5.0),
-    lower("lip_sync_ms", "lip sync, ms", 0, 10.0),
+    lower("lips_apart_ms", "lips apart, ms", 0, 10.0),
     higher("frames_per_second", "frames/s", 1, 1.0),
     percent(lower("frozen_share", "frozen, %", 1, 0.02)),
     lower("freezes", "freezes", 1, 1.0),
@@ -52,11 +52,13 @@ const METRICS: [Metric; 32] = [
     percent(higher("utilisation_10s_share", "used after 10 s, %", 0, 0.05)),
     lower("video_delay_peak_ms", "peak delay, ms", 0, 20.0),
     lower("video_delay_standing_ms", "standing delay, ms", 0, 10.0),
+    lower("starved_s", "below 150 kbit/s, s", 1, 0.5),
     lower("video_pause_s", "video paused, s", 1, 0.5),
     lower("without_picture_ms", "without picture, ms", 0, 100.0),
     lower("encodes_per_frame", "encodes a frame", 2, 0.05),
     lower("sender_cpu_cores", "sender, cores", 2, 0.02),
     lower("process_cpu_cores", "process, cores", 2, 0.05),
+    higher("captured_frames_per_second", "camera, frames/s", 1, 1.0),
     percent(higher("shown_share", "frames shown, %", 0, 0.02)),
     lower("memory_mb", "memory, MB", 0, 10.0),
     lower("cpu_over_codecs", "process ÷ codecs", 2, 0.05),

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::run::Run;
-use super::scenarios::{Contender, GROUPS, Group};
+use super::scenarios::{Contender, GROUPS, Group, Scenario};
 use super::summary::Cell;
 use super::{charts, table};
 use crate::bench::document;
@@ -82,13 +82,16 @@ pub(super) fn write(session: &Value, path: &Path) -> anyhow::Result<()> {
     let runs = super::runs_of(session);
     let is_full = session["options"]["quick"] != true && session["options"]["in_part"] != true;
     let document = root().join("tests/lab/RESULTS.md");
-    let charts = if is_full { root().join("tests/lab/charts") } else { path.with_extension("charts") };
     let mut all = String::new();
+    let mut kept = Vec::new();
     for group in GROUPS.iter().filter(|group| runs.iter().any(|run| run.group == group.name)) {
+        let is_kept = is_full && is_whole(&runs, group);
+        let charts = if is_kept { root().join("tests/lab/charts") } else { path.with_extension("charts") };
         let drawn = charts::write(&runs, group, &charts)?;
         let part = part(session, &runs, group, &drawn);
         let _ = writeln!(all, "## {}\n\n{part}", group.name);
-        if is_full {
+        if is_kept {
+            kept.push(group.name);
             let marks = (format!("<!-- {} -->", group.name), format!("<!-- /{} -->", group.name));
             document::write(&document, (&marks.0, &marks.1), &part)?;
         }
@@ -96,8 +99,19 @@ pub(super) fn write(session: &Value, path: &Path) -> anyhow::Result<()> {
     println!("{all}");
     let beside = path.with_extension("md");
     std::fs::write(&beside, &all).with_context(|| format!("{} cannot be written", beside.display()))?;
-    eprintln!("The tables: {}{}", beside.display(), if is_full { ", and tests/lab/RESULTS.md" } else { "" });
+    eprintln!("The tables: {}", beside.display());
+    if !kept.is_empty() {
+        eprintln!("In tests/lab/RESULTS.md, since run whole: {}", kept.join(", "));
+    }
     Ok(())
+}
+
+/// Whether everyone has done everything at least once.
+fn is_whole(runs: &[Run], group: &Group) -> bool {
+    let is_done = |scenario: &Scenario| {
+        scenario.contenders.iter().all(|one| !Cell::of(runs, group, scenario.name, *one).is_empty())
+    };
+    group.scenarios.iter().all(is_done)
 }
 
 fn part(session: &Value, runs: &[Run], group: &'static Group, drawn: &[PathBuf]) -> String {
@@ -159,6 +173,7 @@ fn load(average: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::lab::scenarios::group;
     use crate::bench::lab::summary::tests::run;
 
     fn session(runs: &[Run]) -> Value {
@@ -195,6 +210,18 @@ mod tests {
         assert!(tables.contains(about), "{tables}");
         assert!(!tables.contains("## delay"), "what was not run has no table");
         assert!(tables.contains("(a.charts/frozen-by-loss.svg)") == path.with_extension("charts").exists());
+    }
+
+    #[test]
+    fn a_group_is_whole_when_everyone_has_done_everything() {
+        let cost = group("cost").unwrap();
+        assert!(is_whole(&[run("cost", "a call of two", "native", json!({}))], cost));
+        let outage = group("outage").unwrap();
+        let all = outage.scenarios.iter().flat_map(|scenario| {
+            scenario.contenders.iter().map(|one| run("outage", scenario.name, (outage.word)(*one), json!({})))
+        });
+        let all: Vec<Run> = all.collect();
+        assert!(is_whole(&all, outage) && !is_whole(&all[1..], outage), "what was stopped is not whole");
     }
 
     #[test]

@@ -110,9 +110,22 @@ impl Run {
         }
     }
 
+    /// Of one of the two kinds of ends that take turns, natives first in a mixed call; what is told once for all is the first one's.
+    pub(super) fn of_kind(&self, metric: &str, kind: usize) -> Vec<f64> {
+        match &self.whole["result"]["figures"][metric] {
+            Value::Array(ends) => ends.iter().skip(kind).step_by(2).filter_map(Value::as_f64).collect(),
+            one => one.as_f64().filter(|_| kind == 0).into_iter().collect(),
+        }
+    }
+
     /// Whether it need not be run again.
     pub(super) fn is_settled(&self) -> bool {
         !matches!(self.outcome, Outcome::Invalid(_))
+    }
+
+    /// What it says of its figures.
+    pub(super) fn notes(&self) -> impl Iterator<Item = &str> {
+        self.whole["result"]["notes"].as_array().into_iter().flatten().filter_map(Value::as_str)
     }
 
     pub(super) fn wanted(&self) -> &Value {

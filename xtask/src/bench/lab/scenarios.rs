@@ -181,7 +181,7 @@ pub(super) const GROUPS: [Group; 8] = [
             "video_delay_p95_ms",
             "mouth_to_ear_p50_ms",
             "mouth_to_ear_p95_ms",
-            "lip_sync_ms",
+            "lips_apart_ms",
         ],
         scenarios: &DELAY,
     },

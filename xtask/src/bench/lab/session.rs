@@ -42,9 +42,18 @@ impl<'a> Session<'a> {
         self.launcher.stop.load(Ordering::Relaxed)
     }
 
-    /// Forgets the kept runs of so many rounds.
-    pub(super) fn forget(&self, rounds: usize) -> anyhow::Result<()> {
-        plan::rounds(&self.contenders(), rounds).iter().try_for_each(|slot| self.store.forget(&self.wanted(*slot)))
+    /// Forgets the kept runs, of all rounds that there are.
+    pub(super) fn forget(&self) -> anyhow::Result<()> {
+        let contenders = self.contenders();
+        for round in 0.. {
+            let slots = (0..contenders.len()).flat_map(|at| plan::turn(&contenders, at, round));
+            let kept: Vec<Value> = slots.map(|slot| self.wanted(slot)).filter(|one| self.store.has(one)).collect();
+            if kept.is_empty() {
+                break;
+            }
+            kept.iter().try_for_each(|wanted| self.store.forget(wanted))?;
+        }
+        Ok(())
     }
 
     /// Measures, and gives how many runs were planned.
@@ -220,9 +229,12 @@ mod tests {
         again.measure(2, None).unwrap();
         assert_eq!((again.runs().len(), again.reused(), ran(folder.path()).len()), (4, 2, 4), "only the second round");
         let mut anew = session(folder.path(), &chosen, &stop);
-        anew.forget(2).unwrap();
+        anew.forget().unwrap();
         anew.measure(1, None).unwrap();
         assert_eq!((anew.runs().len(), anew.reused(), ran(folder.path()).len()), (2, 0, 6));
+        let mut later = session(folder.path(), &chosen, &stop);
+        later.measure(2, None).unwrap();
+        assert_eq!((later.reused(), ran(folder.path()).len()), (2, 8), "of the second round nothing was left");
     }
 
     #[test]
@@ -264,7 +276,7 @@ mod tests {
 
     fn session_of_a_second(folder: &Path, chosen: &[Chosen]) -> usize {
         let mut session = session(folder, chosen, &Arc::default());
-        session.forget(2).unwrap();
+        session.forget().unwrap();
         session.measure(1, Some(Duration::from_secs(1))).unwrap();
         session.runs().len()
     }

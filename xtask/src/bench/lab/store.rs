@@ -115,6 +115,11 @@ impl Store {
         Ok(())
     }
 
+    /// Whether there is an attempt at it.
+    pub(super) fn has(&self, wanted: &Value) -> bool {
+        self.next(wanted) > 0
+    }
+
     fn next(&self, wanted: &Value) -> usize {
         (0..).take_while(|attempt| self.file(wanted, *attempt, "json").exists()).count()
     }

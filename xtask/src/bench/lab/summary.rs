@@ -47,6 +47,12 @@ impl<'a> Cell<'a> {
         self.valid.iter().filter_map(of).collect()
     }
 
+    /// Of each run, at one of the two kinds of ends ([`Run::of_kind`]).
+    pub(super) fn values_of_kind(&self, metric: &str, kind: usize) -> Vec<Vec<f64>> {
+        let of = |run: &&Run| Some(run.of_kind(metric, kind)).filter(|ends| !ends.is_empty());
+        self.valid.iter().filter_map(of).collect()
+    }
+
     pub(super) fn estimate(&self, metric: &str) -> Option<Estimate> {
         Estimate::of(&self.values(metric, 0.0))
     }

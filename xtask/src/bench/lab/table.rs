@@ -99,18 +99,21 @@ fn beside_hand(runs: &[Run], group: &Group) -> String {
     text
 }
 
-/// Why runs gave no figures, each reason once.
+/// Why runs gave no figures, and what those that gave some say of them; each reason once.
 fn complaints(runs: &[Run]) -> String {
     let mut reasons: Vec<(String, usize)> = Vec::new();
     for run in runs {
-        let reason = match &run.outcome {
-            Outcome::Valid => continue,
-            Outcome::Invalid(why) => format!("Invalid: {why}"),
-            Outcome::Failed(why) => format!("Failed, {}, {}: {why}", run.scenario, run.contender),
+        let of = |words: &str| format!("{}, {}: {words}", run.scenario, run.contender);
+        let said = match &run.outcome {
+            Outcome::Valid => run.notes().map(of).collect(),
+            Outcome::Invalid(why) => vec![format!("Invalid: {why}")],
+            Outcome::Failed(why) => vec![format!("Failed, {}", of(why))],
         };
-        match reasons.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, count)) => *count += 1,
-            None => reasons.push((reason, 1)),
+        for reason in said {
+            match reasons.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, count)) => *count += 1,
+                None => reasons.push((reason, 1)),
+            }
         }
     }
     let mut text = String::new();
@@ -171,6 +174,14 @@ mod tests {
         let text = part(&[fps("native-native", 30.0), late(fps("native-native", 1.0))]);
         assert!(text.contains("| no loss | native-native | 1, 1 invalid | 30.0 |"), "{text}");
         assert!(text.contains("- Invalid: it does not say why\n"), "{text}");
+    }
+
+    #[test]
+    fn what_a_run_says_of_its_figures_stands_below_them() {
+        let mut noted = fps("native-native", 30.0);
+        noted.whole["result"]["notes"] = json!(["the picture was not back"]);
+        let text = part(&[noted.clone(), noted]);
+        assert!(text.contains("- no loss, native-native: the picture was not back (2 times)\n"), "{text}");
     }
 
     #[test]
