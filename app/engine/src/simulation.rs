@@ -109,8 +109,6 @@ struct Simulation {
     machine: Busy,
     /// Between two packets of others.
     foreign_interval_ms: u128,
-    /// Whether the estimator is told of retransmissions.
-    are_repairs_counted: bool,
 }
 
 impl Simulation {
@@ -140,7 +138,6 @@ impl Simulation {
             second: Second::default(),
             machine,
             foreign_interval_ms: 50,
-            are_repairs_counted: true,
         }
     }
 
@@ -203,12 +200,6 @@ impl Simulation {
         }
         if !stands_still {
             self.receiver.step(ms, &mut self.sent, &self.sender, &mut self.second, &mut self.feedback);
-        }
-        if !self.are_repairs_counted {
-            for feedback in &mut self.feedback {
-                let Feedback::Report { reports, .. } = feedback else { continue };
-                reports.retain(|report| !matches!(self.sent[report.id as usize].what, What::Repair(_)));
-            }
         }
     }
 

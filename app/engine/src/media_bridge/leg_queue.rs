@@ -1,8 +1,9 @@
 //! What waits for one connection's writer, and what is dropped when it does not keep up. Pure.
 //!
 //! Video: four frames. When they are too many, discardable ones go first; then everything until the next key frame,
-//! since a frame without its reference is worth nothing. Sound: half a second, the oldest goes first. Frames are dropped
-//! here, before they get sequence numbers, so that nobody asks for them again. For a narrow link three sounds at a time make a packet.
+//! since a frame without its reference is worth nothing. A key frame takes the place of all that waits. Sound: half a second,
+//! the oldest goes first. Frames are dropped here, before they get sequence numbers, so that nobody asks for them again. For a
+//! narrow link three sounds at a time make a packet.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -199,6 +200,9 @@ impl LegQueue {
         if frame.key {
             self.awaits_key = false;
             self.peer_asks = false;
+            // What waits before it is not worth waiting for: behind it the key frame would be dropped with it, by the next frame too many.
+            self.stats.frames_dropped += self.video.len() as u64;
+            self.video.clear();
         }
         if self.awaits_key {
             self.stats.frames_dropped += 1;
@@ -235,12 +239,6 @@ impl LegQueue {
         if let Some(index) = self.video.iter().position(|waiting| waiting.discardable && !waiting.key) {
             self.video.remove(index);
             self.stats.frames_dropped += 1;
-            return true;
-        }
-        if frame.key {
-            // It replaces everything before it.
-            self.stats.frames_dropped += self.video.len() as u64;
-            self.video.clear();
             return true;
         }
         self.stats.frames_dropped += 1;

@@ -52,8 +52,8 @@ fn a_link_that_grows_is_used_soon_and_one_that_shrinks_hardly_stops_the_picture(
 fn a_link_that_shrinks_delays_the_picture_by_little_more_than_its_own_queue() {
     let mut peaks: Vec<u128> = (0..11).map(peak_after_shrinking).collect();
     peaks.sort_unstable();
-    // The queue holds 300 ms; one that waited for a key frame takes twice that.
-    assert!(peaks[5] <= 400 && peaks[10] <= 750, "{peaks:?} ms");
+    // The queue holds 300 ms, and a key frame makes its way through it; one that came again after half a second took twice that.
+    assert!(peaks[5] <= 520 && peaks[10] <= 600, "{peaks:?} ms");
 }
 
 /// The longest that a picture took after the link became narrower, in milliseconds.

@@ -71,16 +71,3 @@ fn from_50_kilobits_a_second_on_no_sound_is_lost_but_at_the_very_start() {
         assert!(rate < 100 || lost(&seconds[2..]) == 0, "at {rate} kbit/s\n{}", shown(&seconds));
     }
 }
-
-/// What the stack does by itself. With the counting the state above holds for each seed; without it, for five at first. Since then a key frame ends repairs
-/// of what lies before it, and the queue behind a flood corrects a limit that was told too low.
-#[test]
-fn an_estimator_that_is_not_told_of_retransmissions_loses_the_picture() {
-    let holds = |seed| {
-        let mut simulation = Simulation::busy("rate=200kbps", seed);
-        simulation.are_repairs_counted = false;
-        simulation.run(60)[5..].iter().all(is_reduced)
-    };
-    let held = (1..=20).filter(|seed| holds(*seed)).count();
-    assert!(held <= 18, "{held} of 20 hold");
-}

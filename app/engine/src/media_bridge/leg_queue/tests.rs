@@ -120,6 +120,18 @@ fn a_key_frame_replaces_what_waits_before_it() {
 }
 
 #[test]
+fn a_key_frame_is_not_dropped_with_what_waited_before_it() {
+    let mut queue = open();
+    queue.push_video(&frame(1, true, false));
+    (2..4).for_each(|number| _ = queue.push_video(&frame(number, false, false)));
+    queue.push_video(&frame(4, true, false));
+    (5..8).for_each(|number| _ = queue.push_video(&frame(number, false, false)));
+    assert!(queue.begins_anew(), "it is the next, so that it waits for nothing that it makes worthless");
+    assert_eq!(drain(&mut queue, Duration::ZERO), [4, 5, 6, 7]);
+    assert_eq!(queue.stats().frames_dropped, 3);
+}
+
+#[test]
 fn frames_wait_for_a_busy_pacer_until_they_are_too_many() {
     let mut queue = open();
     let (busy, idle) = (Duration::from_millis(300), Duration::from_millis(10));
