@@ -49,13 +49,16 @@ impl TalkClock {
 #[derive(Debug, Default)]
 pub(crate) struct CaptureClock {
     next: Option<Instant>,
+    /// How much it holds to its own time: little at first, since the first word of a device may be off by a tenth of a second. Until the
+    /// most is reached, each block counts as much as every one before.
+    inertia: u32,
 }
 
 impl CaptureClock {
     /// Farther off than this is a gap in the sound, not jitter.
     const GAP: Duration = Duration::from_millis(150);
-    /// One part in so many of the difference is believed for each block: half of it after half a second.
-    const INERTIA: u32 = 64;
+    /// One part in so many of the difference is believed for each block, at last: half of it after half a second.
+    const INERTIA_MAX: u32 = 64;
 
     /// The capture time of the next block, which was `measured` by the device's word and the time that it came.
     pub(crate) fn block(&mut self, measured: Instant) -> Instant {
@@ -63,9 +66,11 @@ impl CaptureClock {
         let late = measured.saturating_duration_since(even);
         let early = even.saturating_duration_since(measured);
         let at = if late.max(early) > Self::GAP {
+            self.inertia = 1;
             measured
         } else {
-            (even + late / Self::INERTIA).checked_sub(early / Self::INERTIA).unwrap_or(measured)
+            self.inertia = (self.inertia + 1).min(Self::INERTIA_MAX);
+            (even + late / self.inertia).checked_sub(early / self.inertia).unwrap_or(measured)
         };
         self.next = Some(at + BLOCK_DURATION);
         at
@@ -86,12 +91,26 @@ mod tests {
             let held_up = if n / 2 % 50 == 7 { 30 } else { 0 };
             let measured = start + BLOCK_DURATION * (n / 2 * 2) + Duration::from_millis(held_up);
             let at = clock.block(measured);
-            if let Some(last) = last.replace(at) {
+            // The first half second finds out where the blocks are.
+            if let Some(last) = last.replace(at).filter(|_| n >= CaptureClock::INERTIA_MAX) {
                 let step = at.saturating_duration_since(last);
                 assert!(step.abs_diff(BLOCK_DURATION) < Duration::from_millis(1), "block {n}: {step:?}");
             }
             assert!(at.saturating_duration_since(measured) < Duration::from_millis(15));
         }
+    }
+
+    #[test]
+    fn a_first_word_of_the_device_that_is_off_is_soon_forgotten() {
+        let start = Instant::now() + Duration::from_secs(1);
+        let mut clock = CaptureClock::default();
+        clock.block(start - Duration::from_millis(80));
+        for n in 1..20_u32 {
+            clock.block(start + BLOCK_DURATION * n);
+        }
+        let even = start + BLOCK_DURATION * 20;
+        let off = even.saturating_duration_since(clock.block(even));
+        assert!(off < Duration::from_millis(5), "{off:?} off after 200 ms");
     }
 
     #[test]
