@@ -117,6 +117,9 @@ impl BandwidthEstimator for Estimator {
             let sample = f64::from(lost) / f64::from(known);
             self.loss += LOSS_WEIGHT * (sample - self.loss);
         }
+        if self.queue.is_longer_path(now, lost == 0) {
+            self.queue.accept();
+        }
         let capacity_bps = self.queue.capacity_bps(mix::of_rtp);
         let link_bps = self.queue.capacity_bps(mix::whole);
         let of_late = link_bps.map(|link| self.mix.rtp_bps(link));
@@ -127,6 +130,7 @@ impl BandwidthEstimator for Estimator {
             offered_bps: self.offered.rate_bps(now),
             queue: self.queue.standing(),
             newest: self.queue.newest(),
+            latest: self.queue.latest(),
             capacity_bps,
             link_bps,
             lasting_bps: capacity_bps.zip(of_late).map(|(now, of_late)| now.max(of_late)),

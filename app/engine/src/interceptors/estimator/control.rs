@@ -17,7 +17,9 @@ const LIMITED_SHARE: f64 = 0.8;
 /// Queueing beyond this is too much for a call, whatever else: it takes a third of the queue of an ordinary bottleneck.
 const QUEUE_HIGH: Duration = Duration::from_millis(100);
 /// With so much queueing, loss is from a full queue, and what is sent beyond the link's speed makes it longer; nothing more is tried.
-const QUEUE_SOME: Duration = Duration::from_millis(40);
+pub(super) const QUEUE_SOME: Duration = Duration::from_millis(40);
+/// What comes waits: with twice as much sent as the link carries the queue grows by this in as long a time.
+const QUEUE_BEGINS: Duration = Duration::from_millis(60);
 /// More than the measure of a link's speed is off.
 const TOO_MUCH: f64 = 1.08;
 /// Until a cut for a queue has had its effect: it is made so that the queue drains in a second.
@@ -55,7 +57,8 @@ const QUEUE_NONE: Duration = Duration::from_millis(15);
 
 /// Pace over what the link is known to carry: what is made in a while keeps to it, but one frame is larger than the other.
 const PACE_SHARE: f64 = 1.2;
-/// A busy link that carries less than this share of the target was not known when the target was chosen.
+/// A busy link that carries less than this share of the target was not known when the target was chosen; one that carries less than
+/// this share of what is sent has just become narrower.
 const OVERRUN_SHARE: f64 = 0.5;
 
 /// When more than this share is lost, what arrives is what the link carries: no cause but a full link loses so much.
@@ -96,6 +99,8 @@ pub(super) struct Observation {
     pub(super) queue: Duration,
     /// The same of the last moment only: jitter, or a queue that has just begun.
     pub(super) newest: Duration,
+    /// The same of what comes just now.
+    pub(super) latest: Duration,
     /// What the link carries of what comes now, where it was busy.
     pub(super) capacity_bps: Option<f64>,
     /// The same with what lies below RTP.
@@ -120,7 +125,9 @@ impl Observation {
     /// Whether a link that carries far less than it is given has just been met: to wait until a queue stands there would be
     /// a second of lost sound.
     fn is_overrun(self, target_bps: f64) -> bool {
-        self.newest >= QUEUE_HIGH && self.capacity_bps.is_some_and(|capacity| capacity < OVERRUN_SHARE * target_bps)
+        let carries_less_than = |bps: f64| self.capacity_bps.is_some_and(|capacity| capacity < OVERRUN_SHARE * bps);
+        let is_unknown = self.newest >= QUEUE_HIGH && carries_less_than(target_bps);
+        is_unknown || (self.latest >= QUEUE_BEGINS && self.offered_bps.is_some_and(carries_less_than))
     }
 }
 
@@ -269,7 +276,7 @@ impl RateControl {
             return false;
         }
         let Some(carried) = self.carried_bps(seen) else { return false };
-        let queue = if is_overrun { seen.newest } else { seen.queue };
+        let queue = if is_overrun { seen.newest.max(seen.latest) } else { seen.queue };
         let (first, cuts) = self.draining.map_or((queue, 0), |draining| (draining.queue, draining.cuts));
         self.draining = Some(Draining { until: now + DRAIN, queue: first, cuts: cuts + u32::from(!is_awaited) });
         self.limit = Some(Limit::met(seen, carried, now));

@@ -6,12 +6,16 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::control::QUEUE_SOME;
+
 /// How far back the shortest delay is looked for: twice this, at least once.
 const BASE_WINDOW: Duration = Duration::from_secs(15);
 /// What stands is what all packets of this time have waited; jitter is no queue, nor what one key frame makes.
 const STANDING_WINDOW: Duration = Duration::from_millis(500);
 /// What is taken for the newest: longer than a key frame's packets or a pause of the radio need.
 const NEWEST_WINDOW: Duration = Duration::from_millis(150);
+/// What came within this time is what comes now. By arrival: while a queue grows, a moment of arrivals is a shorter one of departures.
+const LATEST_WINDOW: Duration = Duration::from_millis(50);
 /// Samples kept; more in so short a time say no more.
 const SAMPLES_MAX: usize = 256;
 /// Between two packets that waited so long each the link was busy: longer than a slow link needs for one large packet, which
@@ -21,6 +25,10 @@ const WAITED: Duration = Duration::from_millis(60);
 const PAUSE: Duration = Duration::from_millis(250);
 /// How far back the speed of a busy link is looked for.
 const BUSY_WINDOW: Duration = Duration::from_secs(1);
+/// What stands and moves by no more than this, for so long and without a loss, is no queue of ours: that would have to carry what is sent to
+/// within a six hundredth. It is the path that has become longer.
+const STILL: Duration = Duration::from_millis(3);
+const STILL_FOR: Duration = Duration::from_secs(2);
 /// A link that was busy for less says nothing of its speed.
 const BUSY_MIN: Duration = Duration::from_millis(100);
 
@@ -36,6 +44,8 @@ pub(super) struct StandingQueue {
     last: Option<(Duration, Duration)>,
     /// Arrival, time since the one before, and bytes of packets before which the link was busy all that time.
     busy: VecDeque<(Duration, Duration, usize)>,
+    /// Since when what stands has hardly moved, and the least and the most of it.
+    still: Option<(Instant, Duration, Duration)>,
 }
 
 impl StandingQueue {
@@ -113,6 +123,25 @@ impl StandingQueue {
         let newest =
             self.recent.iter().rev().take_while(|(at, _)| last.saturating_duration_since(*at) <= NEWEST_WINDOW);
         newest.map(|(_, delay)| self.above_base(*delay)).min().unwrap_or_default()
+    }
+
+    /// Whether the path has become longer; to be asked with each report, and whether anything was lost by it.
+    pub(super) fn is_longer_path(&mut self, now: Instant, is_whole: bool) -> bool {
+        let standing = self.standing();
+        let (since, least, most) = self.still.unwrap_or((now, standing, standing));
+        let (least, most) = (least.min(standing), most.max(standing));
+        let is_still = is_whole && most - least <= STILL;
+        self.still = Some(if is_still { (since, least, most) } else { (now, standing, standing) });
+        is_still && standing >= QUEUE_SOME && now.saturating_duration_since(since) >= STILL_FOR
+    }
+
+    /// How long what comes now has waited at least: the first word of a queue that grows.
+    pub(super) fn latest(&self) -> Duration {
+        let Some(epoch) = self.epoch else { return Duration::ZERO };
+        let arrival = |(left, delay): &(Instant, f64)| left.saturating_duration_since(epoch).as_secs_f64() + delay;
+        let last = self.recent.iter().map(arrival).fold(f64::NEG_INFINITY, f64::max);
+        let now = self.recent.iter().filter(|sample| last - arrival(sample) <= LATEST_WINDOW.as_secs_f64());
+        now.map(|(_, delay)| self.above_base(*delay)).min().unwrap_or_default()
     }
 
     /// Takes the delay of now for one without a queue.
@@ -194,6 +223,34 @@ mod tests {
         let (mut queue, begin) = (StandingQueue::default(), Instant::now());
         let standing = pass(&mut queue, begin, [0, 20_000], |ms| 30 + (ms / 20 % 8) * 12);
         assert_eq!(standing, 0);
+    }
+
+    #[test]
+    fn a_queue_that_begins_is_seen_in_what_comes_first() {
+        let (mut queue, begin) = (StandingQueue::default(), Instant::now());
+        pass(&mut queue, begin, [0, 5_000], |_| 20);
+        // A link that carries a third of what is sent.
+        pass(&mut queue, begin, [5_000, 5_120], |ms| 20 + 2 * (ms - 5_000));
+        assert_eq!((queue.latest(), queue.newest()), (MS * 200, Duration::ZERO));
+    }
+
+    /// Asked every 100 ms from 5 s on, after which what is sent takes so much longer: when it is a longer path, in milliseconds from then.
+    fn found_longer_after(delay_ms: impl Fn(u32) -> u32, is_whole: impl Fn(u32) -> bool) -> Option<u32> {
+        let (mut queue, begin) = (StandingQueue::default(), Instant::now());
+        pass(&mut queue, begin, [0, 5_000], |_| 20);
+        (0..10_000).step_by(100).find(|ms| {
+            pass(&mut queue, begin, [5_000 + ms, 5_100 + ms], |at| 20 + delay_ms(at - 5_000));
+            queue.is_longer_path(begin + MS * (5_100 + ms), is_whole(*ms))
+        })
+    }
+
+    #[test]
+    fn what_stands_still_and_loses_nothing_is_a_longer_path() {
+        let found = found_longer_after(|_| 50, |_| true);
+        assert!(found.is_some_and(|ms| (2_000..3_000).contains(&ms)), "{found:?}");
+        assert_eq!(found_longer_after(|_| 30, |_| true), None, "too little to matter");
+        assert_eq!(found_longer_after(|_| 290, |ms| ms % 1_500 > 0), None, "a full queue");
+        assert_eq!(found_longer_after(|ms| 50 + ms / 250, |_| true), None, "a queue that grows by 4 ms a second");
     }
 
     #[test]

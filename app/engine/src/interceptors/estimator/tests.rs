@@ -11,6 +11,7 @@ fn seen(signal: Signal, loss: f64, received_bps: f64, offered_bps: f64) -> Obser
         offered_bps,
         queue: Duration::ZERO,
         newest: Duration::ZERO,
+        latest: Duration::ZERO,
         capacity_bps: None,
         link_bps: None,
         lasting_bps: None,
@@ -345,6 +346,52 @@ fn a_wide_link_that_shrinks_is_cut_for_what_is_still_under_way_to_it_too() {
     let target = control.update(now, shrunk);
     // 120 ms, and as much again and 100 ms that are known too late.
     assert!((target - 369_600.0).abs() < 1.0, "{target}");
+}
+
+#[test]
+fn a_link_that_passes_less_than_half_is_cut_for_with_the_first_packets_that_waited() {
+    let (mut control, mut now) = control();
+    now += Duration::from_secs(1);
+    let shrunk = Observation { latest: Duration::from_millis(90), ..queued(0, 0.0, 560_000.0, 1_600_000.0) };
+    let target = control.update(now, shrunk);
+    assert!((target - 403_200.0).abs() < 1.0, "{target}");
+    // What it carries is not much less than what is sent: it may be jitter.
+    let (mut control, mut now) = self::control();
+    now += Duration::from_secs(1);
+    let jitter = Observation { latest: Duration::from_millis(90), ..queued(0, 0.0, 560_000.0, 900_000.0) };
+    assert!(control.update(now, jitter) >= 1_000_000.0);
+}
+
+#[test]
+fn a_path_that_becomes_longer_holds_nothing_down_for_long() {
+    let mut estimator = Estimator::new(EstimatorPolicy::default(), Arc::default(), Arc::default());
+    let (begin, ms) = (Instant::now(), Duration::from_millis(1));
+    let mut number = 0;
+    for at in (0..7_000).step_by(100).map(|at| ms * at) {
+        let path = if at < ms * 1_000 { ms * 20 } else { ms * 70 };
+        let reports: Vec<_> = (0..5_u32)
+            .map(|packet| {
+                number += 1;
+                let departure = at + ms * 20 * packet;
+                PacketReport {
+                    ssrc: 1,
+                    id: number,
+                    rtp_sequence_number: number as u16,
+                    is_twcc: true,
+                    twcc_sequence_number: number as u16,
+                    // 2 Mbit/s.
+                    size: 5_000,
+                    arrived: true,
+                    departure: begin + departure,
+                    arrival: Some(departure + path),
+                    ecn: Default::default(),
+                }
+            })
+            .collect();
+        estimator.on_reports(begin + at + ms * 100 + path, &reports);
+        assert!(at != ms * 2_500 || estimator.target_bitrate() < 2_000_000.0, "it is taken for a queue at first");
+    }
+    assert_eq!(estimator.target_bitrate(), EstimatorPolicy::default().max_bps);
 }
 
 #[test]
