@@ -117,7 +117,9 @@ async function measure({ folder, lab, kinds }) {
       peers.push(await MAKERS[kind]({ hasNoWatch: isPlain && wanted.group === 'outage', isPlain, lab, room: ROOM, name: NAMES[index], other: NAMES[1 - index], folder, film, filmFile, soundFile, recordsSound, keepsPictures: ffmpeg !== undefined, card: cards[index] }));
     }
     const isSetUp = wanted.group === 'set-up';
-    if (isSetUp) for (const rule of wanted.rules) await lab.apply(rule);
+    // A path has its delay from the beginning: one that becomes longer in a call is another matter.
+    const beginsSo = isSetUp || wanted.group === 'delay';
+    if (beginsSo) for (const rule of wanted.rules) await lab.apply(rule);
     const begin = async () => {
       await lab.measure();
       return watchOthers();
@@ -126,7 +128,7 @@ async function measure({ folder, lab, kinds }) {
     for (const card of cards) card.say(soundFile);
     const joined = await meet(peers);
     if (!isSetUp) {
-      for (const rule of wanted.rules) await lab.apply(rule);
+      if (!beginsSo) for (const rule of wanted.rules) await lab.apply(rule);
       await sleep(wanted.settle_seconds * 1_000);
       others = await begin();
     }
