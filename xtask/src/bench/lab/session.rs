@@ -63,7 +63,7 @@ impl<'a> Session<'a> {
     pub(super) fn measure(&mut self, rounds: usize, budget: Option<Duration>) -> anyhow::Result<usize> {
         let contenders = self.contenders();
         let slots = plan::rounds(&contenders, rounds);
-        let planned = slots.len();
+        let mut planned = slots.len();
         let mut to_do = Vec::new();
         for slot in slots {
             if !self.take(slot) {
@@ -85,6 +85,11 @@ impl<'a> Session<'a> {
             budget_s.map_or(f64::INFINITY, |budget_s| (budget_s - started.elapsed().as_secs_f64()) / progress.pace())
         };
         for slot in to_do {
+            if self.has_failed_before(slot) {
+                progress.extend(-self.estimate(slot));
+                planned -= 1;
+                continue;
+            }
             if self.is_stopped() || self.estimate(slot) > left(&progress) {
                 break;
             }
@@ -138,6 +143,12 @@ impl<'a> Session<'a> {
         self.reused += attempts.len();
         self.runs.extend(attempts);
         is_settled
+    }
+
+    /// Whether an earlier round of it failed, which takes longest of all and would again: a room that is too large for the machine.
+    fn has_failed_before(&self, slot: Slot) -> bool {
+        let earlier = (0..slot.repeat).map(|repeat| self.wanted(Slot { repeat, ..slot }));
+        earlier.flat_map(|wanted| self.store.attempts(&wanted)).any(|run| matches!(run.outcome, Outcome::Failed(_)))
     }
 
     fn run(&mut self, slot: Slot, progress: &mut Progress) -> anyhow::Result<()> {
@@ -247,6 +258,8 @@ mod tests {
         let outcomes: Vec<_> = session.runs().iter().map(|run| run.outcome.clone()).collect();
         let failed = Outcome::Failed("it ended with exit status: 3: no display".to_owned());
         assert_eq!(outcomes, [failed, Outcome::Valid]);
+        assert_eq!(session.measure(3, None).unwrap(), 4);
+        assert_eq!(ran(folder.path()).len(), 4, "what failed in the first round is not begun in the others");
     }
 
     #[test]
