@@ -52,7 +52,7 @@ impl Progress {
 
     /// There is more to do.
     pub(super) fn extend(&mut self, seconds: f64) {
-        self.total += seconds;
+        self.total = (self.total + seconds).max(self.done);
         if let Some(bar) = &self.bar {
             bar.set_length(self.total.ceil() as u64);
         }

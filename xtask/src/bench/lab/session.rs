@@ -85,8 +85,9 @@ impl<'a> Session<'a> {
             budget_s.map_or(f64::INFINITY, |budget_s| (budget_s - started.elapsed().as_secs_f64()) / progress.pace())
         };
         for slot in to_do {
-            if self.has_failed_before(slot) {
+            if self.is_hopeless(slot) {
                 progress.extend(-self.estimate(slot));
+                progress.say(&format!("left out, since it failed twice: {}", self.words(slot)));
                 planned -= 1;
                 continue;
             }
@@ -117,7 +118,7 @@ impl<'a> Session<'a> {
             repeats[next.scenario] += 1;
             added += slots.len();
             for slot in slots {
-                if self.take(slot) {
+                if self.take(slot) || self.is_hopeless(slot) {
                     continue;
                 }
                 if self.is_stopped() {
@@ -145,17 +146,24 @@ impl<'a> Session<'a> {
         is_settled
     }
 
-    /// Whether an earlier round of it failed, which takes longest of all and would again: a room that is too large for the machine.
-    fn has_failed_before(&self, slot: Slot) -> bool {
+    /// Whether it failed in two rounds and succeeded in none, and takes longest of all: a room that is too large for the machine.
+    fn is_hopeless(&self, slot: Slot) -> bool {
         let earlier = (0..slot.repeat).map(|repeat| self.wanted(Slot { repeat, ..slot }));
-        earlier.flat_map(|wanted| self.store.attempts(&wanted)).any(|run| matches!(run.outcome, Outcome::Failed(_)))
+        let outcomes: Vec<Outcome> =
+            earlier.flat_map(|wanted| self.store.attempts(&wanted)).map(|run| run.outcome).collect();
+        let failed = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Failed(_))).count();
+        failed >= 2 && !outcomes.contains(&Outcome::Valid)
+    }
+
+    fn words(&self, slot: Slot) -> String {
+        let Chosen { group, scenario, .. } = self.chosen[slot.scenario];
+        format!("{}: {}, {}, {}", group.name, scenario.name, (group.word)(slot.contender), slot.repeat + 1)
     }
 
     fn run(&mut self, slot: Slot, progress: &mut Progress) -> anyhow::Result<()> {
         let chosen = self.chosen[slot.scenario];
         let wanted = self.wanted(slot);
-        let contender = (chosen.group.word)(slot.contender);
-        progress.start(format!("{}: {}, {contender}, {}", chosen.group.name, chosen.scenario.name, slot.repeat + 1));
+        progress.start(self.words(slot));
         let (load, started) = (machine::load(), Instant::now());
         let log = self.store.log(&wanted);
         let end = self.launcher.run(&chosen, &wanted, &log)?;
@@ -258,8 +266,8 @@ mod tests {
         let outcomes: Vec<_> = session.runs().iter().map(|run| run.outcome.clone()).collect();
         let failed = Outcome::Failed("it ended with exit status: 3: no display".to_owned());
         assert_eq!(outcomes, [failed, Outcome::Valid]);
-        assert_eq!(session.measure(3, None).unwrap(), 4);
-        assert_eq!(ran(folder.path()).len(), 4, "what failed in the first round is not begun in the others");
+        assert_eq!(session.measure(4, None).unwrap(), 6);
+        assert_eq!(ran(folder.path()).len(), 6, "what failed in two rounds is not begun in the others");
     }
 
     #[test]
