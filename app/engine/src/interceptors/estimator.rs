@@ -32,6 +32,10 @@ use crate::policy::EstimatorPolicy;
 /// How much of a new loss sample enters the average.
 const LOSS_WEIGHT: f64 = 0.1;
 
+/// Packets are overtaken by less: the other end's clock has begun anew, since its 24 bits of 64 ms are full each twelve days
+/// (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1).
+const CLOCK_BACK: Duration = Duration::from_secs(10);
+
 /// The estimator of one connection.
 pub(crate) struct Estimator {
     slope: SlopeEstimator,
@@ -74,6 +78,12 @@ impl Estimator {
         }
     }
 
+    /// The other end's clock is another one.
+    fn begin_anew(&mut self) {
+        (self.slope, self.detector) = (SlopeEstimator::new(), OveruseDetector::new());
+        (self.received, self.queue) = (Meter::default(), queue::StandingQueue::default());
+    }
+
     /// A packet on which feedback was lost: it most likely had the fate of the others.
     fn assume(&mut self, now: Instant, report: &PacketReport) {
         let Some((departure, arrival)) = self.last else { return };
@@ -104,6 +114,9 @@ impl BandwidthEstimator for Estimator {
             lost += u32::from(!report.arrived);
             self.flood.add(report.departure, report.size, report.arrived);
             if let Some(arrival) = report.arrival {
+                if self.last.is_some_and(|(_, last)| arrival + CLOCK_BACK < last) {
+                    self.begin_anew();
+                }
                 self.last = Some((report.departure, arrival));
                 self.received.add(now, arrival, report.size);
                 self.queue.add(report.departure, arrival, report.size);
@@ -117,8 +130,9 @@ impl BandwidthEstimator for Estimator {
             let sample = f64::from(lost) / f64::from(known);
             self.loss += LOSS_WEIGHT * (sample - self.loss);
         }
-        if self.queue.is_longer_path(now, lost == 0) {
+        if let Some(since) = self.queue.note_still(now, lost == 0) {
             self.queue.accept();
+            self.control.deny_queue(since);
         }
         let capacity_bps = self.queue.capacity_bps(mix::of_rtp);
         let link_bps = self.queue.capacity_bps(mix::whole);

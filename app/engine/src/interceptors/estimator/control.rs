@@ -127,7 +127,9 @@ impl Observation {
     fn is_overrun(self, target_bps: f64) -> bool {
         let carries_less_than = |bps: f64| self.capacity_bps.is_some_and(|capacity| capacity < OVERRUN_SHARE * bps);
         let is_unknown = self.newest >= QUEUE_HIGH && carries_less_than(target_bps);
-        is_unknown || (self.latest >= QUEUE_BEGINS && self.offered_bps.is_some_and(carries_less_than))
+        // What was offered before a cut is no reason for another.
+        let offered_bps = self.offered_bps.map(|offered| offered.min(target_bps));
+        is_unknown || (self.latest >= QUEUE_BEGINS && offered_bps.is_some_and(carries_less_than))
     }
 }
 
@@ -135,7 +137,7 @@ impl Observation {
 #[derive(Clone, Copy, Debug)]
 struct Draining {
     until: Instant,
-    /// The queue at the first cut of this row.
+    /// The longest queue of this row of cuts.
     queue: Duration,
     cuts: u32,
 }
@@ -277,7 +279,7 @@ impl RateControl {
         }
         let Some(carried) = self.carried_bps(seen) else { return false };
         let queue = if is_overrun { seen.newest.max(seen.latest) } else { seen.queue };
-        let (first, cuts) = self.draining.map_or((queue, 0), |draining| (draining.queue, draining.cuts));
+        let (first, cuts) = self.draining.map_or((queue, 0), |draining| (draining.queue.max(queue), draining.cuts));
         self.draining = Some(Draining { until: now + DRAIN, queue: first, cuts: cuts + u32::from(!is_awaited) });
         self.limit = Some(Limit::met(seen, carried, now));
         // So that the queue is gone after a second, but not at the price of all that is sent; on a narrow link, not of the picture.
@@ -409,6 +411,12 @@ impl RateControl {
     /// The queue was not ours.
     pub(super) fn end_draining(&mut self) {
         self.draining = None;
+    }
+
+    /// There was none since then: what was met is no limit.
+    pub(super) fn deny_queue(&mut self, since: Instant) {
+        self.end_draining();
+        self.limit = self.limit.filter(|limit| limit.at < since);
     }
 
     /// Whether the link was full not long ago.

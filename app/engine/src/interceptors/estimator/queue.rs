@@ -25,12 +25,14 @@ const WAITED: Duration = Duration::from_millis(60);
 const PAUSE: Duration = Duration::from_millis(250);
 /// How far back the speed of a busy link is looked for.
 const BUSY_WINDOW: Duration = Duration::from_secs(1);
-/// What stands and moves by no more than this, for so long and without a loss, is no queue of ours: that would have to carry what is sent to
-/// within a six hundredth. It is the path that has become longer.
-const STILL: Duration = Duration::from_millis(3);
-const STILL_FOR: Duration = Duration::from_secs(2);
 /// A link that was busy for less says nothing of its speed.
 const BUSY_MIN: Duration = Duration::from_millis(100);
+/// What stands and moves by no more than this, for so long and without a loss, is no queue of ours: its link would have to carry what is sent
+/// to within a six hundredth. It is the path that has become longer.
+const STILL: Duration = Duration::from_millis(3);
+const STILL_FOR: Duration = Duration::from_secs(2);
+/// Between two reports in which it is seen to stand: Opus in a quiet room sends each 420 ms.
+const LOOK_MAX: Duration = Duration::from_millis(700);
 
 /// Delays of one connection, in seconds on a scale of their own.
 #[derive(Debug, Default)]
@@ -43,9 +45,18 @@ pub(super) struct StandingQueue {
     /// The latest arrival, and how long that packet had waited.
     last: Option<(Duration, Duration)>,
     /// Arrival, time since the one before, and bytes of packets before which the link was busy all that time.
+    /// Bounded by [`SAMPLES_MAX`].
     busy: VecDeque<(Duration, Duration, usize)>,
-    /// Since when what stands has hardly moved, and the least and the most of it.
-    still: Option<(Instant, Duration, Duration)>,
+    still: Option<Still>,
+}
+
+/// A time in which what stands hardly moved.
+#[derive(Clone, Copy, Debug)]
+struct Still {
+    since: Instant,
+    looked_at: Instant,
+    least: Duration,
+    most: Duration,
 }
 
 impl StandingQueue {
@@ -78,7 +89,7 @@ impl StandingQueue {
     fn note_busy(&mut self, arrival: Duration, waited: Duration, bytes: usize) {
         if let Some((last, _)) = self.last.filter(|(last, _)| arrival < *last) {
             // Overtaken: it belongs to a moment that was looked at, in which the link carried it, too.
-            if waited >= WAITED && !self.busy.is_empty() {
+            if waited >= WAITED && !self.busy.is_empty() && self.busy.len() < SAMPLES_MAX {
                 self.busy.push_back((last, Duration::ZERO, bytes));
             }
             return;
@@ -125,14 +136,22 @@ impl StandingQueue {
         newest.map(|(_, delay)| self.above_base(*delay)).min().unwrap_or_default()
     }
 
-    /// Whether the path has become longer; to be asked with each report, and whether anything was lost by it.
-    pub(super) fn is_longer_path(&mut self, now: Instant, is_whole: bool) -> bool {
+    /// Looks at what stands, with each report and whether all of that came. Where the path has become longer, gives since when
+    /// what was taken for a queue was none.
+    pub(super) fn note_still(&mut self, now: Instant, is_whole: bool) -> Option<Instant> {
         let standing = self.standing();
-        let (since, least, most) = self.still.unwrap_or((now, standing, standing));
-        let (least, most) = (least.min(standing), most.max(standing));
-        let is_still = is_whole && most - least <= STILL;
-        self.still = Some(if is_still { (since, least, most) } else { (now, standing, standing) });
-        is_still && standing >= QUEUE_SOME && now.saturating_duration_since(since) >= STILL_FOR
+        let before = self.still.filter(|still| is_whole && now.saturating_duration_since(still.looked_at) <= LOOK_MAX);
+        let still = before.map_or(Still { since: now, looked_at: now, least: standing, most: standing }, |still| {
+            Still { looked_at: now, least: still.least.min(standing), most: still.most.max(standing), ..still }
+        });
+        if still.most - still.least > STILL {
+            self.still = Some(Still { since: now, least: standing, most: standing, ..still });
+            return None;
+        }
+        self.still = Some(still);
+        let is_long_enough = now.saturating_duration_since(still.since) >= STILL_FOR;
+        let began = still.since.checked_sub(STANDING_WINDOW).unwrap_or(still.since);
+        (standing >= QUEUE_SOME && is_long_enough).then_some(began)
     }
 
     /// How long what comes now has waited at least: the first word of a queue that grows.
@@ -144,11 +163,13 @@ impl StandingQueue {
         now.map(|(_, delay)| self.above_base(*delay)).min().unwrap_or_default()
     }
 
-    /// Takes the delay of now for one without a queue.
+    /// Takes the delay of now for one without a queue: then no link was seen busy either.
     pub(super) fn accept(&mut self) {
         if let (Some(recent), Some((began, _, _))) = (self.shortest_recent(), self.base) {
             self.base = Some((began, recent, f64::INFINITY));
         }
+        self.busy.clear();
+        (self.last, self.still) = (None, None);
     }
 }
 
@@ -234,13 +255,13 @@ mod tests {
         assert_eq!((queue.latest(), queue.newest()), (MS * 200, Duration::ZERO));
     }
 
-    /// Asked every 100 ms from 5 s on, after which what is sent takes so much longer: when it is a longer path, in milliseconds from then.
+    /// A report each 100 ms from 5 s on, after which what is sent takes so much longer: when it is a longer path, in milliseconds from then.
     fn found_longer_after(delay_ms: impl Fn(u32) -> u32, is_whole: impl Fn(u32) -> bool) -> Option<u32> {
         let (mut queue, begin) = (StandingQueue::default(), Instant::now());
         pass(&mut queue, begin, [0, 5_000], |_| 20);
         (0..10_000).step_by(100).find(|ms| {
             pass(&mut queue, begin, [5_000 + ms, 5_100 + ms], |at| 20 + delay_ms(at - 5_000));
-            queue.is_longer_path(begin + MS * (5_100 + ms), is_whole(*ms))
+            queue.note_still(begin + MS * (5_100 + ms), is_whole(*ms)).is_some()
         })
     }
 
@@ -251,6 +272,28 @@ mod tests {
         assert_eq!(found_longer_after(|_| 30, |_| true), None, "too little to matter");
         assert_eq!(found_longer_after(|_| 290, |ms| ms % 1_500 > 0), None, "a full queue");
         assert_eq!(found_longer_after(|ms| 50 + ms / 250, |_| true), None, "a queue that grows by 4 ms a second");
+    }
+
+    #[test]
+    fn two_packets_that_waited_are_no_longer_path() {
+        let (mut queue, begin) = (StandingQueue::default(), Instant::now());
+        pass(&mut queue, begin, [0, 5_000], |_| 20);
+        for ms in [6_000, 16_000] {
+            pass(&mut queue, begin, [ms, ms + 20], |_| 70);
+            assert_eq!(queue.note_still(begin + MS * (ms + 100), true), None);
+        }
+    }
+
+    #[test]
+    fn whoever_reports_packets_out_of_order_fills_no_memory() {
+        let (mut queue, begin) = (StandingQueue::default(), Instant::now());
+        pass(&mut queue, begin, [0, 1_000], |_| 20);
+        for ms in 1_000..3_000 {
+            // What came last seems to come ever later, what follows it as it does.
+            let ahead = if ms % 200 == 0 { 20_000 + ms } else { 100 };
+            queue.add(begin + MS * ms, THEIRS + MS * (ms + ahead), 1_000);
+            assert!(queue.busy.len() <= SAMPLES_MAX + 1 && queue.recent.len() <= SAMPLES_MAX);
+        }
     }
 
     #[test]

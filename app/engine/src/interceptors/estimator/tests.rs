@@ -353,8 +353,12 @@ fn a_link_that_passes_less_than_half_is_cut_for_with_the_first_packets_that_wait
     let (mut control, mut now) = control();
     now += Duration::from_secs(1);
     let shrunk = Observation { latest: Duration::from_millis(90), ..queued(0, 0.0, 560_000.0, 1_600_000.0) };
+    control.target_bps = 2_500_000.0;
     let target = control.update(now, shrunk);
     assert!((target - 403_200.0).abs() < 1.0, "{target}");
+    let drained_at = control.draining_until();
+    now += Duration::from_millis(100);
+    assert_eq!((control.update(now, shrunk), control.draining_until()), (target, drained_at), "it is cut for once");
     // What it carries is not much less than what is sent: it may be jitter.
     let (mut control, mut now) = self::control();
     now += Duration::from_secs(1);
@@ -362,36 +366,49 @@ fn a_link_that_passes_less_than_half_is_cut_for_with_the_first_packets_that_wait
     assert!(control.update(now, jitter) >= 1_000_000.0);
 }
 
+/// Tells the estimator of five packets each 100 ms, 2 Mbit/s, in these milliseconds; `arrival` gives when what leaves then comes.
+fn tell(estimator: &mut Estimator, begin: Instant, span_ms: [u32; 2], arrival: impl Fn(Duration) -> Duration) -> f64 {
+    let ms = Duration::from_millis(1);
+    for at in (span_ms[0]..span_ms[1]).step_by(100) {
+        let report = |packet: u32| PacketReport {
+            ssrc: 1,
+            id: u64::from(at / 20 + packet),
+            rtp_sequence_number: (at / 20 + packet) as u16,
+            is_twcc: true,
+            twcc_sequence_number: (at / 20 + packet) as u16,
+            size: 5_000,
+            arrived: true,
+            departure: begin + ms * (at + 20 * packet),
+            arrival: Some(arrival(ms * (at + 20 * packet))),
+            ecn: Default::default(),
+        };
+        let reports: Vec<_> = (0..5).map(report).collect();
+        estimator.on_reports(begin + ms * (at + 150), &reports);
+    }
+    estimator.target_bitrate()
+}
+
 #[test]
 fn a_path_that_becomes_longer_holds_nothing_down_for_long() {
-    let mut estimator = Estimator::new(EstimatorPolicy::default(), Arc::default(), Arc::default());
-    let (begin, ms) = (Instant::now(), Duration::from_millis(1));
-    let mut number = 0;
-    for at in (0..7_000).step_by(100).map(|at| ms * at) {
-        let path = if at < ms * 1_000 { ms * 20 } else { ms * 70 };
-        let reports: Vec<_> = (0..5_u32)
-            .map(|packet| {
-                number += 1;
-                let departure = at + ms * 20 * packet;
-                PacketReport {
-                    ssrc: 1,
-                    id: number,
-                    rtp_sequence_number: number as u16,
-                    is_twcc: true,
-                    twcc_sequence_number: number as u16,
-                    // 2 Mbit/s.
-                    size: 5_000,
-                    arrived: true,
-                    departure: begin + departure,
-                    arrival: Some(departure + path),
-                    ecn: Default::default(),
-                }
-            })
-            .collect();
-        estimator.on_reports(begin + at + ms * 100 + path, &reports);
-        assert!(at != ms * 2_500 || estimator.target_bitrate() < 2_000_000.0, "it is taken for a queue at first");
+    for longer in [50, 80, 150].map(Duration::from_millis) {
+        let mut estimator = Estimator::new(EstimatorPolicy::default(), Arc::default(), Arc::default());
+        let (begin, path) = (Instant::now(), Duration::from_millis(20));
+        tell(&mut estimator, begin, [0, 1_000], |at| at + path);
+        let taken_for_a_queue = tell(&mut estimator, begin, [1_000, 2_500], |at| at + path + longer);
+        assert!(taken_for_a_queue < 2_000_000.0, "{longer:?}: {taken_for_a_queue}");
+        let target = tell(&mut estimator, begin, [2_500, 9_000], |at| at + path + longer);
+        assert_eq!(target, EstimatorPolicy::default().max_bps, "{longer:?}");
     }
-    assert_eq!(estimator.target_bitrate(), EstimatorPolicy::default().max_bps);
+}
+
+#[test]
+fn a_clock_that_begins_anew_at_the_other_end_changes_nothing() {
+    let mut estimator = Estimator::new(EstimatorPolicy::default(), Arc::default(), Arc::default());
+    let (begin, full) = (Instant::now(), Duration::from_millis(64 << 24));
+    tell(&mut estimator, begin, [0, 500], |at| full - Duration::from_millis(500) + at);
+    let target = tell(&mut estimator, begin, [500, 6_000], |at| at - Duration::from_millis(500));
+    assert_eq!(target, EstimatorPolicy::default().max_bps);
+    assert_eq!(estimator.queue.latest(), Duration::ZERO);
 }
 
 #[test]
