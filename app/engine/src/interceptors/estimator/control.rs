@@ -123,13 +123,14 @@ impl Observation {
     }
 
     /// Whether a link that carries far less than it is given has just been met: to wait until a queue stands there would be
-    /// a second of lost sound.
-    fn is_overrun(self, target_bps: f64) -> bool {
-        let carries_less_than = |bps: f64| self.capacity_bps.is_some_and(|capacity| capacity < OVERRUN_SHARE * bps);
-        let is_unknown = self.newest >= QUEUE_HIGH && carries_less_than(target_bps);
+    /// a second of lost sound. On a wide link the first packets that waited tell; on a narrow one they are so few that they measure nothing.
+    fn is_overrun(self, target_bps: f64, wide_bps: f64) -> bool {
+        let Some(capacity) = self.capacity_bps else { return false };
+        let is_unknown = self.newest >= QUEUE_HIGH && capacity < OVERRUN_SHARE * target_bps;
         // What was offered before a cut is no reason for another.
-        let offered_bps = self.offered_bps.map(|offered| offered.min(target_bps));
-        is_unknown || (self.latest >= QUEUE_BEGINS && offered_bps.is_some_and(carries_less_than))
+        let offered_bps = self.offered_bps.map_or(0.0, |offered| offered.min(target_bps));
+        let has_shrunk = self.latest >= QUEUE_BEGINS && capacity < OVERRUN_SHARE * offered_bps;
+        is_unknown || (has_shrunk && capacity >= wide_bps)
     }
 }
 
@@ -268,7 +269,8 @@ impl RateControl {
 
     /// Ends a queue that stands; whether it is being ended. A link that carries half of what it did when it was last cut for is not waited for.
     fn drain(&mut self, now: Instant, seen: Observation) -> bool {
-        let is_overrun = seen.is_overrun(self.target_bps);
+        let wide_bps = 2.0 * self.policy.loss_floor_bps;
+        let is_overrun = seen.is_overrun(self.target_bps, wide_bps);
         let is_awaited = self.draining.is_some_and(|draining| now < draining.until);
         if !is_overrun && is_awaited {
             return true;
@@ -278,12 +280,13 @@ impl RateControl {
             return false;
         }
         let Some(carried) = self.carried_bps(seen) else { return false };
-        let queue = if is_overrun { seen.newest.max(seen.latest) } else { seen.queue };
+        let is_wide = carried >= wide_bps;
+        let begun = if is_wide { seen.newest.max(seen.latest) } else { seen.newest };
+        let queue = if is_overrun { begun } else { seen.queue };
         let (first, cuts) = self.draining.map_or((queue, 0), |draining| (draining.queue.max(queue), draining.cuts));
         self.draining = Some(Draining { until: now + DRAIN, queue: first, cuts: cuts + u32::from(!is_awaited) });
         self.limit = Some(Limit::met(seen, carried, now));
         // So that the queue is gone after a second, but not at the price of all that is sent; on a narrow link, not of the picture.
-        let is_wide = carried >= 2.0 * self.policy.loss_floor_bps;
         let (standing, least) =
             if is_overrun && is_wide { (queue + on_its_way(seen, queue), 0.65) } else { (queue, DRAIN_LEAST) };
         let factor = (1.0 - standing.as_secs_f64() / DRAIN.as_secs_f64()).clamp(least, 0.95);
