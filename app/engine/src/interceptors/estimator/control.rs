@@ -458,3 +458,6 @@ fn on_its_way(seen: Observation, queue: Duration) -> Duration {
     let excess = (offered / capacity.max(1.0) - 1.0).clamp(0.0, 1.0);
     (queue + FEEDBACK).mul_f64(excess)
 }
+
+#[cfg(test)]
+mod tests;
