@@ -12,8 +12,12 @@
 //!
 //! What is lost of the DTLS handshake is sent again sooner than the stack would (`handshake.rs`): such a sleep ends when that is due.
 //!
+//! With an ICE restart it closes the sockets; they are heard for a while longer (`predecessors.rs`).
+//!
 //! It goes to sleep once a round, when it has handed over all that there was to send: then what waits for company in the sockets leaves
 //! (`departure.rs`).
+
+mod predecessors;
 
 use std::fmt;
 use std::future::Future;
@@ -34,6 +38,7 @@ use webrtc::runtime::{
 use super::departure::{Departure, is_media};
 use super::handshake::Handshake;
 use super::roaming::{Arrival, Roaming, SocketId, TransactionId};
+use predecessors::Predecessors;
 
 type BoxedFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -191,6 +196,8 @@ struct Sockets {
     open: Mutex<Vec<Weak<OrderlySocket>>>,
     /// Something waits to leave from one of them.
     is_waiting: AtomicBool,
+    /// Those that an ICE restart replaced.
+    predecessors: Predecessors,
 }
 
 impl Sockets {
@@ -289,14 +296,19 @@ impl OrderlySocket {
     ) -> Poll<io::Result<usize>> {
         let one = buffers.len().min(1);
         loop {
-            let received = self.inner.poll_recv(context, &mut buffers[..one], meta);
+            let (id, received) = match self.inner.poll_recv(context, &mut buffers[..one], meta) {
+                Poll::Pending => {
+                    let id = ready!(self.sockets.predecessors.poll_recv(context, &mut buffers[..one], meta));
+                    (id, Poll::Ready(Ok(1)))
+                }
+                received => (self.id, received),
+            };
             let (Poll::Ready(Ok(1)), Some(buffer), Some(meta)) = (&received, buffers.first(), meta.first_mut()) else {
                 return received;
             };
             // What came together is of one kind: datagrams of one flow and one size, of which only the last may be shorter.
             let datagram = &buffer[..meta.stride.min(meta.len).min(buffer.len())];
-            let arrival =
-                self.roaming.lock().handle_received(Instant::now(), self.id, meta.addr, datagram, transaction_id);
+            let arrival = self.roaming.lock().handle_received(Instant::now(), id, meta.addr, datagram, transaction_id);
             match arrival {
                 Arrival::Deliver(from) => {
                     if !self.settled.get() {
@@ -395,6 +407,7 @@ impl Drop for OrderlySocket {
         let mut departure = std::mem::take(self.departure.get_mut().unwrap_or_else(PoisonError::into_inner));
         // Where there is no room for it now, nobody is left to wait for some.
         let _held_up = self.poll_depart(&mut departure, &mut Context::from_waker(Waker::noop()));
+        self.sockets.predecessors.add(Instant::now(), self.id, self.inner.clone());
     }
 }
 

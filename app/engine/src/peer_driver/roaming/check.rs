@@ -55,6 +55,11 @@ pub(super) fn carries_media(datagram: &[u8]) -> bool {
     }
 }
 
+/// Whether it is a check, an answer to one, or a relay's.
+pub(crate) fn is_of_ice(datagram: &[u8]) -> bool {
+    is_stun(datagram) || kind(datagram) == Kind::Relayed
+}
+
 fn is_stun(datagram: &[u8]) -> bool {
     datagram.len() >= HEADER_BYTES && datagram[4..8] == MAGIC_COOKIE
 }

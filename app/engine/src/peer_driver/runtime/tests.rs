@@ -141,6 +141,33 @@ async fn what_leaves_together_arrives_as_it_was() {
 }
 
 #[tokio::test]
+async fn what_comes_to_a_socket_of_before_an_ice_restart_is_heard_by_the_next() {
+    let bind = || std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (peer, before, next) = (bind(), bind(), bind());
+    let before_address = before.local_addr().unwrap();
+    let (runtime, _) = settled_socket(Arc::new(Narrow::default()));
+    drop(runtime.wrap_udp_socket(before).unwrap());
+    let socket = runtime.wrap_udp_socket(next).unwrap();
+    let (media, end) = ([0x80; 30], [0x81; 40]);
+    let mut check = [0; 20];
+    check[..8].copy_from_slice(&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42]);
+    for datagram in [&media[..], &check, &end] {
+        peer.send_to(datagram, before_address).unwrap();
+    }
+    let mut heard = Vec::new();
+    for _ in 0..2 {
+        let mut buffer = [0; 100];
+        let mut meta = [RecvMeta::default()];
+        let count =
+            std::future::poll_fn(|context| socket.poll_recv(context, &mut [IoSliceMut::new(&mut buffer)], &mut meta));
+        assert_eq!(count.await.unwrap(), 1);
+        assert_eq!(meta[0].addr, peer.local_addr().unwrap());
+        heard.push(buffer[..meta[0].len].to_vec());
+    }
+    assert_eq!(heard, [media.to_vec(), end.to_vec()], "the check is nobody's");
+}
+
+#[tokio::test]
 async fn media_leaves_when_the_stack_goes_to_sleep_and_all_else_at_once() {
     let (inner, anywhere) = (Arc::new(Narrow::default()), ([127, 0, 0, 1], 9).into());
     inner.has_room.store(true, Ordering::Release);
