@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use super::rhythm::Rhythm;
 use check::{Check, Kind, kind};
 
-pub(crate) use check::{TransactionId, is_of_ice};
+pub(crate) use check::{TransactionId, carries_media, is_of_call};
 
 /// For so long nothing has to come from the chosen address before another one is asked. Three packets of sound: while a peer
 /// itself changes between two ways, both bring something.

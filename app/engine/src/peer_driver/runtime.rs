@@ -37,7 +37,7 @@ use webrtc::runtime::{
 
 use super::departure::{Departure, is_media};
 use super::handshake::Handshake;
-use super::roaming::{Arrival, Roaming, SocketId, TransactionId};
+use super::roaming::{Arrival, Roaming, SocketId, TransactionId, carries_media};
 use predecessors::Predecessors;
 
 type BoxedFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -118,6 +118,7 @@ impl Runtime for OrderlyRuntime {
             gave_one: AtomicBool::new(false),
             roaming: self.roaming.clone(),
             id: self.sockets.made.fetch_add(1, Ordering::Relaxed),
+            carried_media: AtomicBool::new(false),
             departure: Mutex::default(),
             handshake: Mutex::default(),
             sockets: self.sockets.clone(),
@@ -247,6 +248,8 @@ struct OrderlySocket {
     gave_one: AtomicBool,
     roaming: SharedRoaming,
     id: SocketId,
+    /// Media went out of it: it is, or was, of the chosen pair.
+    carried_media: AtomicBool,
     departure: Mutex<Departure>,
     handshake: Mutex<Handshake>,
     sockets: Arc<Sockets>,
@@ -296,19 +299,17 @@ impl OrderlySocket {
     ) -> Poll<io::Result<usize>> {
         let one = buffers.len().min(1);
         loop {
-            let (id, received) = match self.inner.poll_recv(context, &mut buffers[..one], meta) {
-                Poll::Pending => {
-                    let id = ready!(self.sockets.predecessors.poll_recv(context, &mut buffers[..one], meta));
-                    (id, Poll::Ready(Ok(1)))
-                }
-                received => (self.id, received),
-            };
+            let received = self.inner.poll_recv(context, &mut buffers[..one], meta);
+            if received.is_pending() {
+                return self.receive_of_before(context, &mut buffers[..one], meta);
+            }
             let (Poll::Ready(Ok(1)), Some(buffer), Some(meta)) = (&received, buffers.first(), meta.first_mut()) else {
                 return received;
             };
             // What came together is of one kind: datagrams of one flow and one size, of which only the last may be shorter.
             let datagram = &buffer[..meta.stride.min(meta.len).min(buffer.len())];
-            let arrival = self.roaming.lock().handle_received(Instant::now(), id, meta.addr, datagram, transaction_id);
+            let arrival =
+                self.roaming.lock().handle_received(Instant::now(), self.id, meta.addr, datagram, transaction_id);
             match arrival {
                 Arrival::Deliver(from) => {
                     if !self.settled.get() {
@@ -330,6 +331,21 @@ impl OrderlySocket {
             }
             return received;
         }
+    }
+
+    /// Receives what came to the sockets that an ICE restart replaced. Where the peer is they no longer tell, but that it is heard.
+    fn receive_of_before(
+        &self,
+        context: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let now = Instant::now();
+        let received = ready!(self.sockets.predecessors.poll_recv(now, context, buffers, meta));
+        if buffers.first().is_some_and(|datagram| carries_media(datagram)) {
+            self.roaming.lock().rhythm().handle_media(now);
+        }
+        Poll::Ready(received)
     }
 }
 
@@ -354,6 +370,9 @@ impl AsyncUdpSocket for OrderlySocket {
     fn poll_send(&self, context: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
         let Transmit { destination, ecn, contents, segment_size, src_ip } = *transmit;
         let first = segment_size.map_or(contents, |size| &contents[..size.min(contents.len())]);
+        if carries_media(first) {
+            self.carried_media.store(true, Ordering::Relaxed);
+        }
         let destination = self.roaming.lock().handle_sent(Instant::now(), self.id, destination, first);
         let is_settled = self.settled.get();
         if !is_settled {
@@ -407,7 +426,9 @@ impl Drop for OrderlySocket {
         let mut departure = std::mem::take(self.departure.get_mut().unwrap_or_else(PoisonError::into_inner));
         // Where there is no room for it now, nobody is left to wait for some.
         let _held_up = self.poll_depart(&mut departure, &mut Context::from_waker(Waker::noop()));
-        self.sockets.predecessors.add(Instant::now(), self.id, self.inner.clone());
+        if self.carried_media.load(Ordering::Relaxed) {
+            self.sockets.predecessors.add(Instant::now(), self.inner.clone());
+        }
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) fn kind(datagram: &[u8]) -> Kind {
 }
 
 /// Whether it is media, or brings some from a relay (RFC 8656 §12.4).
-pub(super) fn carries_media(datagram: &[u8]) -> bool {
+pub(crate) fn carries_media(datagram: &[u8]) -> bool {
     match kind(datagram) {
         Kind::Media => true,
         Kind::Relayed => datagram.get(CHANNEL_DATA_HEADER_BYTES..).is_some_and(|inner| kind(inner) == Kind::Media),
@@ -55,9 +55,9 @@ pub(super) fn carries_media(datagram: &[u8]) -> bool {
     }
 }
 
-/// Whether it is a check, an answer to one, or a relay's.
-pub(crate) fn is_of_ice(datagram: &[u8]) -> bool {
-    is_stun(datagram) || kind(datagram) == Kind::Relayed
+/// Whether it is media or DTLS, by RFC 7983 §7.
+pub(crate) fn is_of_call(datagram: &[u8]) -> bool {
+    matches!(datagram, [20..=63 | 128..=191, ..])
 }
 
 fn is_stun(datagram: &[u8]) -> bool {

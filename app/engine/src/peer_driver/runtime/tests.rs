@@ -86,6 +86,7 @@ fn datagrams_come_one_a_turn_until_the_connection_is_settled() {
         gave_one,
         roaming: SharedRoaming::default(),
         id: 0,
+        carried_media: AtomicBool::new(false),
         departure: Mutex::default(),
         handshake: Mutex::default(),
         sockets: Arc::default(),
@@ -103,7 +104,10 @@ fn settled_socket(inner: Arc<dyn AsyncUdpSocket>) -> (OrderlyRuntime, Arc<Orderl
     let runtime = OrderlyRuntime::new(below, settled.clone(), roaming.clone(), Nudge::default());
     let sockets = runtime.sockets.clone();
     let (gave_one, departure, handshake) = (AtomicBool::new(false), Mutex::default(), Mutex::default());
-    let socket = Arc::new(OrderlySocket { inner, settled, gave_one, roaming, id: 0, departure, handshake, sockets });
+    let carried_media = AtomicBool::new(false);
+    let socket =
+        OrderlySocket { inner, settled, gave_one, roaming, id: 0, carried_media, departure, handshake, sockets };
+    let socket = Arc::new(socket);
     runtime.sockets.add(&socket);
     (runtime, socket)
 }
@@ -140,31 +144,56 @@ async fn what_leaves_together_arrives_as_it_was() {
     }
 }
 
+/// What the socket hears, so many times.
+async fn hears(socket: &dyn AsyncUdpSocket, count: usize) -> Vec<Vec<u8>> {
+    let mut heard = Vec::new();
+    for _ in 0..count {
+        let (mut buffer, mut meta) = ([0; 100], [RecvMeta::default()]);
+        let received =
+            std::future::poll_fn(|context| socket.poll_recv(context, &mut [IoSliceMut::new(&mut buffer)], &mut meta));
+        let received = tokio::time::timeout(Duration::from_secs(20), received).await;
+        assert_eq!(received.expect("something comes").unwrap(), 1);
+        heard.push(buffer[..meta[0].len].to_vec());
+    }
+    heard
+}
+
 #[tokio::test]
 async fn what_comes_to_a_socket_of_before_an_ice_restart_is_heard_by_the_next() {
     let bind = || std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let (peer, before, next) = (bind(), bind(), bind());
-    let before_address = before.local_addr().unwrap();
-    let (runtime, _) = settled_socket(Arc::new(Narrow::default()));
-    drop(runtime.wrap_udp_socket(before).unwrap());
+    let (peer, before, idle, next) = (bind(), bind(), bind(), bind());
+    let [peer_address, before_address, idle_address, next_address] =
+        [&peer, &before, &idle, &next].map(|socket| socket.local_addr().unwrap());
+    let (runtime, _socket) = settled_socket(Arc::new(Narrow::default()));
+    let [before, idle] = [before, idle].map(|socket| runtime.wrap_udp_socket(socket).unwrap());
+    let contents = &[0x80; 30];
+    let media = Transmit { destination: peer_address, ecn: None, contents, segment_size: None, src_ip: None };
+    std::future::poll_fn(|context| before.poll_send(context, &media)).await.unwrap();
+    drop((before, idle));
     let socket = runtime.wrap_udp_socket(next).unwrap();
-    let (media, end) = ([0x80; 30], [0x81; 40]);
     let mut check = [0; 20];
     check[..8].copy_from_slice(&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42]);
-    for datagram in [&media[..], &check, &end] {
+    // The one that carried nothing is closed: nothing comes of it, and what was sent there may be refused.
+    let _refused = peer.send_to(&[0x80; 10], idle_address);
+    for datagram in [&[0x80; 20][..], &check, &[20; 40]] {
         peer.send_to(datagram, before_address).unwrap();
     }
-    let mut heard = Vec::new();
-    for _ in 0..2 {
-        let mut buffer = [0; 100];
-        let mut meta = [RecvMeta::default()];
-        let count =
-            std::future::poll_fn(|context| socket.poll_recv(context, &mut [IoSliceMut::new(&mut buffer)], &mut meta));
-        assert_eq!(count.await.unwrap(), 1);
-        assert_eq!(meta[0].addr, peer.local_addr().unwrap());
-        heard.push(buffer[..meta[0].len].to_vec());
-    }
-    assert_eq!(heard, [media.to_vec(), end.to_vec()], "the check is nobody's");
+    assert_eq!(hears(&*socket, 2).await, [vec![0x80; 20], vec![20; 40]], "the check is nobody's");
+    assert!(runtime.roaming.lock().rhythm().poll_timeout().is_some(), "the peer is heard");
+    peer.send_to(&[0x80; 50], next_address).unwrap();
+    assert_eq!(hears(&*socket, 1).await, [[0x80; 50]]);
+}
+
+#[tokio::test]
+async fn no_socket_of_before_outlives_the_connection() {
+    let inner: Arc<dyn AsyncUdpSocket> = Arc::new(Narrow::default());
+    let weak = Arc::downgrade(&inner);
+    let (runtime, socket) = settled_socket(inner);
+    assert!(is_sent(&socket, ([127, 0, 0, 1], 9).into(), &[0x80; 30]));
+    drop(socket);
+    assert!(weak.upgrade().is_some(), "it is heard for a while");
+    drop(runtime);
+    assert!(weak.upgrade().is_none());
 }
 
 #[tokio::test]
