@@ -1,6 +1,6 @@
 //! Sockets that an ICE restart replaced, heard for a while longer.
 //!
-//! The stack closes them with the restart's description. But the peer sends on the pair of before until the new one is chosen (RFC 8445 §9),
+//! The stack closes them with the restart's description. But the peer sends on the pair of before until it has chosen the new one,
 //! and a browser takes up to a second for that, whose requests for a key frame would be lost with all the rest (measured: a network that was
 //! away for a second cost both ends up to 2.9 s more; with these 0.1 to 0.7). Until our own pair is chosen the stack still throws
 //! away what comes, and a relayed pair of before is gone with its allocation.
