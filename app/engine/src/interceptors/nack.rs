@@ -43,6 +43,8 @@ const LOSS_WEIGHT: f64 = 1.0 / 128.0;
 const AGE_MAX: Duration = Duration::from_millis(350);
 /// How long a sound is asked for: the jitter buffer holds none for much longer, nor should it.
 const SOUND_AGE_MAX: Duration = Duration::from_millis(120);
+/// The sounds of that time, and two more: what is farther behind the newest is over.
+const SOUND_BEHIND_MAX: i64 = 8;
 /// On a slower path the answer comes after the time of the sound.
 const SOUND_RTT_MAX: Duration = Duration::from_millis(60);
 /// Packets missed at a time; of more the oldest are given up. The other side keeps as many.
@@ -119,12 +121,14 @@ impl Stream {
 
     /// What to ask for now. What is missed for too long is given up.
     fn due(&mut self, now: Instant, rtt: Duration) -> Vec<u16> {
-        let age_max = match self.plain_payload_type {
-            None => AGE_MAX + rtt * 5,
-            Some(_) if rtt <= SOUND_RTT_MAX => SOUND_AGE_MAX,
-            Some(_) => Duration::ZERO,
+        let (age_max, behind_max) = match self.plain_payload_type {
+            None => (AGE_MAX + rtt * 5, i64::MAX),
+            Some(_) if rtt <= SOUND_RTT_MAX => (SOUND_AGE_MAX, SOUND_BEHIND_MAX),
+            Some(_) => (Duration::ZERO, 0),
         };
-        self.missing.retain(|_, missing| now.saturating_duration_since(missing.since) <= age_max);
+        let oldest = self.highest.unwrap_or_default().saturating_sub(behind_max);
+        self.missing
+            .retain(|number, missing| *number >= oldest && now.saturating_duration_since(missing.since) <= age_max);
         // A quarter more, since the next answer may take a little longer than the last.
         let answer = rtt + rtt / 4;
         let repeat = if self.loss >= LOSS_HIGH { answer / 2 } else { answer }.max(REPEAT_MIN);
@@ -212,8 +216,8 @@ impl Stage for NackGenerator {
             info.rtcp_feedback.iter().any(|feedback| feedback.typ == "nack" && feedback.parameter.is_empty());
         // Browsers answer requests for sounds, since our description says that we make them, though theirs does not.
         if is_agreed || is_sound {
-            let plain_payload_type = is_sound.then_some(info.payload_type);
-            self.streams.insert(info.ssrc, Stream { plain_payload_type, ..Stream::default() });
+            // The stack says it again after each description, and after the first packet then: an outage lies between, and is missed.
+            self.streams.entry(info.ssrc).or_default().plain_payload_type = is_sound.then_some(info.payload_type);
         }
     }
 

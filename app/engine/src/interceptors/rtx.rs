@@ -133,7 +133,9 @@ impl Stage for RtxUnwrap {
     }
 
     fn bind_remote(&mut self, info: &StreamInfo) {
-        self.streams.insert(info.ssrc, RemoteStream { payload_type: info.payload_type, seen: Seen::new() });
+        // After each description once more: what has come is known all the same.
+        let new = || RemoteStream { payload_type: info.payload_type, seen: Seen::new() };
+        self.streams.entry(info.ssrc).or_insert_with(new).payload_type = info.payload_type;
         if let Some(ssrc_rtx) = info.ssrc_rtx {
             self.by_rtx.insert(ssrc_rtx, info.ssrc);
         }
@@ -196,6 +198,14 @@ mod tests {
         assert!(through(&mut stage, rtp_packet(now, 1, 0, b"a")).is_some());
         assert!(through(&mut stage, rtp_packet(now, 1, 65_535, b"a")).is_none());
         assert!(through(&mut stage, rtp_packet(now, 2, 1, b"\x00\x00a")).is_none());
+    }
+
+    #[test]
+    fn a_stream_that_is_bound_anew_is_the_same() {
+        let (mut stage, now) = (bound(), Instant::now());
+        assert!(through(&mut stage, rtp_packet(now, 1, 10, b"a")).is_some());
+        stage.bind_remote(&video_stream(1, 2));
+        assert!(through(&mut stage, rtp_packet(now, 2, 1, b"\x00\x0aa")).is_none());
     }
 
     #[test]

@@ -16,10 +16,15 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let quality = Arc::new(LinkQuality::default());
-        let mut generator = NackGenerator::new(quality.clone(), 7);
+        let generator = NackGenerator::new(quality.clone(), 7);
+        let mut bench = Self { generator, quality, begin: Instant::now() };
+        bench.bind();
+        bench
+    }
+
+    fn bind(&mut self) {
         let feedback = RTCPFeedback { typ: "nack".to_owned(), parameter: String::new() };
-        generator.bind_remote(&StreamInfo { rtcp_feedback: vec![feedback], ..video_stream(VIDEO, 2) });
-        Self { generator, quality, begin: Instant::now() }
+        self.generator.bind_remote(&StreamInfo { rtcp_feedback: vec![feedback], ..video_stream(VIDEO, 2) });
     }
 
     fn receive(&mut self, at_ms: u32, sequence_number: u16) {
@@ -102,6 +107,16 @@ fn a_jump_or_a_new_beginning_asks_for_nothing() {
     assert_eq!(bench.requests(1_000), []);
     bench.receive(1_001, 13);
     assert_eq!(bench.requests(1_006), [(1_006, vec![12])]);
+}
+
+#[test]
+fn what_an_outage_took_is_missed_though_the_stream_is_bound_anew() {
+    let mut bench = Bench::new();
+    bench.receive(0, 1);
+    bench.receive(1_000, 5);
+    // The stack does so after the first packet that follows a description.
+    bench.bind();
+    assert_eq!(bench.requests(1_005), [(1_005, vec![2, 3, 4])]);
 }
 
 #[test]
@@ -216,6 +231,12 @@ fn a_sound_is_asked_for_while_it_can_still_be_heard() {
     let requests = sound(MS * 20, &[(0, 1, 111), (40, 3, 111)]);
     assert_eq!(requests.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [45, 70, 95, 120, 145]);
     assert_eq!(sound(MS * 100, &[(0, 1, 111), (40, 3, 111)]), [], "the answer would be too late");
+}
+
+#[test]
+fn of_the_sounds_of_an_outage_only_the_last_are_asked_for() {
+    let requests = sound(MS, &[(0, 1, 111), (900, 51, 111)]);
+    assert_eq!(requests[0], (905, (43..=50).collect()));
 }
 
 #[test]
