@@ -125,6 +125,9 @@ impl BandwidthEstimator for Estimator {
                 usage = self.detector.update(trend.at, trend.estimate_ms);
             }
         }
+        if let Some(newest) = reports.iter().filter(|report| report.arrived).map(|report| report.departure).max() {
+            self.quality.set_newest_age(now.saturating_duration_since(newest));
+        }
         self.unreported.clear();
         if known > 0 {
             let sample = f64::from(lost) / f64::from(known);

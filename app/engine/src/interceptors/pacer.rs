@@ -7,7 +7,7 @@
 //! The pacer does not choose frames: packets here are numbered and remembered for retransmission, so dropping one
 //! would only bring it back. Its backlog is published in [`PacerGauge`], and the writer drops whole frames
 //! before it numbers them. Where the estimate falls so far that what waits would take seconds, it is given up, and the picture begins anew. A key
-//! frame that goes over a full link ends repairs of what lies before it ([`beginning`]). While the other side says
+//! frame ends repairs of what lies before it ([`beginning`]). While the other side says
 //! nothing of what comes there, no more pictures are let go ([`unheard`]).
 
 mod beginning;
@@ -53,7 +53,7 @@ impl PacerGauge {
         self.takes(self.queued_bits.load(Ordering::Relaxed))
     }
 
-    /// The same for a key frame, which on a full link does not wait for what it replaces.
+    /// The same for a key frame, which does not wait for repairs, and on a full link not for what it replaces either.
     pub(crate) fn backlog_of_key_frame(&self) -> Duration {
         self.takes(self.before_key_frame_bits.load(Ordering::Relaxed))
     }
@@ -150,10 +150,11 @@ impl Pacer {
     }
 
     fn publish(&self) {
-        let queued: f64 = self.video.iter().chain(&self.retransmissions).map(bits).sum();
-        self.gauge.queued_bits.store(queued as u64, Ordering::Relaxed);
-        let before_key_frame = if self.gives_way() { 0 } else { queued as u64 };
-        self.gauge.before_key_frame_bits.store(before_key_frame, Ordering::Relaxed);
+        let video: f64 = self.video.iter().map(bits).sum();
+        let repairs: f64 = self.retransmissions.iter().map(bits).sum();
+        self.gauge.queued_bits.store((video + repairs) as u64, Ordering::Relaxed);
+        let before_key_frame = if self.gives_way() { 0.0 } else { video };
+        self.gauge.before_key_frame_bits.store(before_key_frame as u64, Ordering::Relaxed);
         self.gauge.pace_bps.store(self.pace_bps() as u64, Ordering::Relaxed);
     }
 
@@ -182,7 +183,7 @@ impl Pacer {
                 break;
             }
             self.retransmissions.pop_front();
-            self.gauge.dropped.fetch_add(1, Ordering::Relaxed);
+            self.note_dropped(1);
         }
     }
 
@@ -207,22 +208,30 @@ impl Pacer {
 
     /// Gives up what waits, now that the estimate fell to `target_bps`, where that was far too high and it would take too long. It was to leave within a
     /// moment over the link that seemed to be there; over the one that is, it would take half of it for many seconds, and be shown by
-    /// nobody. It can be asked for, but is no more repaired once a key frame has left ([`beginning`]).
+    /// nobody. It can be asked for, until a key frame has left ([`beginning`]).
     fn give_up_hopeless(&mut self, before_bps: f64) {
         let waiting_bits: f64 = self.video.iter().map(bits).sum();
         let takes_too_long = waiting_bits > self.pace_bps() * self.policy.backlog_hopeless.as_secs_f64();
         if self.target_bps < HOPELESS_FALL * before_bps && takes_too_long {
-            self.clear();
+            self.clear_repairs();
+            self.clear_video();
             self.publish();
             self.gauge.note_broken();
         }
     }
 
-    fn clear(&mut self) {
-        let dropped = self.retransmissions.len() + self.video.len();
-        self.gauge.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
+    fn clear_repairs(&mut self) {
+        self.note_dropped(self.retransmissions.len());
         self.retransmissions.clear();
+    }
+
+    fn clear_video(&mut self) {
+        self.note_dropped(self.video.len());
         self.video.clear();
+    }
+
+    fn note_dropped(&self, packets: usize) {
+        self.gauge.dropped.fetch_add(packets as u64, Ordering::Relaxed);
     }
 
     /// Whether what waits makes room for a key frame: on a link with room it goes first, and a key frame is never replaced by another, or
@@ -238,19 +247,22 @@ impl Pacer {
     fn hold(&mut self, packet: TaggedPacket) {
         let Packet::Rtp(rtp) = &packet.message.packet else { return };
         if packet.message.has(&Attribute::Retransmission) {
-            if self.quality.is_full() && self.beginning.repairs_before(rtp) {
-                self.gauge.dropped.fetch_add(1, Ordering::Relaxed);
+            if self.beginning.repairs_before(rtp) {
+                self.note_dropped(1);
             } else if !self.retransmissions.iter().any(|waiting| repairs_the_same(waiting, &packet)) {
                 self.retransmissions.push_back(packet);
             }
         } else if self.video.len() < self.policy.packets_max {
             let gives_way = self.gives_way();
-            if self.beginning.note(rtp) && gives_way {
-                self.clear();
+            if self.beginning.note(rtp) {
+                self.clear_repairs();
+                if gives_way {
+                    self.clear_video();
+                }
             }
             self.video.push_back(packet);
         } else {
-            self.gauge.dropped.fetch_add(1, Ordering::Relaxed);
+            self.note_dropped(1);
         }
     }
 }
@@ -263,7 +275,7 @@ impl Stage for Pacer {
             self.give_up_hopeless(before_bps);
             self.publish();
         }
-        self.unheard.note_received(packet.now, &packet.message.packet);
+        self.unheard.note_received(packet.now, &packet.message.packet, self.quality.take_newest_age());
         self.publish_unheard();
         belt.read.push_back(packet);
     }

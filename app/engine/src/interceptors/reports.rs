@@ -62,6 +62,7 @@ pub(crate) struct LinkQuality {
     target_bps: AtomicU64,
     is_full: AtomicBool,
     pace_bps: AtomicU64,
+    newest_age_us: AtomicU64,
 }
 
 impl LinkQuality {
@@ -119,6 +120,15 @@ impl LinkQuality {
 
     pub(crate) fn set_full(&self, is_full: bool) {
         self.is_full.store(is_full, Ordering::Relaxed);
+    }
+
+    /// How long ago that left which came last by the newest report; each is told once.
+    pub(crate) fn take_newest_age(&self) -> Option<Duration> {
+        Some(self.newest_age_us.swap(0, Ordering::Relaxed)).filter(|us| *us > 0).map(Duration::from_micros)
+    }
+
+    pub(crate) fn set_newest_age(&self, age: Duration) {
+        self.newest_age_us.store(micros(age), Ordering::Relaxed);
     }
 
     fn set_rtt(&self, rtt: Duration) {

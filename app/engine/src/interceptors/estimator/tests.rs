@@ -72,6 +72,19 @@ fn tell(estimator: &mut Estimator, begin: Instant, span_ms: [u32; 2], arrival: i
 }
 
 #[test]
+fn how_long_ago_that_left_which_came_last_is_told_once() {
+    let (quality, begin, ms) = (Arc::new(LinkQuality::default()), Instant::now(), Duration::from_millis(1));
+    let mut estimator = Estimator::new(EstimatorPolicy::default(), quality.clone(), Arc::default());
+    let came = |number: u32, at: u32| report(begin, number, ms * at, Some(ms * (at + 20)), 1_000);
+    estimator
+        .on_reports(begin + ms * 150, &[came(1, 10), came(3, 80), came(2, 70), report(begin, 4, ms * 90, None, 1_000)]);
+    assert_eq!(quality.take_newest_age(), Some(ms * 70));
+    assert_eq!(quality.take_newest_age(), None);
+    estimator.on_reports(begin + ms * 250, &[report(begin, 5, ms * 200, None, 1_000)]);
+    assert_eq!(quality.take_newest_age(), None, "nothing came");
+}
+
+#[test]
 fn a_path_that_becomes_longer_holds_nothing_down_for_long() {
     for longer in [50, 80, 150].map(Duration::from_millis) {
         let mut estimator = Estimator::new(EstimatorPolicy::default(), Arc::default(), Arc::default());

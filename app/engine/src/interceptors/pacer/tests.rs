@@ -151,8 +151,8 @@ fn a_packet_that_is_asked_for_again_is_repaired_once_while_it_waits() {
 }
 
 #[test]
-fn a_key_frame_on_a_full_link_does_not_wait_for_repairs_of_what_lies_before_it() {
-    for (is_full, repairs) in [(true, 0), (false, 20)] {
+fn a_key_frame_does_not_wait_for_repairs_of_what_lies_before_it() {
+    for is_full in [true, false] {
         let (mut pacer, start) = (pacer(), Instant::now());
         pacer.quality.set_full(is_full);
         let mut belt = Belt::default();
@@ -169,7 +169,8 @@ fn a_key_frame_on_a_full_link_does_not_wait_for_repairs_of_what_lies_before_it()
         [90, 102].into_iter().for_each(|number| pacer.handle_write(repair(start, 200 + number, number), &mut belt));
         let released = run(&mut pacer, start, Duration::from_secs(5));
         let count = |wanted| released.iter().filter(|(_, ssrc)| *ssrc == wanted).count();
-        assert_eq!((count(3), count(VIDEO)), (repairs + 1, if is_full { 1 } else { 2 }), "full: {is_full}");
+        // On a full link not for what it replaces either.
+        assert_eq!((count(3), count(VIDEO)), (1, if is_full { 1 } else { 2 }), "full: {is_full}");
     }
 }
 

@@ -16,6 +16,8 @@ const SILENCE_MAX: Duration = Duration::from_millis(1_000);
 /// One report alone may have slipped through; a second so soon after it did not. Opus in a quiet room sends each 420 ms, and what comes waits up
 /// to 250 ms for its report.
 const REGULAR: Duration = Duration::from_millis(700);
+/// A report on what left so short a time ago waited in no queue, nor did that: one is enough. After an outage it is so.
+const PROMPT: Duration = Duration::from_millis(150);
 /// Nothing left for so long: there is nothing to report on.
 const IDLE: Duration = Duration::from_millis(1_000);
 
@@ -49,14 +51,15 @@ impl Unheard {
         self.is_unheard |= self.is_reported && now.saturating_duration_since(since) > limit;
     }
 
-    /// Something came from them.
-    pub(super) fn note_received(&mut self, now: Instant, packet: &Packet) {
+    /// Something came from them; what came last by that left `age` ago.
+    pub(super) fn note_received(&mut self, now: Instant, packet: &Packet, age: Option<Duration>) {
         let Packet::Rtcp(packets) = packet else { return };
         if !packets.iter().any(|rtcp| rtcp.as_any().is::<TransportLayerCc>()) {
             return;
         }
         let last = self.reported_at.replace(now);
-        if last.is_some_and(|last| now.saturating_duration_since(last) < REGULAR) {
+        let is_regular = last.is_some_and(|last| now.saturating_duration_since(last) < REGULAR);
+        if is_regular || age.is_some_and(|age| age < PROMPT) {
             self.is_unheard = false;
         }
         self.since = None;
@@ -97,7 +100,12 @@ mod tests {
     }
 
     fn report(unheard: &mut Unheard, now: Instant) -> bool {
-        unheard.note_received(now, &rtcp_packet(now, TransportLayerCc::default()).message.packet);
+        report_after(unheard, now, MS * 400)
+    }
+
+    /// A report on what left so long ago.
+    fn report_after(unheard: &mut Unheard, now: Instant, age: Duration) -> bool {
+        unheard.note_received(now, &rtcp_packet(now, TransportLayerCc::default()).message.packet, Some(age));
         unheard.is_unheard()
     }
 
@@ -120,11 +128,20 @@ mod tests {
     fn reports_that_come_regularly_end_it_and_nothing_else_does() {
         let (mut unheard, begin) = (bound("audio/opus"), Instant::now());
         unheard_from(&mut unheard, begin, Duration::ZERO);
-        unheard.note_received(begin, &rtcp_packet(begin, PictureLossIndication::default()).message.packet);
+        unheard.note_received(begin, &rtcp_packet(begin, PictureLossIndication::default()).message.packet, None);
         assert!(unheard.is_unheard());
         assert!(report(&mut unheard, begin + MS * 2_000));
         assert!(report(&mut unheard, begin + MS * 2_750));
         assert!(!report(&mut unheard, begin + MS * 3_400));
+    }
+
+    #[test]
+    fn one_report_on_what_has_just_left_is_enough() {
+        let (mut unheard, begin) = (bound("audio/opus"), Instant::now());
+        unheard_from(&mut unheard, begin, Duration::ZERO);
+        assert!(report_after(&mut unheard, begin + MS * 2_000, MS * 151));
+        unheard_from(&mut unheard, begin + MS * 3_000, Duration::ZERO);
+        assert!(!report_after(&mut unheard, begin + MS * 5_000, MS * 40));
     }
 
     #[test]
