@@ -69,6 +69,7 @@ export class Connection {
 
   /** What went wrong or was dropped, counted for the tests and the details. */
   counters = { offers_sent: 0, answers_sent: 0, glare: 0, rollbacks: 0, ice_restarts: 0, dropped: 0, failed: 0 };
+  /** How often ICE began anew, whoever wished it. */ restarts = 0;
   /** The last failure's words, for the console and tests. @type {string|null} */ lastError = null;
 
   /** @param {ConnectionConfig} config @param {ConnectionHandlers} handlers */
@@ -117,6 +118,7 @@ export class Connection {
   restartIce() {
     if (this.#closed) return;
     this.counters.ice_restarts += 1;
+    this.restarts += 1;
     this.#gatherWithNewestIceServers();
     this.pc.restartIce();
     // Mid-negotiation the event comes by itself once stable; a lost offer is made again by its timer.
@@ -246,7 +248,10 @@ export class Connection {
     }
     clearTimeout(this.#offerTimer);
     this.#remoteSources = sourcesByMid(sdp, streams, this.config.peerId);
-    if (this.pc.remoteDescription && restartsIce(this.pc.remoteDescription.sdp, sdp)) this.#gatherWithNewestIceServers();
+    if (this.pc.remoteDescription && restartsIce(this.pc.remoteDescription.sdp, sdp)) {
+      this.restarts += 1;
+      this.#gatherWithNewestIceServers();
+    }
     await this.pc.setRemoteDescription({ type: 'offer', sdp });
     this.#adoptTransceivers();
     await this.#flushHeldCandidates();

@@ -94,6 +94,7 @@ export class Peer {
   /** Whether they fell silent. */ silence;
   /** Which picture the way carries. */ narrow = new Narrow();
   #isLooking = false;
+  /** What `look` knows of. */ #restartsSeen = 0;
 
   /** @param {PeerInfo} info @param {PeerContext} context */
   constructor(info, context) {
@@ -211,6 +212,12 @@ export class Peer {
   /** Looks whether they are still heard, each `LOOK_MS`: a way that is lost is looked for before the browser says so. */
   look() {
     if (!this.connection || !this.isMediaAlive || !this.#sends || !this.#isSignalingAlive() || this.connection.isOffering) {
+      this.silence.forget();
+      return;
+    }
+    // The way is looked for anew already: another time would only end that.
+    if (this.connection.restarts !== this.#restartsSeen) {
+      this.#restartsSeen = this.connection.restarts;
       this.silence.forget();
       return;
     }

@@ -1,4 +1,4 @@
-/** An address that dies in the middle of a call of two pages: the page notices it by the silence, and the picture goes on. */
+/** An address that dies in the middle of a call of two pages, and a way that is lost for a while: the page notices it by the silence, and the picture goes on. */
 
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
@@ -10,8 +10,9 @@ const shared = fixture({ args: LAB_FLAGS });
 let lab;
 after(() => lab?.stop());
 
-test('an address that dies is given up when nothing comes from it, whatever the browser says', () => shared.withPages(async (open) => {
-  lab = await startLab(shared.server, ['--seed', '7']);
+/** @param {() => Promise<import('playwright-core').Page>} open @returns a call of two whose ends would miss each other */
+async function livelyCall(open) {
+  lab ??= await startLab(shared.server, ['--seed', '7']);
   const [room, ana, bo] = [shared.freshRoom(), await open(), await open()];
   await joinRoom(ana, lab, { room, name: 'Ana' });
   await joinRoom(bo, lab, { room, name: 'Bo' });
@@ -22,10 +23,34 @@ test('an address that dies is given up when nothing comes from it, whatever the 
     await page.evaluate(() => { [...globalThis.parlor.peers.values()][0].tick = () => false; });
     await until(page, () => [...globalThis.parlor.peers.values()][0].silence.isLively, null, `${other} would be missed`);
   }
+  return [ana, bo];
+}
+
+const restarts = () => [...globalThis.parlor.peers.values()][0].connection.counters.ice_restarts;
+
+test('an address that dies is given up when nothing comes from it, whatever the browser says', () => shared.withPages(async (open) => {
+  const [ana, bo] = await livelyCall(open);
   await lab.apply('Ana: address dies');
-  const restarts = () => [...globalThis.parlor.peers.values()][0].connection.counters.ice_restarts;
   await waitForFrames(ana, 'Bo', 30);
   await waitForFrames(bo, 'Ana', 30);
   const made = await Promise.all([ana, bo].map((page) => page.evaluate(restarts)));
   assert.ok(made[0] + made[1] >= 1, 'an end restarted ICE');
+}));
+
+test('a way that the other end looks for is not looked for once more', () => shared.withPages(async (open) => {
+  const [ana, bo] = await livelyCall(open);
+  await lab.apply('up blackout');
+  await bo.evaluate(() => [...globalThis.parlor.peers.values()][0].connection.restartIce());
+  await until(ana, () => [...globalThis.parlor.peers.values()][0].connection.restarts === 1, null, 'Ana heard of it');
+  await ana.evaluate(() => {
+    const [peer] = globalThis.parlor.peers.values();
+    const look = peer.look.bind(peer);
+    globalThis.looks = 0;
+    peer.look = () => { globalThis.looks += 1; look(); };
+  });
+  await until(ana, () => globalThis.looks > 8, null, 'Ana would have missed Bo');
+  await lab.apply('up clear');
+  await waitForFrames(ana, 'Bo', 30);
+  await waitForFrames(bo, 'Ana', 30);
+  assert.equal(await ana.evaluate(restarts), 0);
 }));
