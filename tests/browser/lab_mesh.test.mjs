@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { writeFilm } from '../lab/call/film.mjs';
-import { cpuOf, machineCpu, memoryOf, readPrivateMb, readStat, treeOf, used } from '../lab/call/processes.mjs';
+import { cpuOf, machineCpu, memoryOf, readOwnMb, readStat, treeOf, used } from '../lab/call/processes.mjs';
 import { temporaryFolder } from './lib.mjs';
 
 test('a process whose name has spaces and parentheses is read by the last one', () => {
@@ -20,10 +20,10 @@ test('a process whose name has spaces and parentheses is read by the last one', 
   assert.throws(() => readStat('42 (short) S 7'));
 });
 
-test('only memory that no other process shares is counted', () => {
-  const rollup = ['Rss:  9000 kB', 'Shared_Clean:  5000 kB', 'Private_Clean:  1024 kB', 'Private_Dirty:  2048 kB', 'Private_Hugetlb:  0 kB', ''].join('\n');
-  assert.equal(readPrivateMb(rollup), 3);
-  assert.throws(() => readPrivateMb('Rss: 9000 kB'));
+test('memory that no file holds is counted, and a share of what is shared', () => {
+  const rollup = ['Rss:  9000 kB', 'Pss_Anon:  1024 kB', 'Pss_File:  5000 kB', 'Pss_Shmem:  1024 kB', 'Private_Clean:  700 kB', 'SwapPss:  1024 kB', ''].join('\n');
+  assert.equal(readOwnMb(rollup), 3);
+  assert.throws(() => readOwnMb('Rss: 9000 kB'));
 });
 
 test('a tree is who was started by it, by whoever it started, and nobody else', () => {

@@ -1,5 +1,5 @@
 /**
- * What a process and all that it started cost, from /proc (Linux): processor time and memory that is theirs alone.
+ * What a process and all that it started cost, from /proc (Linux): processor time and memory of their own.
  */
 
 import { readFileSync, readdirSync } from 'node:fs';
@@ -20,12 +20,13 @@ export function readStat(text) {
 }
 
 /**
- * Memory that goes when this process goes, in MB, of /proc/PID/smaps_rollup; what it shares with others is not counted.
+ * Memory that no file holds, in MB, of /proc/PID/smaps_rollup (proc_pid_smaps(5)): what is shared is divided among those who do. Pages of
+ * a program's own file are left out: whoever runs it alone would seem to need more than each of many.
  * @param {string} text
  */
-export function readPrivateMb(text) {
-  const kilobytes = [...text.matchAll(/^Private_(?:Clean|Dirty|Hugetlb): +(\d+) kB$/gm)].map((match) => Number(match[1]));
-  if (kilobytes.length === 0) throw new Error('no private memory is told');
+export function readOwnMb(text) {
+  const kilobytes = [...text.matchAll(/^(?:Pss_Anon|Pss_Shmem|SwapPss): +(\d+) kB$/gm)].map((match) => Number(match[1]));
+  if (kilobytes.length === 0) throw new Error('no memory is told');
   return kilobytes.reduce((sum, value) => sum + value, 0) / 1024;
 }
 
@@ -61,17 +62,19 @@ export function used(before, after) {
   return seconds;
 }
 
-/** Private memory in MB of each of these processes and all below them. @param {number[]} roots */
+/** Memory of its own in MB, of each of these processes and all below them. @param {number[]} roots */
 export function memoryOf(roots) {
   const processes = allProcesses();
-  return roots.map((root) => treeOf(root, processes).reduce((sum, id) => {
+  const rollupOf = (id) => {
     try {
-      return sum + readPrivateMb(readFileSync(`/proc/${id}/smaps_rollup`, 'utf8'));
+      return readFileSync(`/proc/${id}/smaps_rollup`, 'utf8');
     } catch {
       // It has ended since, or is one of the kernel's.
-      return sum;
+      return null;
     }
-  }, 0));
+  };
+  const rollups = (root) => treeOf(root, processes).map(rollupOf).filter((rollup) => rollup !== null);
+  return roots.map((root) => rollups(root).reduce((sum, rollup) => sum + readOwnMb(rollup), 0));
 }
 
 /** What all of the machine used so far, in seconds of one core (proc_stat(5)). */
