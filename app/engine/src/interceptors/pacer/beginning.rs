@@ -24,9 +24,14 @@ impl Beginning {
             Some(STAP_A) => unit(3) == Some(SPS),
             Some(_) | None => false,
         };
+        let header = &packet.header;
         if begins {
-            let header = &packet.header;
             self.0 = Some((header.ssrc, header.sequence_number, header.timestamp));
+        }
+        // Half of all numbers later the newest would seem to lie before it.
+        let is_long_ago = |first: u16| header.sequence_number.wrapping_sub(first) > u16::MAX / 2;
+        if self.0.is_some_and(|(ssrc, first, _)| ssrc == header.ssrc && is_long_ago(first)) {
+            self.0 = None;
         }
         begins
     }

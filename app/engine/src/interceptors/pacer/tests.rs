@@ -175,6 +175,20 @@ fn a_key_frame_does_not_wait_for_repairs_of_what_lies_before_it() {
 }
 
 #[test]
+fn a_key_frame_of_long_ago_ends_no_repairs() {
+    let (mut pacer, start) = (pacer(), Instant::now());
+    let mut key_frame = PAYLOAD;
+    key_frame[..4].copy_from_slice(&[24, 0, 12, 0x67]);
+    pacer.hold(rtp_packet(start, VIDEO, 0, &key_frame));
+    for number in 1..=40_000 {
+        pacer.video.clear();
+        pacer.hold(rtp_packet(start, VIDEO, number, &PAYLOAD));
+    }
+    pacer.hold(repair(start, 1, 40_000));
+    assert_eq!(pacer.retransmissions.len(), 1);
+}
+
+#[test]
 fn a_full_queue_takes_no_more() {
     let (mut pacer, start) = (pacer(), Instant::now());
     let mut belt = Belt::default();
