@@ -94,7 +94,7 @@ export class Peer {
   /** Whether they fell silent. */ silence;
   /** Which picture the way carries. */ narrow = new Narrow();
   #isLooking = false;
-  /** What `look` knows of. */ #restartsSeen = 0;
+  /** Of the connection's restarts those that `look` has heeded. */ #restartsSeen = 0;
 
   /** @param {PeerInfo} info @param {PeerContext} context */
   constructor(info, context) {
@@ -218,6 +218,7 @@ export class Peer {
     // The way is looked for anew already: another time would only end that.
     if (this.connection.restarts !== this.#restartsSeen) {
       this.#restartsSeen = this.connection.restarts;
+      this.narrow.forget();
       this.silence.forget();
       return;
     }
@@ -280,6 +281,7 @@ export class Peer {
     this.streams = new Map();
     this.videoSuspended = null;
     this.narrow = new Narrow();
+    this.#restartsSeen = 0;
     this.videoReduced = false;
     this.#transportSince = this.context.now();
     const connection = new Connection({
