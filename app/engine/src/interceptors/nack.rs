@@ -216,7 +216,7 @@ impl Stage for NackGenerator {
             info.rtcp_feedback.iter().any(|feedback| feedback.typ == "nack" && feedback.parameter.is_empty());
         // Browsers answer requests for sounds, since our description says that we make them, though theirs does not.
         if is_agreed || is_sound {
-            // The stack binds it again after each description, and only once a packet has come: what an outage took is missed by then.
+            // The stack binds it again with the first packet after each description: what came before counts, and what is missing since.
             self.streams.entry(info.ssrc).or_default().plain_payload_type = is_sound.then_some(info.payload_type);
         }
     }

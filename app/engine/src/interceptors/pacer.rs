@@ -6,8 +6,8 @@
 //!
 //! The pacer does not choose frames: packets here are numbered and remembered for retransmission, so dropping one
 //! would only bring it back. Its backlog is published in [`PacerGauge`], and the writer drops whole frames
-//! before it numbers them. Where the estimate falls so far that what waits would take seconds, it is given up, and the picture begins anew. A key
-//! frame ends repairs of what lies before it ([`beginning`]). While the other side says
+//! before it numbers them. Where the estimate falls so far that what waits would take seconds, it is given up, and the picture begins anew.
+//! Repairs of what lies before a key frame let the picture pass, and end where the link is full ([`beginning`]). While the other side says
 //! nothing of what comes there, no more pictures are let go ([`unheard`]).
 
 mod beginning;
@@ -75,7 +75,8 @@ impl PacerGauge {
         Duration::from_micros(bits.saturating_mul(1_000_000) / pace)
     }
 
-    /// Packets dropped since the start: stale retransmissions, and what came when the queue was full.
+    /// Packets dropped since the start: retransmissions that are stale or of what a key frame replaced, what was given up, and what came when the
+    /// queue was full.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -187,13 +188,20 @@ impl Pacer {
         }
     }
 
-    /// Lets go what the budgets allow; repairs first, since a frame waits for them.
+    /// The next repair: a frame waits for it, unless a key frame has followed, when the picture goes first.
+    fn pop_repair(&mut self) -> Option<TaggedPacket> {
+        let is_old = |waiting: &TaggedPacket| matches!(&waiting.message.packet, Packet::Rtp(rtp) if self.beginning.repairs_before(rtp));
+        let needed = self.retransmissions.iter().position(|waiting| !is_old(waiting));
+        self.retransmissions.remove(needed.or(self.video.is_empty().then_some(0))?)
+    }
+
+    /// Lets go what the budgets allow, repairs first.
     fn release(&mut self, now: Instant, belt: &mut Belt) {
         self.refill(now);
         self.drop_stale(now);
         while self.credit_bits >= 0.0 {
             let repairs = self.retransmission_credit_bits >= 0.0;
-            let next = if repairs { self.retransmissions.pop_front() } else { None };
+            let next = if repairs { self.pop_repair() } else { None };
             if let Some(packet) = &next {
                 self.retransmission_credit_bits -= bits(packet);
             }
@@ -208,25 +216,20 @@ impl Pacer {
 
     /// Gives up what waits, now that the estimate fell to `target_bps`, where that was far too high and it would take too long. It was to leave within a
     /// moment over the link that seemed to be there; over the one that is, it would take half of it for many seconds, and be shown by
-    /// nobody. It can be asked for, until a key frame has left ([`beginning`]).
+    /// nobody. It can be asked for, but is no more repaired once a key frame has followed ([`beginning`]).
     fn give_up_hopeless(&mut self, before_bps: f64) {
         let waiting_bits: f64 = self.video.iter().map(bits).sum();
         let takes_too_long = waiting_bits > self.pace_bps() * self.policy.backlog_hopeless.as_secs_f64();
         if self.target_bps < HOPELESS_FALL * before_bps && takes_too_long {
-            self.clear_repairs();
-            self.clear_video();
+            self.clear();
             self.publish();
             self.gauge.note_broken();
         }
     }
 
-    fn clear_repairs(&mut self) {
-        self.note_dropped(self.retransmissions.len());
+    fn clear(&mut self) {
+        self.note_dropped(self.retransmissions.len() + self.video.len());
         self.retransmissions.clear();
-    }
-
-    fn clear_video(&mut self) {
-        self.note_dropped(self.video.len());
         self.video.clear();
     }
 
@@ -247,18 +250,15 @@ impl Pacer {
     fn hold(&mut self, packet: TaggedPacket) {
         let Packet::Rtp(rtp) = &packet.message.packet else { return };
         if packet.message.has(&Attribute::Retransmission) {
-            if self.beginning.repairs_before(rtp) {
+            if self.quality.is_full() && self.beginning.repairs_before(rtp) {
                 self.note_dropped(1);
             } else if !self.retransmissions.iter().any(|waiting| repairs_the_same(waiting, &packet)) {
                 self.retransmissions.push_back(packet);
             }
         } else if self.video.len() < self.policy.packets_max {
             let gives_way = self.gives_way();
-            if self.beginning.note(rtp) {
-                self.clear_repairs();
-                if gives_way {
-                    self.clear_video();
-                }
+            if self.beginning.note(rtp) && gives_way {
+                self.clear();
             }
             self.video.push_back(packet);
         } else {

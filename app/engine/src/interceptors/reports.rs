@@ -62,6 +62,7 @@ pub(crate) struct LinkQuality {
     target_bps: AtomicU64,
     is_full: AtomicBool,
     pace_bps: AtomicU64,
+    /// Taken by the pacer, from the packet that the estimator has just seen.
     newest_age_us: AtomicU64,
 }
 
@@ -122,7 +123,7 @@ impl LinkQuality {
         self.is_full.store(is_full, Ordering::Relaxed);
     }
 
-    /// How long ago that left which came last by the newest report; each is told once.
+    /// How long ago that left which came last by the newest report; each is told once, to the pacer.
     pub(crate) fn take_newest_age(&self) -> Option<Duration> {
         Some(self.newest_age_us.swap(0, Ordering::Relaxed)).filter(|us| *us > 0).map(Duration::from_micros)
     }

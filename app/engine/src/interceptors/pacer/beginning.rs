@@ -1,8 +1,9 @@
-//! Where the picture last began anew: what lies before a key frame need not be repaired.
+//! Where the picture last began anew: what lies before a key frame is repaired after it, and not at all where there is no room for it.
 //!
 //! On a link that has just become narrow a queue's worth of packets is lost at once, in an outage all of a second and more. To send them again
 //! takes as long as sending them did, and the key frame that makes them worthless, and the pictures after it, would wait behind them: measured in
-//! the simulation, a drop from 2.8 to 0.6 Mbit/s cost two seconds of the picture so, most of them repairs.
+//! the simulation, a drop from 2.8 to 0.6 Mbit/s cost two seconds of the picture so, most of them repairs. Where there is room the key frame before may
+//! still be whole first, so its repairs only wait.
 
 use rtc::rtp::Packet;
 

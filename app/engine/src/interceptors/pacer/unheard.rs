@@ -1,7 +1,7 @@
 //! Whether the other side still says what comes of what we send. Pure.
 //!
 //! Where a link closes under two who send as much as before, each drowns the other's reports: nobody hears that there is too much, and
-//! nobody sends less. So who hears nothing for a while lets no more pictures go until reports come regularly again. Sound goes on, and it is by
+//! nobody sends less. So who hears nothing for a while lets no more pictures go until reports come regularly again, or one on what has just left. Sound goes on, and it is by
 //! what becomes of it that they come; where there is none, a picture is tried again after a moment.
 
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ const SILENCE_MAX: Duration = Duration::from_millis(1_000);
 /// One report alone may have slipped through; a second so soon after it did not. Opus in a quiet room sends each 420 ms, and what comes waits up
 /// to 250 ms for its report.
 const REGULAR: Duration = Duration::from_millis(700);
-/// A report on what left so short a time ago waited in no queue, nor did that: one is enough. After an outage it is so.
+/// A report on what left so short a time ago waited in no queue, nor did that: one is enough. After an outage it is so; on a longer path two are waited for.
 const PROMPT: Duration = Duration::from_millis(150);
 /// Nothing left for so long: there is nothing to report on.
 const IDLE: Duration = Duration::from_millis(1_000);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_that_come_regularly_end_it_and_nothing_else_does() {
+    fn reports_that_come_regularly_end_it_and_no_other_packet_does() {
         let (mut unheard, begin) = (bound("audio/opus"), Instant::now());
         unheard_from(&mut unheard, begin, Duration::ZERO);
         unheard.note_received(begin, &rtcp_packet(begin, PictureLossIndication::default()).message.packet, None);
