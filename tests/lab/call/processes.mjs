@@ -26,7 +26,7 @@ export function readStat(text) {
  */
 export function readOwnMb(text) {
   const kilobytes = [...text.matchAll(/^(?:Pss_Anon|Pss_Shmem|SwapPss): +(\d+) kB$/gm)].map((match) => Number(match[1]));
-  if (kilobytes.length === 0) throw new Error('no memory is told');
+  if (!text.includes('\nPss_Anon:')) throw new Error('no memory is told');
   return kilobytes.reduce((sum, value) => sum + value, 0) / 1024;
 }
 
