@@ -267,6 +267,9 @@ impl FrameBuffer {
             return Step::JumpTo(key_frame);
         }
         let missing = if front.first > next { next } else { front.first_missing };
+        if self.held.next_after(missing).is_some_and(|held| held - missing > self.config.gap_max) {
+            return Step::Broken;
+        }
         let Some(noticed) = self.held.first_arrival_after(missing) else { return Step::Wait(None) };
         let since = match self.gap {
             Some((sequence, since)) if sequence == missing => since,

@@ -52,7 +52,7 @@ const MISSING_MAX: usize = 512;
 /// What a control packet takes below: the tag and the index of SRTCP (RFC 7714 §17), headers of UDP and IPv4.
 const BELOW_RTCP_BYTES: usize = 16 + 4 + 8 + 20;
 /// Farther ahead is another stream, or a time too long to repair.
-const AHEAD_MAX: i64 = MISSING_MAX as i64;
+const AHEAD_MAX: i64 = MISSING_MAX as i64 + 1;
 /// Farther behind is another stream (RFC 3550 §A.1 has as much for a sender that began anew).
 const BEHIND_MAX: i64 = 3_000;
 

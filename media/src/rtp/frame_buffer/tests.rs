@@ -233,6 +233,26 @@ fn the_key_frame_after_an_outage_does_not_wait_for_the_outage() {
 }
 
 #[test]
+fn what_nobody_asks_for_is_not_waited_for() {
+    for (gap, within_a_picture) in [(512, false), (513, false), (510, true), (511, true)] {
+        let mut scene = Scene::running();
+        if within_a_picture {
+            let begun = scene.picture(false);
+            scene.insert(&begun[..1]);
+        }
+        // The two that are left of the picture are missing, too.
+        let missing = gap + 2 * u16::from(within_a_picture);
+        scene.sequence_number = scene.sequence_number.wrapping_add(gap);
+        scene.pass(MS(5_000));
+        scene.send(false);
+        assert_eq!(scene.poll(), []);
+        assert_eq!(scene.asks(), missing > 512, "{missing} are missing");
+        scene.pass(MS(300));
+        assert_eq!((scene.poll(), scene.asks()), (vec![], missing <= 512), "{missing} are missing");
+    }
+}
+
+#[test]
 fn an_incomplete_key_frame_is_waited_for() {
     let mut scene = Scene::new();
     let key = scene.picture(true);

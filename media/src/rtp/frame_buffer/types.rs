@@ -19,6 +19,8 @@ pub struct FrameBufferConfig {
     pub reference_wait: Duration,
     /// No wait is longer, however slow the path.
     pub max_wait: Duration,
+    /// A gap of more numbers is not waited for: an outage makes such, and nobody asks for so many.
+    pub gap_max: u64,
     /// The shortest time between two requests for a key frame of which something has come.
     pub request_interval: Duration,
     /// The same while nothing of it has come.
@@ -33,6 +35,7 @@ impl Default for FrameBufferConfig {
             min_wait: Duration::from_millis(100),
             reference_wait: Duration::from_millis(300),
             max_wait: Duration::from_secs(2),
+            gap_max: 512,
             request_interval: Duration::from_millis(500),
             request_again: Duration::from_millis(200),
         }
