@@ -69,7 +69,10 @@ pub(crate) struct NackGenerator {
 /// What one stream misses. Numbers are extended, so that they do not wrap.
 #[derive(Default)]
 struct Stream {
-    /// Of sound: what its packets have without copies of others.
+    is_sound: bool,
+    /// Of sound: the payload type of packets with copies of others, once it was bound by one.
+    red_payload_type: Option<u8>,
+    /// And of those without.
     plain_payload_type: Option<u8>,
     highest: Option<i64>,
     /// Bounded by [`MISSING_MAX`].
@@ -113,6 +116,11 @@ impl Stream {
         self.highest = Some(highest + ahead);
     }
 
+    /// Whether packets of this type carry copies of those before.
+    fn has_copies(&self, payload_type: u8) -> bool {
+        self.plain_payload_type.map_or(self.red_payload_type == Some(payload_type), |plain| plain != payload_type)
+    }
+
     /// The packet numbered `newest` carried so many of those before it.
     fn note_copies(&mut self, newest: u16, copies: usize) {
         let Some(highest) = self.highest.filter(|highest| *highest as u16 == newest) else { return };
@@ -121,10 +129,10 @@ impl Stream {
 
     /// What to ask for now. What is missed for too long is given up.
     fn due(&mut self, now: Instant, rtt: Duration) -> Vec<u16> {
-        let (age_max, behind_max) = match self.plain_payload_type {
-            None => (AGE_MAX + rtt * 5, i64::MAX),
-            Some(_) if rtt <= SOUND_RTT_MAX => (SOUND_AGE_MAX, SOUND_BEHIND_MAX),
-            Some(_) => (Duration::ZERO, 0),
+        let (age_max, behind_max) = match self.is_sound {
+            false => (AGE_MAX + rtt * 5, i64::MAX),
+            true if rtt <= SOUND_RTT_MAX => (SOUND_AGE_MAX, SOUND_BEHIND_MAX),
+            true => (Duration::ZERO, 0),
         };
         let oldest = self.highest.unwrap_or_default().saturating_sub(behind_max);
         self.missing
@@ -156,7 +164,7 @@ impl Stage for NackGenerator {
             && let Some(stream) = self.streams.get_mut(&rtp.header.ssrc)
         {
             stream.note(rtp.header.sequence_number, packet.now);
-            if stream.plain_payload_type.is_some_and(|plain| plain != rtp.header.payload_type) {
+            if stream.has_copies(rtp.header.payload_type) {
                 let copies = red::unpack(&rtp.payload).map_or(0, |blocks| blocks.len() - 1);
                 stream.note_copies(rtp.header.sequence_number, copies);
             }
@@ -211,13 +219,19 @@ impl Stage for NackGenerator {
     }
 
     fn bind_remote(&mut self, info: &StreamInfo) {
-        let is_sound = info.mime_type.to_ascii_lowercase().starts_with("audio/");
+        let mime_type = info.mime_type.to_ascii_lowercase();
+        let is_sound = mime_type.starts_with("audio/");
         let is_agreed =
             info.rtcp_feedback.iter().any(|feedback| feedback.typ == "nack" && feedback.parameter.is_empty());
         // Browsers answer requests for sounds, since our description says that we make them, though theirs does not.
         if is_agreed || is_sound {
             // The stack binds it again with the first packet after each description: what came before counts, and what is missing since.
-            self.streams.entry(info.ssrc).or_default().plain_payload_type = is_sound.then_some(info.payload_type);
+            let stream = self.streams.entry(info.ssrc).or_default();
+            stream.is_sound = is_sound;
+            match mime_type.as_str() {
+                "audio/red" => stream.red_payload_type = Some(info.payload_type),
+                _ => stream.plain_payload_type = is_sound.then_some(info.payload_type),
+            }
         }
     }
 

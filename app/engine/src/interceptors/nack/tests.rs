@@ -215,10 +215,22 @@ fn streams_without_the_feedback_are_left_alone() {
 
 /// A bench for sound, with packets of this payload type.
 fn sound(rtt: Duration, packets: &[(u32, u16, u8)]) -> Vec<(u128, Vec<u16>)> {
+    sound_bound(&[("audio/opus", 111)], rtt, packets)
+}
+
+/// The same, bound by these.
+fn sound_bound(by: &[(&str, u8)], rtt: Duration, packets: &[(u32, u16, u8)]) -> Vec<(u128, Vec<u16>)> {
     let mut bench = Bench::new();
     bench.quality.note_path_rtt(rtt);
-    let info = StreamInfo { ssrc: VIDEO, mime_type: "audio/opus".to_owned(), payload_type: 111, ..Default::default() };
-    bench.generator.bind_remote(&info);
+    for (mime_type, payload_type) in by {
+        let mime_type = (*mime_type).to_owned();
+        bench.generator.bind_remote(&StreamInfo {
+            ssrc: VIDEO,
+            mime_type,
+            payload_type: *payload_type,
+            ..Default::default()
+        });
+    }
     for (at_ms, number, payload_type) in packets {
         // With two copies where it is not plain Opus.
         let payload: &[u8] = if *payload_type == 63 { b"\xef\x1e\0\x01\xef\x0f\0\x01\x6fabc" } else { b"c" };
@@ -248,4 +260,25 @@ fn sounds_that_came_as_copies_are_not_asked_for() {
     assert_eq!(sound(MS, &[(0, 1, 111), (60, 4, 63)]), []);
     let asked = sound(MS, &[(0, 1, 111), (80, 5, 63)]);
     assert!(!asked.is_empty() && asked.iter().all(|(_, numbers)| *numbers == [2]), "{asked:?}");
+}
+
+#[test]
+fn a_sound_that_is_bound_by_one_with_copies_is_known_as_well() {
+    let [opus, red] = [("audio/opus", 111), ("audio/red", 63)];
+    for by in [&[red][..], &[opus, red], &[red, opus]] {
+        assert_eq!(sound_bound(by, MS, &[(0, 1, 111), (60, 4, 63)]), [], "{by:?}");
+        assert_ne!(sound_bound(by, MS, &[(0, 1, 63), (60, 4, 111)]), [], "{by:?}");
+        assert_eq!(sound_bound(by, MS * 100, &[(0, 1, 111), (40, 3, 111)]), [], "{by:?}");
+    }
+}
+
+#[test]
+fn as_many_are_asked_for_as_are_kept_and_none_of_more() {
+    for (last, asked) in [(514, 512), (515, 0)] {
+        let mut bench = Bench::new();
+        bench.receive(0, 1);
+        bench.receive(0, last);
+        let requests = bench.requests(20);
+        assert_eq!(requests.first().map_or(0, |(_, numbers)| numbers.len()), asked, "{last}");
+    }
 }
