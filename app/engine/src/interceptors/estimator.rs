@@ -5,8 +5,8 @@
 //! climbs back at 8 % a second, and takes every loss for congestion.
 //!
 //! A queue that is full no longer grows, and a gradient sees nothing of it: so the delay itself is looked at too
-//! ([`queue`]). It also tells loss from a full queue, which is ours to end, from loss on the air, which is not; where no queue tells,
-//! a cut does ([`air`]). Where next to nothing comes, that is what the link carries ([`flood`]). What it carries of
+//! ([`queue`]). It also tells loss from a full queue, which is ours to end, from loss on the air, which is not. Of a queue too short for that it tells
+//! how long packets waited behind which others were lost ([`tail`]); where no queue tells, a cut does ([`air`]). Where next to nothing comes, that is what the link carries ([`flood`]). What it carries of
 //! another mix of packets is told by what lies below RTP ([`mix`]).
 
 mod air;
@@ -15,6 +15,7 @@ mod flood;
 mod meter;
 mod mix;
 mod queue;
+mod tail;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,6 +47,7 @@ pub(crate) struct Estimator {
     epoch: Option<Instant>,
     queue: queue::StandingQueue,
     flood: flood::Flood,
+    tail: tail::Tail,
     mix: Mix,
     loss: f64,
     /// Departure and arrival of the last packet that came.
@@ -68,6 +70,7 @@ impl Estimator {
             epoch: None,
             queue: queue::StandingQueue::default(),
             flood: flood::Flood::default(),
+            tail: tail::Tail::default(),
             mix: Mix::default(),
             loss: 0.0,
             last: None,
@@ -82,6 +85,13 @@ impl Estimator {
     fn begin_anew(&mut self) {
         (self.slope, self.detector) = (SlopeEstimator::new(), OveruseDetector::new());
         (self.received, self.queue) = (Meter::default(), queue::StandingQueue::default());
+        self.tail = tail::Tail::default();
+    }
+
+    /// The delay of now is one without a queue.
+    fn accept_path(&mut self) {
+        self.queue.accept();
+        self.tail = tail::Tail::default();
     }
 
     /// A packet on which feedback was lost: it most likely had the fate of the others.
@@ -108,6 +118,7 @@ impl BandwidthEstimator for Estimator {
                 self.assume(now, report);
                 self.flood.add_unknown();
                 self.queue.add_unknown();
+                self.tail.add_unknown();
                 continue;
             }
             known += 1;
@@ -119,7 +130,12 @@ impl BandwidthEstimator for Estimator {
                 }
                 self.last = Some((report.departure, arrival));
                 self.received.add(now, arrival, report.size);
-                self.queue.add(report.departure, arrival, report.size);
+                let waited = self.queue.add(report.departure, arrival, report.size);
+                self.tail.add(report.departure, arrival, waited, report.size);
+            } else if report.arrived {
+                self.tail.add_unknown();
+            } else {
+                self.tail.add_lost(report.departure);
             }
             if let Some(trend) = self.slope.accumulate(report) {
                 usage = self.detector.update(trend.at, trend.estimate_ms);
@@ -134,27 +150,33 @@ impl BandwidthEstimator for Estimator {
             self.loss += LOSS_WEIGHT * (sample - self.loss);
         }
         if let Some(since) = self.queue.note_still(now, lost == 0) {
-            self.queue.accept();
+            self.accept_path();
             self.control.deny_queue(since);
         }
-        let capacity_bps = self.queue.capacity_bps(mix::of_rtp);
-        let link_bps = self.queue.capacity_bps(mix::whole);
+        let queue = self.queue.standing();
+        let is_short_queue_full = self.tail.is_full(queue >= control::QUEUE_SOME);
+        let measured = |counted| {
+            let of_short = || self.tail.capacity_bps(counted).filter(|_| is_short_queue_full);
+            self.queue.capacity_bps(counted).or_else(of_short)
+        };
+        let (capacity_bps, link_bps) = (measured(mix::of_rtp), measured(mix::whole));
         let of_late = link_bps.map(|link| self.mix.rtp_bps(link));
         let seen = Observation {
             signal: usage.into(),
             loss: self.loss,
             received_bps: self.received.rate_bps(now),
             offered_bps: self.offered.rate_bps(now),
-            queue: self.queue.standing(),
+            queue,
             newest: self.queue.newest(),
             latest: self.queue.latest(),
             capacity_bps,
             link_bps,
             lasting_bps: capacity_bps.zip(of_late).map(|(now, of_late)| now.max(of_late)),
             flood_passed_bps: self.flood.passed_bps(),
+            is_short_queue_full,
         };
         if self.control.is_draining_futile(seen) {
-            self.queue.accept();
+            self.accept_path();
             self.control.end_draining();
         }
         let cut_before = self.control.draining_until();
@@ -166,6 +188,7 @@ impl BandwidthEstimator for Estimator {
         if self.control.draining_until().is_some_and(|until| cut_before != Some(until)) {
             // What was lost before the cut is no reason for another.
             (self.loss, self.flood) = (0.0, flood::Flood::default());
+            self.tail.forget_losses(now);
         }
         tracing::trace!(target_bps = self.control.target_bps, ?seen, "estimate");
     }

@@ -1,5 +1,6 @@
 //! Moves the target: from one look at the link after the other to what may be sent. Pure.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use rtc::interceptor::Usage;
@@ -57,6 +58,14 @@ const QUEUE_NONE: Duration = Duration::from_millis(15);
 
 /// Pace over what the link is known to carry: what is made in a while keeps to it, but one frame is larger than the other.
 const PACE_SHARE: f64 = 1.2;
+/// So much of a link whose queue is short is used while that is remembered: no queue evens out what one picture has more than the next.
+const SHORT_SHARE: f64 = 0.9;
+/// Where it is full again all the same, this much less,
+const SHORT_LESS: f64 = 0.95;
+/// down to this share.
+const SHORT_LEAST: f64 = 0.75;
+/// What a link carries, over what it did when it was last met, where it is taken for the same: it is measured no better.
+const SAME: Range<f64> = 0.75..1.33;
 /// A busy link that carries less than this share of the target was not known when the target was chosen; one that carries less than
 /// this share of what is sent has just become narrower.
 const OVERRUN_SHARE: f64 = 0.5;
@@ -109,6 +118,8 @@ pub(super) struct Observation {
     pub(super) lasting_bps: Option<f64>,
     /// What passed where nearly everything was lost.
     pub(super) flood_passed_bps: Option<f64>,
+    /// Whether a queue is full that loses packets before it is long.
+    pub(super) is_short_queue_full: bool,
 }
 
 impl Observation {
@@ -153,6 +164,16 @@ struct Limit {
     /// What it carried in all, where that was seen.
     link_bps: Option<f64>,
     basis: Basis,
+    short: Option<Short>,
+}
+
+/// What is known of a limit whose queue is short: each try to get beyond costs sounds.
+#[derive(Clone, Copy, Debug)]
+struct Short {
+    /// How long less than all is used.
+    lasts: Duration,
+    /// How much of it.
+    share: f64,
 }
 
 /// What is known of a limit.
@@ -169,14 +190,14 @@ enum Basis {
 impl Limit {
     /// What came of a flood; what was known of the link before.
     fn guess(bps: f64, at: Instant, link_bps: Option<f64>) -> Self {
-        Self { bps, at, passed_bps: bps, link_bps, basis: Basis::Guessed }
+        Self { bps, at, passed_bps: bps, link_bps, basis: Basis::Guessed, short: None }
     }
 
     /// Where it was met just now and carried so much.
     fn met(seen: Observation, carried_bps: f64, at: Instant) -> Self {
         let bps = seen.lasting_bps.unwrap_or(carried_bps);
         let basis = if seen.capacity_bps.is_some() { Basis::Measured } else { Basis::Guessed };
-        Self { bps, at, passed_bps: carried_bps, link_bps: seen.link_bps, basis }
+        Self { bps, at, passed_bps: carried_bps, link_bps: seen.link_bps, basis, short: None }
     }
 
     /// Of a flood hardly a report comes back: what came is told too low. The queue behind it shows what the link carries at least.
@@ -253,6 +274,16 @@ impl RateControl {
         Limit::guess(bps, now, seen.link_bps.or(before))
     }
 
+    /// The link is full and carries so much; gives what was known of its short queue.
+    fn meet(&mut self, now: Instant, seen: Observation, carried_bps: f64) -> Option<Short> {
+        let same = self.limit.filter(|limit| SAME.contains(&(carried_bps / limit.bps)));
+        let short = same.and_then(|limit| limit.short);
+        // Beside a part of it what arrives is no measure: each time the limit would be lower.
+        let is_known = short.is_some() && seen.capacity_bps.is_none();
+        self.limit = same.filter(|_| is_known).or(Some(Limit { short, ..Limit::met(seen, carried_bps, now) }));
+        short
+    }
+
     fn set(&mut self, now: Instant, bps: f64) {
         self.target_bps = bps.clamp(self.policy.min_bps, self.policy.max_bps);
         self.changed_at = Some(now);
@@ -275,6 +306,9 @@ impl RateControl {
         if !is_overrun && is_awaited {
             return true;
         }
+        if !is_overrun && self.cut_for_short_queue(now, seen) {
+            return true;
+        }
         if !is_overrun && !seen.is_queue_full(self.policy.loss_high) {
             self.draining = None;
             return false;
@@ -283,21 +317,28 @@ impl RateControl {
         let is_wide = carried >= wide_bps;
         let begun = if is_wide { seen.newest.max(seen.latest) } else { seen.newest };
         let queue = if is_overrun { begun } else { seen.queue };
-        let (first, cuts) = self.draining.map_or((queue, 0), |draining| (draining.queue.max(queue), draining.cuts));
-        self.draining = Some(Draining { until: now + DRAIN, queue: first, cuts: cuts + u32::from(!is_awaited) });
-        self.limit = Some(Limit::met(seen, carried, now));
+        self.await_draining(now, queue, !is_awaited);
+        let is_short = self.meet(now, seen, carried).is_some();
         // So that the queue is gone after a second, but not at the price of all that is sent; on a narrow link, not of the picture.
         let (standing, least) =
             if is_overrun && is_wide { (queue + on_its_way(seen, queue), 0.65) } else { (queue, DRAIN_LEAST) };
-        let factor = (1.0 - standing.as_secs_f64() / DRAIN.as_secs_f64()).clamp(least, 0.95);
+        let most = if is_short { self.policy.decrease_factor } else { 0.95 };
+        let factor = (1.0 - standing.as_secs_f64() / DRAIN.as_secs_f64()).clamp(least, most);
         self.set(now, (carried * factor).min(self.target_bps));
         true
+    }
+
+    /// Awaits the effect of a cut for a queue, another one than before or the same.
+    fn await_draining(&mut self, now: Instant, queue: Duration, is_another: bool) {
+        let (first, cuts) = self.draining.map_or((queue, 0), |draining| (draining.queue.max(queue), draining.cuts));
+        self.draining = Some(Draining { until: now + DRAIN, queue: first, cuts: cuts + u32::from(is_another) });
     }
 
     /// Whether cuts do nothing to the queue: then it is not ours, or the path is longer than it was.
     pub(super) fn is_draining_futile(&self, seen: Observation) -> bool {
         self.draining.is_some_and(|draining| {
-            draining.cuts >= FUTILE_CUTS && seen.queue.as_secs_f64() > 0.8 * draining.queue.as_secs_f64()
+            let stands = seen.queue >= QUEUE_SOME && seen.queue.as_secs_f64() > 0.8 * draining.queue.as_secs_f64();
+            stands && draining.cuts >= FUTILE_CUTS
         })
     }
 
@@ -308,8 +349,29 @@ impl RateControl {
             self.set(now, self.target_bps * self.policy.decrease_factor.max(0.9));
             return;
         }
-        self.limit = Some(Limit::met(seen, carried, now));
+        self.meet(now, seen, carried);
         self.set(now, (carried * self.policy.decrease_factor).min(self.target_bps));
+    }
+
+    /// Where a short queue is full, sends less than its link carries, and for longer each time; whether it is.
+    fn cut_for_short_queue(&mut self, now: Instant, seen: Observation) -> bool {
+        // Beside others' traffic in the same queue, what little is sent would be taken for the link. And what arrives says nothing while reports
+        // get lost: much of it is assumed.
+        let arrives = seen.received_bps.filter(|received| *received < self.target_bps);
+        let carried = seen.capacity_bps.or(arrives).filter(|_| seen.is_short_queue_full && !self.is_limited(seen));
+        let Some(carried) = carried else { return false };
+        self.await_draining(now, seen.queue, seen.queue >= QUEUE_SOME);
+        let short = match self.meet(now, seen, carried) {
+            None => Short { lasts: self.policy.limit_memory, share: SHORT_SHARE },
+            Some(before) => Short {
+                lasts: (before.lasts * 2).min(self.policy.limit_forgotten),
+                share: (before.share * SHORT_LESS).max(SHORT_LEAST),
+            },
+        };
+        self.limit = self.limit.map(|limit| Limit { short: Some(short), at: now, ..limit });
+        let less = carried * self.policy.decrease_factor.min(short.share);
+        self.set(now, less.max(self.policy.loss_floor_bps).min(self.target_bps));
+        true
     }
 
     fn cut_for_loss(&mut self, now: Instant, seen: Observation) {
@@ -364,6 +426,10 @@ impl RateControl {
         // Little being sent is no proof that more would pass.
         let is_unproved = is_too_soon && is_limited;
         let cap = near.filter(|_| is_unproved).map_or(reach, |limit| limit.max(self.target_bps).min(reach));
+        let short = self.limit.and_then(|limit| limit.short.map(|short| (limit.bps, short)));
+        let cap = short
+            .filter(|(_, short)| self.is_limit_younger(now, short.lasts))
+            .map_or(cap, |(bps, short)| cap.min((short.share * bps).max(self.target_bps)));
         self.set(now, grown.min(cap));
     }
 
@@ -438,7 +504,10 @@ impl RateControl {
         if self.draining.is_some_and(|draining| now < draining.until) {
             return Some(self.target_bps);
         }
-        self.limit.map(|limit| PACE_SHARE * limit.passed_bps)
+        self.limit.map(|limit| match limit.short {
+            Some(_) => limit.passed_bps.max(self.target_bps),
+            None => PACE_SHARE * limit.passed_bps,
+        })
     }
 
     /// What is known of the link: its speed where it was busy, else what arrives of enough.

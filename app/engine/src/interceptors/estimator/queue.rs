@@ -60,10 +60,10 @@ struct Still {
 }
 
 impl StandingQueue {
-    /// A packet of so many bytes left here at `departure` and came at `arrival` on the other end's clock.
-    pub(super) fn add(&mut self, departure: Instant, arrival: Duration, bytes: usize) {
+    /// A packet of so many bytes left here at `departure` and came at `arrival` on the other end's clock. Gives how long it has waited.
+    pub(super) fn add(&mut self, departure: Instant, arrival: Duration, bytes: usize) -> Duration {
         let epoch = *self.epoch.get_or_insert(departure);
-        let Some(left) = departure.checked_duration_since(epoch) else { return };
+        let Some(left) = departure.checked_duration_since(epoch) else { return Duration::ZERO };
         let delay = arrival.as_secs_f64() - left.as_secs_f64();
         while self.recent.front().is_some_and(|(at, _)| departure.saturating_duration_since(*at) > STANDING_WINDOW)
             || self.recent.len() >= SAMPLES_MAX
@@ -78,7 +78,9 @@ impl StandingQueue {
             }
             Some((began, shortest, before)) => (began, shortest.min(delay), before),
         });
-        self.note_busy(arrival, self.above_base(delay), bytes);
+        let waited = self.above_base(delay);
+        self.note_busy(arrival, waited, bytes);
+        waited
     }
 
     /// A packet on which feedback was lost: the time around it is no measure of the link's speed, since it may have passed.
@@ -221,7 +223,7 @@ mod tests {
         for number in 1..=40 {
             match number % 5 {
                 0 => queue.add_unknown(),
-                _ => queue.add(begin + MS * 5_000, THEIRS + MS * (5_020 + 40 * number), 1_000),
+                _ => _ = queue.add(begin + MS * 5_000, THEIRS + MS * (5_020 + 40 * number), 1_000),
             }
         }
         let capacity = queue.capacity_bps(|bytes| bytes).unwrap();

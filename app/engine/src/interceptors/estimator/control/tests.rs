@@ -14,6 +14,7 @@ fn seen(signal: Signal, loss: f64, received_bps: f64, offered_bps: f64) -> Obser
         link_bps: None,
         lasting_bps: None,
         flood_passed_bps: None,
+        is_short_queue_full: false,
     }
 }
 
@@ -353,4 +354,87 @@ fn a_flood_is_ended_at_once_by_less_than_what_passes() {
     assert!(control.draining_until().is_some());
     // More than is sent passes.
     assert_eq!(control.update(now, flooded(60_000.0)), 30_000.0);
+}
+
+/// A short queue that is full, on a link of this speed.
+fn short(capacity_bps: f64, target_bps: f64) -> Observation {
+    let capacity_bps = Some(capacity_bps);
+    Observation { is_short_queue_full: true, capacity_bps, ..seen(Signal::Normal, 0.03, target_bps, target_bps) }
+}
+
+#[test]
+fn a_link_with_a_short_queue_is_left_room_and_more_for_longer_each_time_it_is_full() {
+    let (mut control, mut now) = control();
+    let clear = |target| seen(Signal::Normal, 0.0, target, target);
+    now += Duration::from_secs(1);
+    assert!((control.update(now, short(800_000.0, 900_000.0)) - 680_000.0).abs() < 1.0);
+    for (left_room_for, most) in [(10, 720_000.0), (20, 684_000.0), (40, 649_800.0), (60, 617_310.0)] {
+        let target = feed(&mut control, &mut now, Duration::from_secs(left_room_for - 1), clear);
+        assert!((target - most).abs() < 1.0, "{target} for {left_room_for} s");
+        assert_eq!(control.pace_bps(now), Some(800_000.0), "no faster than the link");
+        let target = feed(&mut control, &mut now, Duration::from_millis(3_500), clear);
+        assert!(target > 780_000.0, "{target} after {left_room_for} s");
+        now += Duration::from_millis(100);
+        let target = control.update(now, short(800_000.0, target));
+        assert!(target < 681_000.0, "{target}");
+    }
+}
+
+#[test]
+fn a_signal_beside_a_part_of_a_link_makes_its_limit_no_lower() {
+    let (mut control, mut now) = control();
+    now += Duration::from_secs(1);
+    control.update(now, short(800_000.0, 900_000.0));
+    for _ in 0..5 {
+        feed(&mut control, &mut now, Duration::from_secs(1), |target| seen(Signal::Normal, 0.0, target, target));
+        now += Duration::from_millis(300);
+        control.update(now, seen(Signal::Over, 0.0, control.target_bps, control.target_bps));
+    }
+    let target =
+        feed(&mut control, &mut now, Duration::from_secs(3), |target| seen(Signal::Normal, 0.0, target, target));
+    assert!((target - 720_000.0).abs() < 1.0, "{target}");
+}
+
+#[test]
+fn another_speed_is_another_link() {
+    let (mut control, mut now) = control();
+    now += Duration::from_secs(1);
+    control.update(now, short(2_000_000.0, 2_200_000.0));
+    now += Duration::from_secs(2);
+    control.update(now, short(800_000.0, 1_700_000.0));
+    let target =
+        feed(&mut control, &mut now, Duration::from_secs(9), |target| seen(Signal::Normal, 0.0, target, target));
+    assert!((target - 720_000.0).abs() < 1.0, "{target}");
+}
+
+#[test]
+fn beside_others_in_a_short_queue_a_picture_is_left() {
+    let (mut control, mut now) = control();
+    let target = feed(&mut control, &mut now, Duration::from_secs(60), |target| short(target, target));
+    assert_eq!(target, EstimatorPolicy::default().loss_floor_bps);
+    // Sound alone is no measure of the link.
+    let (mut control, now) = self::control();
+    let before = control.target_bps;
+    assert!(control.update(now, short(40_000.0, 40_000.0)) >= before);
+}
+
+#[test]
+fn what_is_assumed_to_arrive_is_no_measure_of_a_short_queue() {
+    let (mut control, now) = control();
+    let before = control.target_bps;
+    let unmeasured = Observation { capacity_bps: None, received_bps: Some(2.0 * before), ..short(0.0, before) };
+    assert!(control.update(now, unmeasured) >= before);
+    let measured = Observation { received_bps: Some(500_000.0), ..unmeasured };
+    assert!((control.update(now, measured) - 425_000.0).abs() < 1.0);
+}
+
+#[test]
+fn a_queue_that_is_met_after_cuts_for_a_short_one_is_not_yet_taken_for_the_path() {
+    let (mut control, mut now) = control();
+    for _ in 0..5 {
+        now += Duration::from_secs(1);
+        let queue = Duration::from_millis(10);
+        control.update(now, Observation { queue, ..short(800_000.0, 900_000.0) });
+    }
+    assert!(!control.is_draining_futile(queued(250, 0.0, 800_000.0, 900_000.0)));
 }
