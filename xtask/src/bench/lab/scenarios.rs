@@ -318,12 +318,17 @@ const LOSS: [Scenario; 9] = [
 const SOUND: Goal = goal("concealed_share", Of::Alone, AtMost(0.01));
 /// The name is the charts' too.
 pub(super) const CAPACITY_STEPS: &str = "1, then 2.8, then 0.6 Mbit/s";
-const CAPACITY: [Scenario; 5] = [
+const CAPACITY: [Scenario; 6] = [
     Scenario::new(CAPACITY_STEPS, 60)
         .rules(&["up rate=1Mbps"])
         .steps(&[(15, "up rate=2.8Mbps"), (40, "up rate=600kbps")])
         .quick(12)
         .goals(&[goal("video_delay_peak_ms", Of::Ratio, AtMost(0.25)), SOUND]),
+    // A queue as short as many routers have: what is too much is lost before the delay tells.
+    Scenario::new("2.8, then 0.8 Mbit/s with a queue of 50 ms", 30)
+        .rules(&["up rate=2.8Mbps"])
+        .steps(&[(5, "up rate=800kbps,queue=50ms")])
+        .goals(&[SOUND]),
     Scenario::new("25 kbit/s", 25).rules(&["up rate=25kbps"]),
     Scenario::new("50 kbit/s", 25).rules(&["up rate=50kbps"]).goals(&[SOUND]),
     Scenario::new("100 kbit/s", 25).rules(&["up rate=100kbps"]).goals(&[SOUND]),
