@@ -355,11 +355,13 @@ impl RateControl {
 
     /// Where a short queue is full, sends less than its link carries, and for longer each time; whether it is.
     fn cut_for_short_queue(&mut self, now: Instant, seen: Observation) -> bool {
-        // Beside others' traffic in the same queue, what little is sent would be taken for the link. And what arrives says nothing while reports
-        // get lost: much of it is assumed.
+        // What arrives says nothing while reports get lost: much of it is assumed. And beside others' traffic in the same queue, sound alone would
+        // be taken for the link.
         let arrives = seen.received_bps.filter(|received| *received < self.target_bps);
-        let carried = seen.capacity_bps.or(arrives).filter(|_| seen.is_short_queue_full && !self.is_limited(seen));
-        let Some(carried) = carried else { return false };
+        let Some(carried) = seen.capacity_bps.or(arrives).filter(|_| seen.is_short_queue_full) else { return false };
+        if self.is_limited(seen) && carried < self.policy.loss_floor_bps {
+            return false;
+        }
         self.await_draining(now, seen.queue, seen.queue >= QUEUE_SOME);
         let short = match self.meet(now, seen, carried) {
             None => Short { lasts: self.policy.limit_memory, share: SHORT_SHARE },

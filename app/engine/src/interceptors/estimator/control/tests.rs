@@ -438,3 +438,11 @@ fn a_queue_that_is_met_after_cuts_for_a_short_one_is_not_yet_taken_for_the_path(
     }
     assert!(!control.is_draining_futile(queued(250, 0.0, 800_000.0, 900_000.0)));
 }
+
+#[test]
+fn a_short_queue_that_is_full_is_met_by_less_than_the_estimate_as_well() {
+    let (mut control, now) = control();
+    control.target_bps = 2_500_000.0;
+    let target = control.update(now, Observation { offered_bps: Some(1_500_000.0), ..short(750_000.0, 750_000.0) });
+    assert!((target - 637_500.0).abs() < 1.0, "{target}");
+}
