@@ -95,7 +95,7 @@ pub(super) fn list() -> String {
             let quick = if scenario.quick_seconds > 0 { ", also quick" } else { "" };
             let Scenario { name, seconds, contenders, .. } = scenario;
             let chosen = Chosen { group, scenario, seconds: *seconds, contenders };
-            let _ = writeln!(text, "  {name:<30} {:>7}{quick}", words(chosen.turn_seconds()));
+            let _ = writeln!(text, "  {name:<42} {:>7}{quick}", words(chosen.turn_seconds()));
         }
     }
     let all = |quick| GROUPS.iter().map(|group| round(group, quick)).sum::<f64>();
