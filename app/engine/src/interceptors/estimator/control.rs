@@ -1,9 +1,13 @@
-//! Moves the target: from one look at the link after the other to what may be sent. Pure.
+//! Moves the target: from one look at the link after the other to what may be sent; what is remembered of the link is [`limit`]'s. Pure.
+
+mod limit;
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use rtc::interceptor::Usage;
+
+use limit::{Limit, Short};
 
 use super::air::Air;
 use crate::policy::EstimatorPolicy;
@@ -46,10 +50,6 @@ const REACH_BUSY: f64 = 1.2;
 const NEAR_SHARE: f64 = 0.92;
 /// A limit that was passed by so much without a queue is none any more. What a busy machine measures is off by a fifth.
 const LIMIT_PASSED: f64 = 1.35;
-
-/// A link that carries less in all leaves next to nothing beside sound: to try more costs the sound, so it is tried seldom. Measured on links of 50 kbit/s:
-/// 50 at most; of 100: 59 at least, where requests and reports took the rest.
-const BARELY_SOUND_BPS: f64 = 55_000.0;
 
 /// A limit that so much more has passed without a queue is probably none.
 const LIMIT_PASSING: f64 = 1.05;
@@ -152,72 +152,6 @@ struct Draining {
     /// The longest queue of this row of cuts.
     queue: Duration,
     cuts: u32,
-}
-
-/// Where the link was last full.
-#[derive(Clone, Copy, Debug)]
-struct Limit {
-    bps: f64,
-    at: Instant,
-    /// The most that has passed since.
-    passed_bps: f64,
-    /// What it carried in all, where that was seen.
-    link_bps: Option<f64>,
-    basis: Basis,
-    short: Option<Short>,
-}
-
-/// What is known of a limit whose queue is short: each try to get beyond costs sounds.
-#[derive(Clone, Copy, Debug)]
-struct Short {
-    /// How long less than all is used.
-    lasts: Duration,
-    /// How much of it.
-    share: f64,
-}
-
-/// What is known of a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Basis {
-    /// It was seen busy.
-    Measured,
-    /// What came is all that is known.
-    Guessed,
-    /// And a queue shows more just now.
-    Corrected,
-}
-
-impl Limit {
-    /// What came of a flood; what was known of the link before.
-    fn guess(bps: f64, at: Instant, link_bps: Option<f64>) -> Self {
-        Self { bps, at, passed_bps: bps, link_bps, basis: Basis::Guessed, short: None }
-    }
-
-    /// Where it was met just now and carried so much.
-    fn met(seen: Observation, carried_bps: f64, at: Instant) -> Self {
-        let bps = seen.lasting_bps.unwrap_or(carried_bps);
-        let basis = if seen.capacity_bps.is_some() { Basis::Measured } else { Basis::Guessed };
-        Self { bps, at, passed_bps: carried_bps, link_bps: seen.link_bps, basis, short: None }
-    }
-
-    /// Of a flood hardly a report comes back: what came is told too low. The queue behind it shows what the link carries at least.
-    fn correct(&mut self, seen: Observation) {
-        match (self.basis, seen.link_bps.zip(seen.lasting_bps)) {
-            (Basis::Guessed | Basis::Corrected, Some((link, lasting))) => {
-                self.bps = self.bps.max(lasting);
-                self.passed_bps = self.passed_bps.max(lasting);
-                self.link_bps = Some(self.link_bps.map_or(link, |known| known.max(link)));
-                self.basis = Basis::Corrected;
-            }
-            (Basis::Corrected, None) => self.basis = Basis::Measured,
-            (Basis::Measured, _) | (Basis::Guessed, None) => {}
-        }
-    }
-
-    /// Whether the link leaves next to nothing beside sound, as far as was seen since. Where it was never seen busy, nobody knows.
-    fn is_barely_sound(&self) -> bool {
-        self.link_bps.is_some_and(|link| link.max(self.bps).max(self.passed_bps) < BARELY_SOUND_BPS)
-    }
 }
 
 /// Moves the target; pure.
