@@ -113,15 +113,16 @@ impl Recording {
         self.file.metadata().is_ok_and(|file| file.len() > 0)
     }
 
-    /// Ends it; its samples.
+    /// Ends it; its samples, full scale 1.
     ///
     /// # Panics
     /// When there is no file.
-    pub fn finish(mut self) -> Vec<i16> {
+    pub fn finish(mut self) -> Vec<f32> {
         self.process.signal("INT");
         self.process.wait(Instant::now() + DEADLINE);
         let bytes = std::fs::read(&self.file).unwrap_or_else(|error| panic!("{}: {error}", self.file.display()));
-        bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
+        let sample = |pair: &[u8]| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0;
+        bytes.chunks_exact(2).map(sample).collect()
     }
 }
 
