@@ -174,6 +174,7 @@ impl BandwidthEstimator for Estimator {
             lasting_bps: capacity_bps.zip(of_late).map(|(now, of_late)| now.max(of_late)),
             flood_passed_bps: self.flood.passed_bps(),
             is_short_queue_full,
+            is_lossy: self.tail.loses_at_random(),
         };
         if self.control.is_draining_futile(seen) {
             self.accept_path();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rtc::interceptor::Usage;
 
-use limit::{Limit, Short};
+use limit::{Limit, Room};
 
 use super::air::Air;
 use crate::policy::EstimatorPolicy;
@@ -64,6 +64,9 @@ const SHORT_SHARE: f64 = 0.9;
 const SHORT_LESS: f64 = 0.95;
 /// down to this share.
 const SHORT_LEAST: f64 = 0.75;
+/// Where packets are lost on the air, as much is used of a link with any queue: each repair would wait in that queue, and the pictures after it for the
+/// repair. For so long after it was full; the queue is empty half of that time.
+const ROOM_FOR_REPAIRS: Room = Room { lasts: Duration::from_secs(4), share: SHORT_SHARE };
 /// What a link carries, over what it did when it was last met, where it is taken for the same: it is measured no better.
 const SAME: Range<f64> = 0.75..1.33;
 /// A busy link that carries less than this share of the target was not known when the target was chosen; one that carries less than
@@ -120,6 +123,8 @@ pub(super) struct Observation {
     pub(super) flood_passed_bps: Option<f64>,
     /// Whether a queue is full that loses packets before it is long.
     pub(super) is_short_queue_full: bool,
+    /// Whether packets are lost where none wait.
+    pub(super) is_lossy: bool,
 }
 
 impl Observation {
@@ -163,6 +168,8 @@ pub(super) struct RateControl {
     limit: Option<Limit>,
     draining: Option<Draining>,
     air: Air,
+    /// As last seen.
+    is_lossy: bool,
 }
 
 impl RateControl {
@@ -175,11 +182,13 @@ impl RateControl {
             limit: None,
             draining: None,
             air: Air::default(),
+            is_lossy: false,
         }
     }
 
     pub(super) fn update(&mut self, now: Instant, mut seen: Observation) -> f64 {
         self.air.look(now, seen.loss, seen.offered_bps);
+        self.is_lossy = seen.is_lossy;
         if seen.loss < self.policy.loss_severe {
             seen.loss = self.air.ours(seen.loss);
         }
@@ -209,11 +218,12 @@ impl RateControl {
     }
 
     /// The link is full and carries so much; gives what was known of its short queue.
-    fn meet(&mut self, now: Instant, seen: Observation, carried_bps: f64) -> Option<Short> {
+    fn meet(&mut self, now: Instant, seen: Observation, carried_bps: f64) -> Option<Room> {
         let same = self.limit.filter(|limit| SAME.contains(&(carried_bps / limit.bps)));
         let short = same.and_then(|limit| limit.short);
         // Beside a part of it what arrives is no measure: each time the limit would be lower.
-        let is_known = short.is_some() && seen.capacity_bps.is_none();
+        let is_part = short.is_some() || self.used_of_limit(now).is_some();
+        let is_known = is_part && seen.capacity_bps.is_none();
         self.limit = same.filter(|_| is_known).or(Some(Limit { short, ..Limit::met(seen, carried_bps, now) }));
         short
     }
@@ -256,7 +266,8 @@ impl RateControl {
         // So that the queue is gone after a second, but not at the price of all that is sent; on a narrow link, not of the picture.
         let (standing, least) =
             if is_overrun && is_wide { (queue + on_its_way(seen, queue), 0.65) } else { (queue, DRAIN_LEAST) };
-        let most = if is_short { self.policy.decrease_factor } else { 0.95 };
+        let is_room_needed = is_short || (self.needs_room_for_repairs() && seen.capacity_bps.is_some());
+        let most = if is_room_needed { self.policy.decrease_factor } else { 0.95 };
         let factor = (1.0 - standing.as_secs_f64() / DRAIN.as_secs_f64()).clamp(least, most);
         self.set(now, (carried * factor).min(self.target_bps));
         true
@@ -298,8 +309,8 @@ impl RateControl {
         }
         self.await_draining(now, seen.queue, seen.queue >= QUEUE_SOME);
         let short = match self.meet(now, seen, carried) {
-            None => Short { lasts: self.policy.limit_memory, share: SHORT_SHARE },
-            Some(before) => Short {
+            None => Room { lasts: self.policy.limit_memory, share: SHORT_SHARE },
+            Some(before) => Room {
                 lasts: (before.lasts * 2).min(self.policy.limit_forgotten),
                 share: (before.share * SHORT_LESS).max(SHORT_LEAST),
             },
@@ -362,11 +373,21 @@ impl RateControl {
         // Little being sent is no proof that more would pass.
         let is_unproved = is_too_soon && is_limited;
         let cap = near.filter(|_| is_unproved).map_or(reach, |limit| limit.max(self.target_bps).min(reach));
-        let short = self.limit.and_then(|limit| limit.short.map(|short| (limit.bps, short)));
-        let cap = short
-            .filter(|(_, short)| self.is_limit_younger(now, short.lasts))
-            .map_or(cap, |(bps, short)| cap.min((short.share * bps).max(self.target_bps)));
+        let cap = self.used_of_limit(now).map_or(cap, |used| cap.min(used.max(self.target_bps)));
         self.set(now, grown.min(cap));
+    }
+
+    /// What is used of a link that was full, where that is not all.
+    fn used_of_limit(&self, now: Instant) -> Option<f64> {
+        let limit = self.limit?;
+        let rooms = [limit.short, self.needs_room_for_repairs().then_some(ROOM_FOR_REPAIRS)];
+        let rooms = rooms.into_iter().flatten().filter(|room| self.is_limit_younger(now, room.lasts));
+        rooms.map(|room| room.share * limit.bps).reduce(f64::min)
+    }
+
+    /// On a narrow link the picture needs all there is.
+    fn needs_room_for_repairs(&self) -> bool {
+        self.is_lossy && self.limit.is_some_and(|limit| limit.bps >= self.policy.loss_floor_bps)
     }
 
     /// Whether so much is lost that nothing more is tried. What loss alone does not press the estimate below, it does not keep it below
@@ -442,6 +463,9 @@ impl RateControl {
         }
         self.limit.map(|limit| match limit.short {
             Some(_) => limit.passed_bps.max(self.target_bps),
+            None if self.needs_room_for_repairs() => {
+                self.target_bps.clamp(limit.passed_bps, PACE_SHARE * limit.passed_bps)
+            }
             None => PACE_SHARE * limit.passed_bps,
         })
     }

@@ -2,7 +2,8 @@
 //!
 //! Many routers hold less than 100 ms: what is too much is dropped at the tail of their queue, and the delays tell of no queue worth ending.
 //! There whatever was lost came behind packets that had waited longer than most; on the air it comes behind any. So each loss is looked at with
-//! the wait of the packet before it, and where most of them lie at the upper end the link is full, however little is lost in all.
+//! the wait of the packet before it, and where most of them lie at the upper end the link is full, however little is lost in all. Losses behind
+//! packets that had not waited are the air's.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -26,6 +27,12 @@ const SPAN_MIN: Duration = Duration::from_millis(10);
 const LONG: f64 = 0.7;
 /// Longer queues are seen by what stands in them, and are no reason for caution once they are empty.
 const WAIT_MAX: Duration = Duration::from_millis(150);
+/// One packet takes as long on the narrowest link that is left room: shorter waits are none.
+const WAIT_HARDLY: Duration = Duration::from_millis(30);
+/// How far back losses behind such waits are remembered: on a link that is mostly full there are few of them.
+const AT_RANDOM_WINDOW: Duration = Duration::from_secs(15);
+/// What is lost within so long is one accident.
+const ACCIDENT: Duration = Duration::from_secs(1);
 /// From this part of the usual wait before a loss on the link was busy: far more than one packet takes.
 const BUSY: f64 = 0.5;
 /// The time that the link has to be seen busy for its speed.
@@ -60,6 +67,8 @@ pub(super) struct Tail {
     came: VecDeque<Came>,
     /// How long the packets before lost ones had waited, and when the lost ones left. Bounded by [`SAMPLES_MAX`].
     losses: VecDeque<(Instant, Duration)>,
+    /// When the last two accidents were: what was lost behind one that had hardly waited.
+    at_random: [Option<Instant>; 2],
     last: Last,
     /// What left earlier is no matter.
     since: Option<Instant>,
@@ -87,6 +96,10 @@ impl Tail {
         }
         let is_first = std::mem::replace(&mut self.last, Last::Lost) == Last::Came;
         let Some(before) = self.came.back().filter(|_| is_first) else { return };
+        let is_another = |last: Instant| departure.saturating_duration_since(last) >= ACCIDENT;
+        if before.waited < WAIT_HARDLY && self.at_random[1].is_none_or(is_another) {
+            self.at_random = [self.at_random[1], Some(departure)];
+        }
         if self.since.is_none_or(|since| departure >= since) && self.losses.len() < SAMPLES_MAX {
             self.losses.push_back((departure, before.waited));
         }
@@ -121,6 +134,12 @@ impl Tail {
         let of_all = share(waits.iter().filter(|waited| **waited >= from).count(), waits.len());
         let of_losses = share(self.losses.iter().filter(|(_, waited)| *waited >= from).count(), self.losses.len());
         of_losses >= LOSSES_SHARE && of_all <= LONG_SHARE_MAX
+    }
+
+    /// Whether packets are lost behind such as have hardly waited: not since a queue is full, unless that holds next to nothing. One accident may happen.
+    pub(super) fn loses_at_random(&self) -> bool {
+        let (Some(first), Some(newest)) = (self.at_random[0], self.came.back()) else { return false };
+        newest.departure.saturating_duration_since(first) <= AT_RANDOM_WINDOW
     }
 
     /// What the link carried while it was busy, of what is `counted` of a packet's bytes, in the time in which the last losses lie: before that it
@@ -245,6 +264,28 @@ mod tests {
                 _ => tail.add(begin + MS * ms, MS * ms + wait, wait, 1_000),
             }
             assert!(!tail.is_full(false), "after {ms} ms");
+        }
+    }
+
+    #[test]
+    fn losses_behind_packets_that_had_hardly_waited_are_at_random_and_one_may_be_an_accident() {
+        let (mut tail, begin) = (Tail::default(), Instant::now());
+        let lose_behind = |tail: &mut Tail, ms: u32, wait_ms: u32| {
+            tail.add(begin + MS * ms, MS * (ms + wait_ms), MS * wait_ms, 1_000);
+            tail.add_lost(begin + MS * ms);
+            tail.loses_at_random()
+        };
+        assert!(!lose_behind(&mut tail, 0, 10));
+        assert!(!lose_behind(&mut tail, 900, 10), "the same accident");
+        assert!(!lose_behind(&mut tail, 1_000, 100), "a queue");
+        assert!(!lose_behind(&mut tail, 16_000, 10), "the first is too long ago");
+        tail.forget_losses(begin + MS * 17_000);
+        assert!(lose_behind(&mut tail, 30_000, 10), "a cut for a queue is no reason to forget");
+        assert!(!lose_behind(&mut tail, 31_001, 100));
+        for queue_ms in [50, 100, 300] {
+            let mut full = Tail::default();
+            overload(&mut full, begin, [0, 4_000], queue_ms);
+            assert!(!full.loses_at_random(), "{queue_ms} ms");
         }
     }
 

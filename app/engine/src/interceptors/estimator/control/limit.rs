@@ -18,15 +18,16 @@ pub(super) struct Limit {
     /// What it carried in all, where that was seen.
     pub(super) link_bps: Option<f64>,
     pub(super) basis: Basis,
-    pub(super) short: Option<Short>,
+    /// Where its queue is short: each try to get beyond costs sounds.
+    pub(super) short: Option<Room>,
 }
 
-/// What is known of a limit whose queue is short: each try to get beyond costs sounds.
+/// That less than all of a link is used, so that nothing waits there.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Short {
-    /// How long less than all is used.
+pub(super) struct Room {
+    /// For how long after it was full.
     pub(super) lasts: Duration,
-    /// How much of it.
+    /// How much is used.
     pub(super) share: f64,
 }
 

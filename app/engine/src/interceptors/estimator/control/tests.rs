@@ -15,6 +15,7 @@ fn seen(signal: Signal, loss: f64, received_bps: f64, offered_bps: f64) -> Obser
         lasting_bps: None,
         flood_passed_bps: None,
         is_short_queue_full: false,
+        is_lossy: false,
     }
 }
 
@@ -382,17 +383,28 @@ fn a_link_with_a_short_queue_is_left_room_and_more_for_longer_each_time_it_is_fu
 
 #[test]
 fn a_signal_beside_a_part_of_a_link_makes_its_limit_no_lower() {
+    let clear = |target| seen(Signal::Normal, 0.0, target, target);
+    let lossy = |target| Observation { is_lossy: true, ..seen(Signal::Normal, 0.01, target, target) };
+    check_that_signals_lower_no_limit(short(800_000.0, 900_000.0), 5, clear);
+    check_that_signals_lower_no_limit(full_and_lossy(), 2, lossy);
+}
+
+fn check_that_signals_lower_no_limit(full: Observation, signals: u32, part: impl Fn(f64) -> Observation + Copy) {
     let (mut control, mut now) = control();
     now += Duration::from_secs(1);
-    control.update(now, short(800_000.0, 900_000.0));
-    for _ in 0..5 {
-        feed(&mut control, &mut now, Duration::from_secs(1), |target| seen(Signal::Normal, 0.0, target, target));
+    control.update(now, full);
+    for _ in 0..signals {
+        feed(&mut control, &mut now, Duration::from_secs(1), part);
         now += Duration::from_millis(300);
-        control.update(now, seen(Signal::Over, 0.0, control.target_bps, control.target_bps));
+        control.update(now, Observation { signal: Signal::Over, ..part(control.target_bps) });
     }
-    let target =
-        feed(&mut control, &mut now, Duration::from_secs(3), |target| seen(Signal::Normal, 0.0, target, target));
-    assert!((target - 720_000.0).abs() < 1.0, "{target}");
+    let limit = control.limit.unwrap();
+    assert_eq!(limit.bps, 800_000.0);
+}
+
+/// A queue that stands on a link of 800 kbit/s, beside loss on the air.
+fn full_and_lossy() -> Observation {
+    Observation { capacity_bps: Some(800_000.0), is_lossy: true, ..queued(100, 0.01, 800_000.0, 900_000.0) }
 }
 
 #[test]
@@ -445,4 +457,20 @@ fn a_short_queue_that_is_full_is_met_by_less_than_the_estimate_as_well() {
     control.target_bps = 2_500_000.0;
     let target = control.update(now, Observation { offered_bps: Some(1_500_000.0), ..short(750_000.0, 750_000.0) });
     assert!((target - 637_500.0).abs() < 1.0, "{target}");
+}
+
+#[test]
+fn a_full_link_that_loses_besides_is_left_room_for_repairs_for_a_while() {
+    for is_lossy in [false, true] {
+        let (mut control, mut now) = control();
+        let lossy = |seen: Observation| Observation { is_lossy, ..seen };
+        let target = control.update(now, lossy(full_and_lossy()));
+        assert!((target - if is_lossy { 680_000.0 } else { 720_000.0 }).abs() < 1.0, "{target}");
+        let clear = |target| lossy(seen(Signal::Normal, 0.01, target, target));
+        let target = feed(&mut control, &mut now, Duration::from_millis(3_900), clear);
+        assert!(if is_lossy { (target - 720_000.0).abs() < 1.0 } else { target > 740_000.0 }, "{target}");
+        assert_eq!(control.pace_bps(now) == Some(800_000.0), is_lossy, "no faster than the link");
+        let target = feed(&mut control, &mut now, Duration::from_millis(4_000), clear);
+        assert!(target > 780_000.0, "{target}");
+    }
 }
