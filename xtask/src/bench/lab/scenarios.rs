@@ -318,7 +318,7 @@ const LOSS: [Scenario; 9] = [
 const SOUND: Goal = goal("concealed_share", Of::Alone, AtMost(0.01));
 /// The name is the charts' too.
 pub(super) const CAPACITY_STEPS: &str = "1, then 2.8, then 0.6 Mbit/s";
-const CAPACITY: [Scenario; 6] = [
+const CAPACITY: [Scenario; 7] = [
     Scenario::new(CAPACITY_STEPS, 60)
         .rules(&["up rate=1Mbps"])
         .steps(&[(15, "up rate=2.8Mbps"), (40, "up rate=600kbps")])
@@ -329,6 +329,7 @@ const CAPACITY: [Scenario; 6] = [
         .rules(&["up rate=2.8Mbps"])
         .steps(&[(5, "up rate=800kbps,queue=50ms")])
         .goals(&[SOUND]),
+    Scenario::new("1 Mbit/s, 2 % loss", 25).rules(&["up rate=1Mbps,loss=2%"]),
     Scenario::new("25 kbit/s", 25).rules(&["up rate=25kbps"]),
     Scenario::new("50 kbit/s", 25).rules(&["up rate=50kbps"]).goals(&[SOUND]),
     Scenario::new("100 kbit/s", 25).rules(&["up rate=100kbps"]).goals(&[SOUND]),
