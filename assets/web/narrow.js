@@ -8,7 +8,7 @@
 /** Between two looks. */
 export const NARROW_LOOK_MS = 1_000;
 /** @typedef {'usual'|'small'|'none'} Picture */
-/** @typedef {{estimateBps: number|null, roundTripsMs: number[], soundLoss: number}} Path what is known of the way */
+/** @typedef {{estimateBps: number|null, roundTripsMs: number[], soundLoss: number, atMs: number}} Path what is known of the way, and when by the clock of the statistics */
 /** @type {Picture[]} What is tried after a while. */
 const LARGER = ['none', 'small', 'usual'];
 /** Chromium's estimate of a way that carries less than the least it sends, which is 87 kbps, stays there. Who tells no estimate sends as before. */
@@ -19,6 +19,8 @@ const ESTIMATE_USUAL_BPS = 130_000;
 const SOUND_LOSS = 0.15;
 /** So much longer than at its best the way takes only with a queue on it; loss alone presses the estimate as low. */
 const QUEUE_MS = 100;
+/** The best of so many looks: a way that has become longer is known in the end. */
+const TRIPS_LOOKS = 120;
 /** Looks in a row that say so. */
 const SHORT_LOOKS = 3;
 /** Looks after which what was made of the usual picture has left, and it is known what became of the sound beside it. */
@@ -31,17 +33,21 @@ const RELAPSE_LOOKS = 60;
 
 export class Narrow {
   /** @type {Picture} */ picture = 'usual';
-  #bestMs = Infinity;
+  /** The shortest round trip of each look. @type {number[]} */ #tripsMs = [];
   #short = 0;
   #rest = REST_LOOKS;
   /** Looks since it changed. */ #since = 0;
   /** Looks since a larger one was tried. */ #sinceTried = RELAPSE_LOOKS;
+  /** When it was looked at last. */ #atMs = 0;
+  /** What the other end reported until then counts no more. */ staleMs = 0;
 
   /** Whether it changed just now. @param {Path} path */
   look(path) {
+    this.#atMs = path.atMs;
     this.#since += 1;
     this.#sinceTried += 1;
-    this.#bestMs = Math.min(this.#bestMs, ...path.roundTripsMs);
+    if (path.roundTripsMs.length > 0) this.#tripsMs.push(Math.min(...path.roundTripsMs));
+    if (this.#tripsMs.length > TRIPS_LOOKS) this.#tripsMs.shift();
     const less = this.#less(path);
     // What is not known now was so a moment ago.
     if (path.estimateBps !== null) this.#short = less !== null || this.#short < 0 ? this.#short + 1 : 0;
@@ -58,16 +64,22 @@ export class Narrow {
     return this.#turn(LARGER[LARGER.indexOf(this.picture) + 1]);
   }
 
-  /** The way may be another: nothing of what was known of it counts, and a larger picture is tried at the next look. */
-  forget() {
-    this.#bestMs = Infinity;
+  /** It was looked for anew: a larger picture is tried at the next look. Mostly it is the way of before, and whether a queue stands on it is still known. */
+  retry() {
     this.#short = 0;
     this.#rest = 0;
+    this.staleMs = this.#atMs;
+  }
+
+  /** It is another: nothing of what was known of it counts. */
+  forget() {
+    this.#tripsMs = [];
+    this.retry();
   }
 
   /** What there is room for, where that is less than what is sent. @param {Path} path @returns {Picture|null} */
   #less({ estimateBps, roundTripsMs, soundLoss }) {
-    const hasQueue = Math.max(...roundTripsMs) >= this.#bestMs + QUEUE_MS;
+    const hasQueue = Math.max(...roundTripsMs) >= Math.min(...this.#tripsMs) + QUEUE_MS;
     if (this.picture === 'none' || estimateBps === null || !hasQueue) return null;
     if (this.picture === 'usual') return estimateBps < ESTIMATE_USUAL_BPS ? 'small' : null;
     return estimateBps < ESTIMATE_MIN_BPS && soundLoss >= SOUND_LOSS ? 'none' : null;
@@ -84,15 +96,19 @@ export class Narrow {
 /**
  * The way as statistics tell it. Reports on what we send take half a minute to begin where half of all is lost; checks of the way began with it.
  * @param {Iterable<[string, any]>} report an RTCStatsReport
+ * @param {number} [staleMs] what the other end reported until then is left out
  */
-export function pathOf(report) {
+export function pathOf(report, staleMs = 0) {
   const all = [...report].map(([, stat]) => stat);
   // After a restart of ICE the pair of before stays nominated, with its last round trip.
   const used = all.find((stat) => stat.type === 'transport' && stat.selectedCandidatePairId)?.selectedCandidatePairId;
   const pairs = all.filter((stat) => stat.type === 'candidate-pair' && (used ? stat.id === used : stat.nominated));
-  const reports = all.filter((stat) => stat.type === 'remote-inbound-rtp');
+  const reports = all.filter((stat) => stat.type === 'remote-inbound-rtp' && !(stat.timestamp <= staleMs));
   const trips = [...pairs.map((stat) => stat.currentRoundTripTime), ...reports.map((stat) => stat.roundTripTime)].filter(Number.isFinite);
   const estimates = pairs.map((stat) => stat.availableOutgoingBitrate).filter(Number.isFinite);
   const losses = reports.filter((stat) => stat.kind === 'audio').map((stat) => stat.fractionLost).filter(Number.isFinite);
-  return { estimateBps: estimates.length > 0 ? Math.max(...estimates) : null, roundTripsMs: trips.map((seconds) => seconds * 1_000), soundLoss: Math.max(0, ...losses) };
+  return {
+    estimateBps: estimates.length > 0 ? Math.max(...estimates) : null, roundTripsMs: trips.map((seconds) => seconds * 1_000), soundLoss: Math.max(0, ...losses),
+    atMs: Math.max(0, ...all.map((stat) => stat.timestamp).filter(Number.isFinite)),
+  };
 }

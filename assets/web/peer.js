@@ -218,12 +218,12 @@ export class Peer {
     // The way is looked for anew already: another time would only end that.
     if (this.connection.restarts !== this.#restartsSeen) {
       this.#restartsSeen = this.connection.restarts;
-      this.narrow.forget();
+      this.narrow.retry();
       this.silence.forget();
       return;
     }
     if (!this.silence.look(this.connection.heard, this.context.now())) return;
-    this.narrow.forget();
+    this.narrow.retry();
     this.connection.restartIce();
   }
 
@@ -237,7 +237,7 @@ export class Peer {
     /** A connection that closes has none. */
     const report = await connection.pc.getStats().catch(() => null);
     this.#isLooking = false;
-    if (!report || connection !== this.connection || !narrow.look(pathOf(report))) return;
+    if (!report || connection !== this.connection || !narrow.look(pathOf(report, narrow.staleMs))) return;
     await connection.setPicture(narrow.picture);
     this.#tellOfPicture();
   }

@@ -388,9 +388,10 @@ test('a narrow way gets a small picture, one for sound alone none, and more is t
       unknown: turns(8, (index) => (index % 2 === 0 ? full : { ...full, estimateBps: null })),
       full: turns(400, (index) => (index < 5 ? wide : full)),
       stillFull: turns(40, (index, narrow) => {
-        if (index === 10) narrow.forget();
-        return index < 5 ? wide : full;
+        if (index === 10) narrow.retry();
+        return index < 5 ? wide : { ...full, roundTripsMs: [320] };
       }),
+      longer: turns(300, (index) => (index < 5 ? wide : { ...full, roundTripsMs: [200], soundLoss: 0 })),
       another: turns(60, (index, narrow) => {
         if (index === 10 || index === 30) narrow.forget();
         return index < 5 ? wide : index < 10 ? full : { ...full, roundTripsMs: [200] };
@@ -401,14 +402,30 @@ test('a narrow way gets a small picture, one for sound alone none, and more is t
         ['a', { id: 'a', type: 'candidate-pair', nominated: true, currentRoundTripTime: 0.3 }], ['b', { id: 'b', type: 'candidate-pair', nominated: true, currentRoundTripTime: 0.02 }],
         ['t', { type: 'transport', selectedCandidatePairId: 'b' }],
       ]).roundTripsMs,
+      stale: [1_000, 2_000].map((staleMs) => pathOf([
+        ['a', { type: 'candidate-pair', nominated: true, currentRoundTripTime: 0.02, timestamp: 3_000 }],
+        ['c', { type: 'remote-inbound-rtp', kind: 'audio', roundTripTime: 0.3, fractionLost: 0.5, timestamp: 2_000 }],
+      ], staleMs)).map(({ roundTripsMs, soundLoss, atMs }) => [roundTripsMs, soundLoss, atMs]),
+      // What was known when it was looked for anew is stale, and what came since is not.
+      retried: (() => {
+        const narrow = new Narrow();
+        const stale = [narrow.staleMs];
+        for (const atMs of [5, 6]) {
+          narrow.look({ ...wide, atMs });
+          narrow.retry();
+          stale.push(narrow.staleMs);
+        }
+        return stale;
+      })(),
     };
   });
   assert.deepEqual(seen, {
     wide: '', never: '', lossy: '', brief: '', unknown: '4 small',
     fits: '2 small, 22 usual, 25 small, 65 usual, 68 small, 148 usual, 151 small', tooMuch: '2 small, 10 none, 30 small, 33 none',
     full: '7 small, 15 none, 35 small, 38 none, 78 small, 81 none, 161 small, 164 none, 324 small, 327 none', opens: '7 small, 27 usual',
-    stillFull: '7 small, 10 usual, 13 small, 21 none', another: '7 small, 10 usual', restarted: [20],
-    path: { estimateBps: 5, roundTripsMs: [20, 500], soundLoss: 0.25 }, unknownPath: { estimateBps: null, roundTripsMs: [20], soundLoss: 0 },
+    stillFull: '7 small, 10 usual, 13 small, 21 none', longer: '7 small, 27 usual, 30 small, 70 usual, 73 small, 153 usual', another: '7 small, 10 usual', restarted: [20],
+    path: { estimateBps: 5, roundTripsMs: [20, 500], soundLoss: 0.25, atMs: 0 }, unknownPath: { estimateBps: null, roundTripsMs: [20], soundLoss: 0, atMs: 0 },
+    stale: [[[20, 300], 0.5, 3_000], [[20], 0, 3_000]], retried: [0, 5, 6],
   });
 });
 
