@@ -155,12 +155,12 @@ impl Held {
         (pictures, last)
     }
 
-    /// When the first packet with a number above `sequence` came.
     /// The next number after `sequence` that is held.
     pub(super) fn next_after(&self, sequence: u64) -> Option<u64> {
         self.packets.range(sequence + 1..).next().map(|(held, _)| *held)
     }
 
+    /// When the first packet with a number above `sequence` came.
     pub(super) fn first_arrival_after(&self, sequence: u64) -> Option<Instant> {
         self.packets.range(sequence + 1..).map(|(_, packet)| packet.arrived).min()
     }
