@@ -8,7 +8,12 @@
 /** Between two looks. */
 export const NARROW_LOOK_MS = 1_000;
 /** @typedef {'usual'|'small'|'none'} Picture */
-/** @typedef {{estimateBps: number|null, roundTripsMs: number[], soundLoss: number, atMs: number}} Path what is known of the way, and when by the clock of the statistics */
+/** @typedef {{atMs: number, roundTripMs: number|null, soundLoss: number|null}} Report of the other end, and when it came */
+/**
+ * What is known of the way: round trips of checks, reports on what we send, the network that it begins with, and how often ICE began anew. Times are of
+ * the clock of the statistics.
+ * @typedef {{atMs: number, estimateBps: number|null, checksMs: number[], reports: Report[], network: string|null, restarts: number}} Path
+ */
 /** @type {Picture[]} What is tried after a while. */
 const LARGER = ['none', 'small', 'usual'];
 /** Chromium's estimate of a way that carries less than the least it sends, which is 87 kbps, stays there. Who tells no estimate sends as before. */
@@ -19,12 +24,12 @@ const ESTIMATE_USUAL_BPS = 130_000;
 const SOUND_LOSS = 0.15;
 /** So much longer than at its best the way takes only with a queue on it; loss alone presses the estimate as low. */
 const QUEUE_MS = 100;
-/** The best of so many looks: a way that has become longer is known in the end. */
-const TRIPS_LOOKS = 120;
 /** Looks in a row that say so. */
 const SHORT_LOOKS = 3;
 /** Looks after which what was made of the usual picture has left, and it is known what became of the sound beside it. */
 const SETTLE_LOOKS = 5;
+/** Looks after which what was tried is judged. */
+const JUDGED_LOOKS = SETTLE_LOOKS + SHORT_LOOKS;
 /** Looks until a larger picture is tried; doubled when it was in vain. */
 const REST_LOOKS = 20;
 const REST_LOOKS_MAX = 160;
@@ -33,55 +38,69 @@ const RELAPSE_LOOKS = 60;
 
 export class Narrow {
   /** @type {Picture} */ picture = 'usual';
-  /** The shortest round trip of each look. @type {number[]} */ #tripsMs = [];
+  /**
+   * The shortest round trip on this network of ours. A full way that is looked for anew is still known by it. Where the other end's network has made the way
+   * longer that is taken for a queue, which matters only where the estimate is as low.
+   */
+  #bestMs = Infinity;
+  /** @type {string|null} */ #network = null;
   #short = 0;
   #rest = REST_LOOKS;
   /** Looks since it changed. */ #since = 0;
   /** Looks since a larger one was tried. */ #sinceTried = RELAPSE_LOOKS;
-  /** When it was looked at last. */ #atMs = 0;
-  /** What the other end reported until then counts no more. */ staleMs = 0;
+  #restarts = 0;
+  /** When the way was found anew: reports of before are on another, or on a queue that is gone. */ #foundMs = -Infinity;
+  #isRetried = false;
 
   /** Whether it changed just now. @param {Path} path */
   look(path) {
-    this.#atMs = path.atMs;
     this.#since += 1;
     this.#sinceTried += 1;
-    if (path.roundTripsMs.length > 0) this.#tripsMs.push(Math.min(...path.roundTripsMs));
-    if (this.#tripsMs.length > TRIPS_LOOKS) this.#tripsMs.shift();
-    const less = this.#less(path);
+    const less = this.#less(path, this.#noteRoundTrips(path));
     // What is not known now was so a moment ago.
     if (path.estimateBps !== null) this.#short = less !== null || this.#short < 0 ? this.#short + 1 : 0;
     if (less !== null && this.#short >= SHORT_LOOKS) {
-      this.#rest = this.#sinceTried < RELAPSE_LOOKS ? Math.min(Math.max(this.#rest * 2, REST_LOOKS), REST_LOOKS_MAX) : REST_LOOKS;
+      this.#rest = this.#sinceTried < RELAPSE_LOOKS ? Math.min(this.#rest * 2, REST_LOOKS_MAX) : REST_LOOKS;
+      this.#isRetried = false;
       this.#turn(less);
       if (less === 'small') this.#short = -SETTLE_LOOKS;
       return true;
     }
-    if (this.picture === 'usual' || this.#since < this.#rest) return false;
+    if (this.picture === 'usual') this.#isRetried = false;
+    const isDue = this.#since >= this.#rest || (this.#isRetried && this.#since >= JUDGED_LOOKS);
+    if (this.picture === 'usual' || !isDue) return false;
     this.#sinceTried = 0;
-    // However soon it was tried, it is judged before the next.
-    this.#rest = Math.max(this.#rest, SETTLE_LOOKS + SHORT_LOOKS);
     return this.#turn(LARGER[LARGER.indexOf(this.picture) + 1]);
   }
 
-  /** It was looked for anew: a larger picture is tried at the next look. Mostly it is the way of before, and whether a queue stands on it is still known. */
-  retry() {
-    this.#short = 0;
-    this.#rest = 0;
-    this.staleMs = this.#atMs;
+  /** The way may be another: larger pictures are tried, each as soon as the one before is judged. */
+  retry() { this.#isRetried = true; }
+
+  /** The round trips that count, the best of them remembered. @param {Path} path @returns {number[]} milliseconds */
+  #noteRoundTrips({ atMs, checksMs, reports, network, restarts }) {
+    if (network !== null && network !== this.#network) {
+      this.#network = network;
+      this.#bestMs = Infinity;
+    }
+    if (restarts !== this.#restarts) {
+      this.#restarts = restarts;
+      this.#foundMs = atMs;
+      this.retry();
+    }
+    const trips = [...checksMs, ...this.#fresh(reports).flatMap(({ roundTripMs }) => roundTripMs ?? [])];
+    this.#bestMs = Math.min(this.#bestMs, ...trips);
+    return trips;
   }
 
-  /** It is another: nothing of what was known of it counts. */
-  forget() {
-    this.#tripsMs = [];
-    this.retry();
-  }
+  /** @param {Report[]} reports */
+  #fresh(reports) { return reports.filter(({ atMs }) => atMs > this.#foundMs); }
 
-  /** What there is room for, where that is less than what is sent. @param {Path} path @returns {Picture|null} */
-  #less({ estimateBps, roundTripsMs, soundLoss }) {
-    const hasQueue = Math.max(...roundTripsMs) >= Math.min(...this.#tripsMs) + QUEUE_MS;
+  /** What there is room for, where that is less than what is sent. @param {Path} path @param {number[]} roundTripsMs @returns {Picture|null} */
+  #less({ estimateBps, reports }, roundTripsMs) {
+    const hasQueue = Math.max(...roundTripsMs) >= this.#bestMs + QUEUE_MS;
     if (this.picture === 'none' || estimateBps === null || !hasQueue) return null;
     if (this.picture === 'usual') return estimateBps < ESTIMATE_USUAL_BPS ? 'small' : null;
+    const soundLoss = Math.max(0, ...this.#fresh(reports).map((report) => report.soundLoss ?? 0));
     return estimateBps < ESTIMATE_MIN_BPS && soundLoss >= SOUND_LOSS ? 'none' : null;
   }
 
@@ -96,19 +115,28 @@ export class Narrow {
 /**
  * The way as statistics tell it. Reports on what we send take half a minute to begin where half of all is lost; checks of the way began with it.
  * @param {Iterable<[string, any]>} report an RTCStatsReport
- * @param {number} [staleMs] what the other end reported until then is left out
+ * @param {number} restarts how often ICE began anew
+ * @returns {Path}
  */
-export function pathOf(report, staleMs = 0) {
+export function pathOf(report, restarts) {
   const all = [...report].map(([, stat]) => stat);
   // After a restart of ICE the pair of before stays nominated, with its last round trip.
-  const used = all.find((stat) => stat.type === 'transport' && stat.selectedCandidatePairId)?.selectedCandidatePairId;
+  const transport = all.find((stat) => stat.type === 'transport' && stat.selectedCandidatePairId);
+  const used = transport?.selectedCandidatePairId;
   const pairs = all.filter((stat) => stat.type === 'candidate-pair' && (used ? stat.id === used : stat.nominated));
-  const reports = all.filter((stat) => stat.type === 'remote-inbound-rtp' && !(stat.timestamp <= staleMs));
-  const trips = [...pairs.map((stat) => stat.currentRoundTripTime), ...reports.map((stat) => stat.roundTripTime)].filter(Number.isFinite);
+  const local = all.find((stat) => stat.type === 'local-candidate' && stat.id === pairs[0]?.localCandidateId);
   const estimates = pairs.map((stat) => stat.availableOutgoingBitrate).filter(Number.isFinite);
-  const losses = reports.filter((stat) => stat.kind === 'audio').map((stat) => stat.fractionLost).filter(Number.isFinite);
   return {
-    estimateBps: estimates.length > 0 ? Math.max(...estimates) : null, roundTripsMs: trips.map((seconds) => seconds * 1_000), soundLoss: Math.max(0, ...losses),
-    atMs: Math.max(0, ...all.map((stat) => stat.timestamp).filter(Number.isFinite)),
+    atMs: (transport ?? pairs[0])?.timestamp ?? 0,
+    estimateBps: estimates.length > 0 ? Math.max(...estimates) : null,
+    checksMs: pairs.map((stat) => stat.currentRoundTripTime * 1_000).filter(Number.isFinite),
+    reports: all.filter((stat) => stat.type === 'remote-inbound-rtp').map((stat) => ({
+      atMs: stat.timestamp ?? Infinity,
+      roundTripMs: stat.roundTripTime === undefined ? null : stat.roundTripTime * 1_000,
+      soundLoss: stat.kind === 'audio' ? stat.fractionLost ?? null : null,
+    })),
+    // Addresses are hidden.
+    network: local ? `${local.networkType ?? ''} ${local.candidateType === 'relay' ? 'relay' : ''}` : null,
+    restarts,
   };
 }

@@ -218,12 +218,10 @@ export class Peer {
     // The way is looked for anew already: another time would only end that.
     if (this.connection.restarts !== this.#restartsSeen) {
       this.#restartsSeen = this.connection.restarts;
-      this.narrow.retry();
       this.silence.forget();
       return;
     }
     if (!this.silence.look(this.connection.heard, this.context.now())) return;
-    this.narrow.retry();
     this.connection.restartIce();
   }
 
@@ -237,7 +235,7 @@ export class Peer {
     /** A connection that closes has none. */
     const report = await connection.pc.getStats().catch(() => null);
     this.#isLooking = false;
-    if (!report || connection !== this.connection || !narrow.look(pathOf(report, narrow.staleMs))) return;
+    if (!report || connection !== this.connection || !narrow.look(pathOf(report, connection.restarts))) return;
     await connection.setPicture(narrow.picture);
     this.#tellOfPicture();
   }
@@ -251,7 +249,7 @@ export class Peer {
   /** The network changed: if they are not heard now, the way is lost. */
   handleNetworkChange() {
     this.silence.hint();
-    this.narrow.forget();
+    this.narrow.retry();
   }
 
   /** Whether something is to come from them, by their own word. */

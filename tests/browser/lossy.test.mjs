@@ -123,7 +123,7 @@ test('on a link for sound alone a page sends no picture, says so, and sends it a
     // What Ana encodes: Bo may still be decoding what came before.
     const [before, after] = [await ana.evaluate(encoded), await ana.evaluate(encoded)];
     if (await ana.evaluate(pictureIs, 'none')) assert.equal(after, before, 'no picture is sent');
-    // More is tried then, too, and not only after a while.
+    // More is tried after a while, and sooner where the way may be another.
     await bo.evaluate(lookAnew);
     await until(bo, isSuspended, false, 'Ana sends a picture again');
     await waitForFrames(bo, 'Ana', video.frames + 30);
